@@ -1,0 +1,134 @@
+//! Values that cannot be wrong: what the shell gets after every mistake has been reported.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::plan::ClusterPlan;
+use policy::route::RouteTable;
+
+/// A whole configuration, checked. Indices (`ListenerId`, `ClusterRef`) point into its lists.
+#[derive(Debug)]
+pub struct Model {
+    /// Listeners of all Gateways. Several may share an address (told apart by hostname).
+    pub listeners: Vec<Listener>,
+    /// All routes.
+    pub routes: RouteTable,
+    /// All clusters that a route or mirror refers to.
+    pub clusters: Vec<ClusterSpec>,
+    /// Access log.
+    pub access_log: AccessLog,
+    /// Settings of the downstream side, per address (the same for all of an address).
+    pub downstream: Downstream,
+    /// What is legal but probably not meant; shown by `check` and at start.
+    pub warnings: Vec<String>,
+    /// The resources as read, as JSON, for `/config_dump`.
+    pub dump: serde_json::Value,
+}
+
+/// One HTTP listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// `namespace/gateway/listener`.
+    pub name: Arc<str>,
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// Its hostname filter, lower case, `*.` allowed; `None` is every host. Among listeners of one
+    /// address the most specific one that matches takes the request (listener isolation).
+    pub hostname: Option<String>,
+}
+
+/// One cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterSpec {
+    /// Unique; keeps what was learned over a reload. `namespace/backend`, and `@route` behind it
+    /// where a policy targets one route.
+    pub name: Arc<str>,
+    /// Its endpoints as configured.
+    pub endpoints: Vec<EndpointSpec>,
+    /// How it is treated.
+    pub plan: Arc<ClusterPlan>,
+}
+
+/// One configured endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointSpec {
+    /// An address, used as it is.
+    Ip(SocketAddr),
+    /// A name to be resolved, and resolved again; all of its addresses are endpoints.
+    Fqdn {
+        /// The name.
+        hostname: String,
+        /// The port of every address.
+        port: u16,
+    },
+    /// A Unix domain socket.
+    Unix(std::path::PathBuf),
+}
+
+/// The access log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Format.
+    pub format: LogFormat,
+    /// Where to.
+    pub sink: LogSink,
+}
+
+/// Access log formats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Envoy's default text line.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Access log destinations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LogSink {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// A file, appended to; reopened on SIGUSR1.
+    File(std::path::PathBuf),
+    /// None.
+    Off,
+}
+
+/// The downstream side: limits and timeouts towards clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downstream {
+    /// Between requests. Default 1 h, longer than any load balancer in front.
+    pub idle_timeout: Duration,
+    /// From a head's first byte to its last. Default 10 s.
+    pub head_timeout: Duration,
+    /// Between two bytes of a request body, and of a response that the client does not take. Default 60 s.
+    pub body_timeout: Duration,
+    /// Reverse proxies before us whose `X-Forwarded-*` are believed. Default 0: none is.
+    pub trusted_hops: u32,
+    /// Bytes of a head. Default 60 KiB.
+    pub head_bytes: usize,
+    /// Fields of a head. Default 100.
+    pub fields: usize,
+    /// Bytes of a request line. Default 16 KiB.
+    pub request_line: usize,
+    /// Client connections at once, per process. Default: what the descriptor limit allows, less a reserve.
+    pub max_connections: Option<u32>,
+}
+
+impl Default for Downstream {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(3600),
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
+            trusted_hops: 0,
+            head_bytes: 60 * 1024,
+            fields: 100,
+            request_line: 16 * 1024,
+            max_connections: None,
+        }
+    }
+}

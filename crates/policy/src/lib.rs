@@ -1,0 +1,17 @@
+//! Decisions. No bytes, no sockets, no locks; what depends on time takes `now`.
+//!
+//! Four objects meet the shell: [`route::RouteTable`] (immutable, swapped whole on reload),
+//! [`cluster::Cluster`] (mutable, behind one plain lock of the shell's), [`attempts::Attempts`]
+//! (owned by one exchange) and the total function [`evidence::grade`].
+
+pub mod attempts;
+pub mod cluster;
+pub mod deadline;
+pub mod evidence;
+pub mod filter;
+pub mod keepalive;
+pub mod outcome;
+pub mod plan;
+pub mod pool;
+pub mod route;
+pub mod time;

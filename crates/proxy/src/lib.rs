@@ -1,0 +1,3 @@
+//! Waiting: holds sockets and timers, moves bytes, decides nothing.
+
+pub mod server;
