@@ -25,8 +25,8 @@ pub fn tcp_facts(socket: &impl AsFd) -> Option<TcpFacts> {
 #[cfg(target_os = "linux")]
 mod imp {
     use super::{AsFd, Duration, TcpFacts};
-    use nix::sockopt_impl;
     use nix::sys::socket::getsockopt;
+    use nix::{getsockopt_impl, sockopt_impl};
 
     // A prefix of the kernel's `struct tcp_info`, up to `tcpi_bytes_received` (Linux 4.1). The
     // kernel fills no more than it is given, and nix checks that it filled no less, so a longer
