@@ -1,8 +1,42 @@
-//! Head -> Route, by the Gateway API's precedence. Matching is by tree and map, so its cost does
-//! not grow with the number of routes.
+//! Head -> Route, by the Gateway API's precedence. Matching is by binary search over sorted keys, so
+//! its cost does not grow with the number of routes, and a request that is told apart by host, path
+//! and method is routed without an allocation.
+//!
+//! Which listener, which route:
+//!
+//! 1. Of the listeners that share the request's address, the one with the most specific hostname
+//!    takes the request for good (listener isolation): routes of the others are not looked at.
+//! 2. Of the routes attached to it, those with the most specific matching hostname come first: a
+//!    whole name, then wildcards from the longest to the shortest, then routes without hostnames.
+//!    The route's own hostname counts, not its intersection with the listener's. If none of its
+//!    rules matches, the less specific ones have their turn: the Gateway API asks for a 404 only
+//!    when no attached rule matches, and its conformance suite sends a request to a wildcard route
+//!    although a route for the whole name exists.
+//! 3. Of the rules of one hostname: exact path, then regular expression (the longer one first), then
+//!    the longest prefix. The Gateway API leaves the place of expressions open; this is Envoy
+//!    Gateway's choice, and the useful one, as an expression is written for what a prefix can not say.
+//! 4. Of one path: with a method, more fields, more query parameters, the older route, the route's
+//!    name in alphabetical order, the earlier rule.
 
+mod candidate;
+mod host;
+mod nest;
+mod path;
+mod query;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use candidate::Candidate;
+use host::{HostMap, HostPattern};
+use path::PathMap;
+
+pub use candidate::anchored;
+pub use host::hostnames_intersect;
 
 use crate::filter::Filter;
 use crate::plan::RetryPlan;
@@ -27,6 +61,17 @@ pub trait RequestView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(pub u32);
 
+/// What routing knows of a listener. Its place in the list given to [`RouteTable::build`] is its
+/// [`ListenerId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerHost<'a> {
+    /// Where it listens. Listeners of one address are told apart by hostname.
+    pub address: SocketAddr,
+    /// Its hostname filter, lower case, `*.` prefix allowed; `None` is every host. Listeners of one
+    /// address and hostname are one: the routes of all are looked at.
+    pub hostname: Option<&'a str>,
+}
+
 /// A cluster, as index into the snapshot's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterRef(pub u32);
@@ -36,9 +81,10 @@ pub struct ClusterRef(pub u32);
 pub struct RouteSpec {
     /// `namespace/name`, for logs and ties.
     pub name: Arc<str>,
-    /// Where it is attached, with the listener's own hostname filter (lower case, `*.` allowed).
-    pub listeners: Vec<(ListenerId, Option<String>)>,
-    /// Hostnames, lower case, `*.` prefix allowed; empty matches every host.
+    /// Where it is attached.
+    pub listeners: Vec<ListenerId>,
+    /// Hostnames, lower case, `*.` prefix allowed; empty matches every host. Those that do not
+    /// intersect with a listener's hostname are never reached there.
     pub hostnames: Vec<String>,
     /// Its rules, in order.
     pub rules: Vec<RuleSpec>,
@@ -60,9 +106,11 @@ pub struct RuleSpec {
 pub struct MatchSpec {
     /// The path; `None` is the prefix `/`.
     pub path: Option<PathMatch>,
-    /// Fields; all must match. Names in lower case, each once (the first one counts).
+    /// Fields; all must match. Names in lower case; of several entries with one name the first counts.
     pub headers: Vec<(String, ValueMatch)>,
-    /// Query parameters; all must match.
+    /// Query parameters; all must match. Of several entries with one name the first counts, and so
+    /// does the first parameter of the name in a request. Names and values are compared after
+    /// percent-decoding, with `+` as a space; an escape that is none stands for itself.
     pub query: Vec<(String, ValueMatch)>,
     /// The method.
     pub method: Option<String>,
@@ -73,9 +121,10 @@ pub struct MatchSpec {
 pub enum PathMatch {
     /// The whole path, letter by letter.
     Exact(String),
-    /// Whole segments: `/a` matches `/a` and `/a/b`, not `/ab`. No trailing slash but in `/`.
+    /// Whole segments: `/a` matches `/a` and `/a/b`, not `/ab`. A trailing slash means nothing. `/`
+    /// matches every request, that for `*` included.
     Prefix(String),
-    /// The whole path must match (anchored).
+    /// The whole path must match: made by [`anchored`].
     Regex(regex::Regex),
 }
 
@@ -84,7 +133,7 @@ pub enum PathMatch {
 pub enum ValueMatch {
     /// Letter by letter.
     Exact(String),
-    /// The whole value must match (anchored).
+    /// The whole value must match: made by [`anchored`]. A value that is not UTF-8 never does.
     Regex(regex::Regex),
 }
 
@@ -144,10 +193,15 @@ impl Route {
 
 /// All routes of a snapshot, ready to be matched.
 #[derive(Debug, Default)]
-pub struct RouteTable {}
+pub struct RouteTable {
+    /// For each [`ListenerId`], the place of its address in `addresses`.
+    listeners: Vec<usize>,
+    /// For each address, its listeners by hostname; for each of them, its routes by hostname.
+    addresses: Vec<HostMap<HostMap<PathMap>>>,
+}
 
 /// A route that matched, with what filters need to know of the match.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Matched<'a> {
     /// The route.
     pub route: &'a Arc<Route>,
@@ -155,17 +209,64 @@ pub struct Matched<'a> {
     pub prefix: Option<&'a str>,
 }
 
-#[expect(clippy::todo, unused_variables, reason = "to be written")]
 impl RouteTable {
-    /// Sorts the routes into their trees.
+    /// Sorts the routes into their maps. A listener without routes still takes its requests away
+    /// from the others of its address.
+    ///
+    /// # Panics
+    /// If a route names a [`ListenerId`] beyond `listeners`.
     #[must_use]
-    pub fn build(specs: Vec<RouteSpec>) -> Self {
-        todo!()
+    pub fn build(specs: Vec<RouteSpec>, listeners: &[ListenerHost<'_>]) -> Self {
+        let mut places = BTreeMap::new();
+        let mut drafts: Vec<BTreeMap<HostPattern, Draft>> = Vec::new();
+        let mut attached = Vec::with_capacity(listeners.len());
+        for listener in listeners {
+            let address = *places.entry(listener.address).or_insert(drafts.len());
+            drafts.resize_with(drafts.len().max(address + 1), BTreeMap::new);
+            let hostname = HostPattern::read(listener.hostname);
+            drafts[address].entry(hostname.clone()).or_default();
+            attached.push((address, hostname));
+        }
+        for spec in specs {
+            let hostnames = HostPattern::read_all(&spec.hostnames);
+            let candidates = Candidate::all_of(&spec);
+            for ListenerId(id) in spec.listeners {
+                let (address, hostname) = &attached[id as usize];
+                let draft = drafts[*address].entry(hostname.clone()).or_default();
+                for hostname in &hostnames {
+                    draft
+                        .entry(hostname.clone())
+                        .or_default()
+                        .extend_from_slice(&candidates);
+                }
+            }
+        }
+        Self {
+            listeners: attached.into_iter().map(|(address, _)| address).collect(),
+            addresses: drafts.into_iter().map(settle).collect(),
+        }
     }
 
-    /// The route of a request that came in by `listener`.
+    /// The route of a request. `listener` is any listener of the address that it came in by; which
+    /// of them takes it is settled here, by hostname.
     #[must_use]
     pub fn find<'a>(&'a self, listener: ListenerId, request: &impl RequestView) -> Option<Matched<'a>> {
-        todo!()
+        let address = *self.listeners.get(listener.0 as usize)?;
+        let routes = self.addresses[address].matching(request.host()).next()?;
+        routes
+            .matching(request.host())
+            .find_map(|paths| paths.find(request))
     }
+}
+
+/// The routes of one listener while the table is being built.
+type Draft = BTreeMap<HostPattern, Vec<Arc<Candidate>>>;
+
+/// The listeners of one address, in their final form.
+fn settle(listeners: BTreeMap<HostPattern, Draft>) -> HostMap<HostMap<PathMap>> {
+    let paths = |(hostname, candidates)| (hostname, PathMap::new(candidates));
+    listeners
+        .into_iter()
+        .map(|(hostname, draft)| (hostname, draft.into_iter().map(paths).collect()))
+        .collect()
 }
