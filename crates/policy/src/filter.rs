@@ -1,6 +1,15 @@
 //! Pure edits to a head: what a filter does, as data that the shell applies.
 
+mod cors;
+#[cfg(test)]
+mod tests;
+mod url;
+
+pub use cors::{CorsAnswer, CorsRequest};
+pub use url::RequestUrl;
+
 use crate::route::ClusterRef;
+use crate::time::Dice;
 
 /// One filter of a route or backendRef.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,12 +40,32 @@ pub struct HeaderEdits {
     pub remove: Vec<String>,
 }
 
-/// A path change of a redirect or rewrite.
+/// A head's fields as the shell holds them, open to edits. Names are compared without case.
+pub trait HeadEdit {
+    /// Replaces all fields of the name by one.
+    fn set(&mut self, name: &str, value: &str);
+    /// Appends a field.
+    fn add(&mut self, name: &str, value: &str);
+    /// Removes all fields of the name.
+    fn remove(&mut self, name: &str);
+}
+
+impl HeaderEdits {
+    /// Makes the edits.
+    pub fn apply(&self, head: &mut impl HeadEdit) {
+        self.set.iter().for_each(|(name, value)| head.set(name, value));
+        self.add.iter().for_each(|(name, value)| head.add(name, value));
+        self.remove.iter().for_each(|name| head.remove(name));
+    }
+}
+
+/// A path change of a redirect or rewrite. `*`, the target of `OPTIONS *`, is no path and stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathChange {
     /// `ReplaceFullPath`.
     Full(String),
-    /// `ReplacePrefixMatch`.
+    /// `ReplacePrefixMatch`: the matched prefix by this, whole segments. A trailing slash of either
+    /// means nothing. A match that was none by prefix leaves the path as it is.
     Prefix(String),
 }
 
@@ -75,10 +104,18 @@ pub struct Mirror {
     pub denominator: u32,
 }
 
+impl Mirror {
+    /// Throws for one request: is it mirrored?
+    pub fn strikes(&self, dice: &mut Dice) -> bool {
+        dice.below(u64::from(self.denominator)) < u64::from(self.numerator)
+    }
+}
+
 /// `CORS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cors {
-    /// `*`, `https://*.example.com` or exact origins.
+    /// `*`, `https://*.example.com` (one label or more), `https://*` or whole origins. A port that is
+    /// not given is the scheme's own.
     pub allow_origins: Vec<String>,
     /// Whether `Access-Control-Allow-Credentials: true` is sent.
     pub allow_credentials: bool,
