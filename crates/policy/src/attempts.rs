@@ -1,1 +1,321 @@
-//! (to be written)
+//! One exchange's attempts so far, and what to do next: replay, retry, or answer.
+//!
+//! A *replay* follows proof that the request was not applied; it is free, at once, and on a fresh
+//! connection. A *retry* takes the chance that it was, and is made only for requests that bear it
+//! or whose owner asked for it.
+
+use std::time::Duration;
+
+use crate::cluster::{EndpointId, Resend, Reuse};
+use crate::evidence::{End, Grade};
+use crate::plan::{OwnerRetry, RetryPlan};
+use crate::time::{Dice, Moment};
+
+/// What the request itself says about being sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nature {
+    /// Its method is GET, HEAD, PUT, DELETE, OPTIONS or TRACE (RFC 9110, section 9.2.2).
+    pub idempotent: bool,
+    /// It carries an `Idempotency-Key`.
+    pub keyed: bool,
+    /// Its body fits the replay copy, so that it can be sent again even after it was received.
+    pub fits_copy: bool,
+}
+
+/// An attempt's result, as far as the next one depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Where it went; `None` if no endpoint was chosen.
+    pub endpoint: Option<EndpointId>,
+    /// The connection had been used before.
+    pub reused: bool,
+    /// Whether all of the request's bytes so far are still at hand.
+    pub copy_whole: bool,
+    /// Whether the head of a final response has gone to the client.
+    pub answered: bool,
+    /// How it ended.
+    pub result: Outcome,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A complete response head with this status.
+    Status(u16),
+    /// It died.
+    Died {
+        /// The first sign.
+        end: End,
+        /// What the facts prove.
+        grade: Grade,
+    },
+    /// The connection could not be opened in time. One that was refused or unreachable is
+    /// [`Outcome::Died`] with [`End::ConnectFailed`].
+    ConnectTimedOut,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Try again.
+    Again {
+        /// Whether an idle connection will do.
+        reuse: Reuse,
+        /// Not before this moment.
+        at: Moment,
+        /// On what ground.
+        why: Why,
+    },
+    /// Answer with what there is: the response, or the failure's verdict.
+    Answer,
+}
+
+/// On what ground a request is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is proven that it was not applied.
+    Replay(Grade),
+    /// It may have been applied, and bears it; or the owner asked for it.
+    Retry,
+}
+
+/// The attempts of one exchange.
+///
+/// ```text
+///   attempt --proven--------> replay (REPLAYS_MAX), fresh connection, at once --> attempt
+///     |     --unknown-------> one retry, if idempotent or keyed ---------------> attempt
+///     |     --owner's case--> up to the owner's number, after a pause ---------> attempt
+///     '-----anything else---> answer
+/// ```
+#[derive(Clone, Debug)]
+pub struct Attempts<'a> {
+    plan: &'a RetryPlan,
+    nature: Nature,
+    replays: u32,
+    connect_timeouts: u32,
+    retries: u32,
+    exceeded: bool,
+    saved_by: Option<Grade>,
+    avoid: [EndpointId; AVOID_MAX],
+    avoided: usize,
+}
+
+impl<'a> Attempts<'a> {
+    /// No attempt yet, under the route's or the cluster's plan.
+    #[must_use]
+    pub fn new(plan: &'a RetryPlan, nature: Nature) -> Self {
+        Self {
+            plan,
+            nature,
+            replays: 0,
+            connect_timeouts: 0,
+            retries: 0,
+            exceeded: false,
+            saved_by: None,
+            avoid: [EndpointId(0); AVOID_MAX],
+            avoided: 0,
+        }
+    }
+
+    /// The risk that the next attempt may take: whether it could be made again at grade `unknown`.
+    #[must_use]
+    pub fn resend(&self) -> Resend {
+        let safe = self.nature.fits_copy
+            && match self.plan {
+                RetryPlan::Transparent => self.bears_retry() && self.retries == 0,
+                RetryPlan::Owner(owner) => owner.on.reset && self.retries < owner.attempts,
+            };
+        if safe { Resend::Safe } else { Resend::NeedsProof }
+    }
+
+    /// Endpoints that failed this exchange, for the checkout to avoid.
+    #[must_use]
+    pub fn avoid(&self) -> &[EndpointId] {
+        &self.avoid[..self.avoided]
+    }
+
+    /// Attempts that were made again so far; `%UPSTREAM_REQUEST_ATTEMPT_COUNT%` is one more.
+    #[must_use]
+    pub fn made_again(&self) -> u32 {
+        self.replays + self.connect_timeouts + self.retries
+    }
+
+    /// Retries among them; replays with proof are none.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// The grade of the last death after which the request was sent again: what a later answer
+    /// was saved by.
+    #[must_use]
+    pub fn saved_by(&self) -> Option<Grade> {
+        self.saved_by
+    }
+
+    /// Whether an attempt was not made because there had been as many as are allowed (`URX`).
+    #[must_use]
+    pub fn limit_exceeded(&self) -> bool {
+        self.exceeded
+    }
+
+    /// What follows from an attempt's result.
+    pub fn on_result(&mut self, summary: &Summary, now: Moment, dice: &mut Dice) -> After {
+        let begun = matches!(
+            summary.result,
+            Outcome::Died {
+                grade: Grade::Begun,
+                ..
+            }
+        );
+        if summary.answered || begun || !summary.copy_whole {
+            return After::Answer;
+        }
+        let after = match self.plan {
+            RetryPlan::Transparent => self.transparent(summary, now),
+            RetryPlan::Owner(owner) => self.owners(owner, summary, now, dice),
+        };
+        if let After::Again { .. } = after {
+            self.saved_by = summary.result.grade();
+        }
+        after
+    }
+
+    fn transparent(&mut self, summary: &Summary, now: Moment) -> After {
+        let (spent, most, why) = match summary.result {
+            Outcome::Status(_) => return After::Answer,
+            Outcome::ConnectTimedOut => (
+                &mut self.connect_timeouts,
+                CONNECT_TIMEOUTS_MAX,
+                Why::Replay(Grade::Unsent),
+            ),
+            // A time limit of ours that ran out has cost the client as much as one that ran out
+            // while connecting.
+            Outcome::Died {
+                end: End::TimedOut,
+                grade,
+            } if grade.proves_unapplied() => (
+                &mut self.connect_timeouts,
+                CONNECT_TIMEOUTS_MAX,
+                Why::Replay(grade),
+            ),
+            Outcome::Died { grade, .. } if grade.proves_unapplied() => {
+                (&mut self.replays, REPLAYS_MAX, Why::Replay(grade))
+            }
+            Outcome::Died { end, .. } => {
+                let reset = matches!(
+                    end,
+                    End::Reset | End::Eof | End::BrokenPipe | End::Silent | End::Other
+                );
+                if !(reset && self.bears_retry()) {
+                    return After::Answer;
+                }
+                (&mut self.retries, TRANSPARENT_RETRIES_MAX, Why::Retry)
+            }
+        };
+        if *spent >= most {
+            // Envoy's flag speaks of configured retries; a spent safety budget counts likewise.
+            self.exceeded = true;
+            return After::Answer;
+        }
+        *spent += 1;
+        self.blame(summary);
+        After::Again {
+            reuse: Reuse::Forbid,
+            at: now,
+            why,
+        }
+    }
+
+    fn owners(&mut self, owner: &OwnerRetry, summary: &Summary, now: Moment, dice: &mut Dice) -> After {
+        let on = &owner.on;
+        let wanted = match summary.result {
+            Outcome::Status(status) => on.statuses.binary_search(&status).is_ok(),
+            Outcome::ConnectTimedOut
+            | Outcome::Died {
+                end: End::ConnectFailed,
+                ..
+            } => on.connect_failure || on.reset_before_request,
+            Outcome::Died {
+                end: End::TimedOut,
+                grade,
+            } => on.timeout || on.reset_before_request && grade.proves_unapplied(),
+            Outcome::Died { grade, .. } => on.reset || on.reset_before_request && grade.proves_unapplied(),
+        };
+        if !wanted || owner.attempts == 0 {
+            return After::Answer;
+        }
+        if self.retries >= owner.attempts {
+            self.exceeded = true;
+            return After::Answer;
+        }
+        self.retries += 1;
+        self.blame(summary);
+        let reuse = match summary.result {
+            Outcome::Status(_) => Reuse::Allow,
+            Outcome::Died { .. } | Outcome::ConnectTimedOut => Reuse::Forbid,
+        };
+        After::Again {
+            reuse,
+            at: now + pause(owner, self.retries, dice),
+            why: Why::Retry,
+        }
+    }
+
+    fn bears_retry(&self) -> bool {
+        self.nature.idempotent || self.nature.keyed
+    }
+
+    /// Another endpoint is tried first, unless all that happened was that an idle connection had
+    /// been closed: that is no fault of the endpoint.
+    fn blame(&mut self, summary: &Summary) {
+        let raced = summary.reused && matches!(summary.result, Outcome::Died { .. });
+        let Some(endpoint) = summary.endpoint.filter(|_| !raced) else {
+            return;
+        };
+        if self.avoided < AVOID_MAX && !self.avoid().contains(&endpoint) {
+            self.avoid[self.avoided] = endpoint;
+            self.avoided += 1;
+        }
+    }
+}
+
+impl Outcome {
+    fn grade(self) -> Option<Grade> {
+        match self {
+            Self::Status(_) => None,
+            Self::Died { grade, .. } => Some(grade),
+            Self::ConnectTimedOut => Some(Grade::Unsent),
+        }
+    }
+}
+
+/// The pause before the owner's `nth` retry: half of a span that doubles each time, and up to the
+/// other half by chance, so that clients that failed together do not return together.
+fn pause(owner: &OwnerRetry, nth: u32, dice: &mut Dice) -> Duration {
+    let Some(first) = owner.backoff else {
+        return Duration::ZERO;
+    };
+    let most = owner.backoff_max.unwrap_or(first * BACKOFF_GROWTH);
+    let span = first.saturating_mul(2_u32.saturating_pow(nth - 1)).min(most);
+    span / 2 + dice.up_to(span / 2)
+}
+
+/// Replays of one exchange. Each is on a fresh connection, so a second one is rare already; past
+/// this something is wrong that replaying does not cure.
+const REPLAYS_MAX: u32 = 3;
+
+/// A connect timeout has cost the client its full length; so it may once more, no oftener.
+const CONNECT_TIMEOUTS_MAX: u32 = 1;
+
+/// Without the owner's word, a request that may have been applied is sent once more at most.
+const TRANSPARENT_RETRIES_MAX: u32 = 1;
+
+/// Failed endpoints that are remembered; there are rarely more attempts.
+const AVOID_MAX: usize = 4;
+
+/// The longest pause is this many times the first, unless the owner says otherwise.
+const BACKOFF_GROWTH: u32 = 10;
+
+#[cfg(test)]
+mod tests;

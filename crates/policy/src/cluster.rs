@@ -3,336 +3,434 @@
 //! One lock of the shell's, one decision: endpoint, limits and pool are settled together in
 //! [`Cluster::checkout`]. Pools deal in [`ConnectionId`]s; the sockets stay upstairs.
 
-use std::net::SocketAddr;
+mod ask;
+mod counters;
+mod place;
+mod queue;
+mod report;
+mod upkeep;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plan::ClusterPlan;
+pub use ask::*;
+pub use counters::Counters;
+pub use report::{EndpointReport, Gauges};
+
+use crate::endpoint::Endpoint;
+use crate::keepalive::{Band, Risk, Sign};
+use crate::plan::KeepAlivePlan;
+use crate::pool::{Connection, Connections, Idle, State};
 use crate::time::{Dice, Moment};
-
-/// One upstream connection, open or opening. Never used twice in the life of a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
-
-/// One endpoint of a cluster. Never used twice in the life of a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EndpointId(pub u32);
-
-/// A place in the queue for a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
-
-/// The worker whose reactor a connection is registered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkerId(pub u16);
-
-/// Where an endpoint listens.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Address {
-    /// IP and port.
-    Ip(SocketAddr),
-    /// A Unix domain socket's path.
-    Unix(std::path::PathBuf),
-}
-
-/// The endpoints of one configuration snapshot, held by the snapshot. While it lives (until
-/// [`Cluster::retire`]) its endpoints stay usable, so a request ends under the configuration that
-/// it started with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Members {
-    /// The endpoints and their weights; weight 0 is never chosen.
-    pub list: Vec<(EndpointId, u32)>,
-}
-
-/// What a request wants of the pool.
-#[derive(Debug)]
-pub struct Ask<'a> {
-    /// The endpoints to choose from.
-    pub members: &'a Members,
-    /// The cluster's plan in the request's snapshot.
-    pub plan: &'a ClusterPlan,
-    /// Who asks: its own idle connections are preferred, then another worker's is taken over,
-    /// then a new one is opened.
-    pub worker: WorkerId,
-    /// Whether this request could be sent again at grade `unknown`; sets the risk it may take.
-    pub resend: Resend,
-    /// Whether an idle connection will do; a replay asks for a fresh one.
-    pub reuse: Reuse,
-    /// Endpoints that already failed this exchange: chosen only if there is no other.
-    pub avoid: &'a [EndpointId],
-}
-
-/// Whether a request could be sent again although it may have been applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resend {
-    /// Idempotent, keyed, or its owner said so.
-    Safe,
-    /// Only with proof.
-    NeedsProof,
-}
-
-/// Whether an idle connection may serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reuse {
-    /// Any that the reuse limit and the risk allow.
-    Allow,
-    /// Only a fresh one (a replay).
-    Forbid,
-}
-
-/// How the request's first bytes are to be written on a reused connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writing {
-    /// All at once.
-    Direct,
-    /// The head's last bytes are held back for about one round trip: an incomplete head cannot be
-    /// dispatched, so a close seen meanwhile is proof.
-    TwoStep,
-}
-
-/// A checkout's decision.
-#[derive(Debug, PartialEq)]
-pub enum Checkout {
-    /// Use this idle connection. The shell looks at the socket first and says
-    /// [`Cluster::found_dead`] if it is closed, then asks again.
-    Reuse(Reused),
-    /// Open a connection; its permit is already held under `connection`.
-    Open {
-        /// The id the new connection has from now on.
-        connection: ConnectionId,
-        /// Where to.
-        endpoint: EndpointId,
-        /// Its address.
-        address: Address,
-    },
-    /// Wait: [`Cluster::granted`] will name this ticket.
-    Queue(Ticket),
-    /// No.
-    Refuse(Refusal),
-}
-
-/// An idle connection that was chosen, with the facts that the log tells.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reused {
-    /// Which.
-    pub connection: ConnectionId,
-    /// Its endpoint.
-    pub endpoint: EndpointId,
-    /// The endpoint's address.
-    pub address: Address,
-    /// The worker whose reactor it is registered with; if not the asker's, it is taken over.
-    pub worker: WorkerId,
-    /// How to write the request.
-    pub writing: Writing,
-    /// What is known of the connection.
-    pub facts: ConnectionFacts,
-}
-
-/// What the log tells about a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ConnectionFacts {
-    /// Since the last byte was received on it; zero for a fresh one.
-    pub idle_age: Duration,
-    /// Since it was opened.
-    pub age: Duration,
-    /// Requests it had carried before this one.
-    pub uses: u32,
-    /// The endpoint's reuse limit at checkout, and where it comes from.
-    pub limit: Option<Duration>,
-}
-
-/// Why a checkout was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// There is no endpoint (`UH`, "no healthy upstream").
-    NoEndpoint,
-    /// Too many requests are in flight or waiting (`UO`).
-    Overflow,
-}
-
-/// How an idle connection was found closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdleEnd {
-    /// The peer sent a FIN (or an unsolicited 408, which counts as a close).
-    Fin,
-    /// The peer sent an RST, with no FIN before.
-    Reset,
-    /// The peer sent bytes that nobody asked for: the connection is closed, nothing is learned.
-    Unsolicited,
-}
-
-/// What became of a leased connection.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Handback {
-    /// The response was read to its end and the connection may be used again.
-    Reusable {
-        /// `Keep-Alive: timeout=N` of the response.
-        hint: Option<Duration>,
-        /// The kernel's smoothed round trip time, if it was read.
-        round_trip: Option<Duration>,
-    },
-    /// We close it (its response said `Connection: close`, an error of ours, a cancelled request).
-    Closed,
-    /// The peer closed it while a request was on it. `idle_age` of the checkout tells the learner
-    /// when, if the close met the request in flight (a race).
-    PeerClosed {
-        /// The close was an RST without a FIN.
-        reset: bool,
-        /// It met a request on a reused connection before any response byte.
-        raced: bool,
-    },
-}
-
-/// What the shell does with a connection after a handback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parked {
-    /// Keep the socket and watch it: it is idle now (or a probe).
-    Keep,
-    /// Close the socket.
-    Close,
-}
-
-/// Counters of a cluster, by Envoy's names (`cluster.<name>.upstream_<name>`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are Envoy's and documented in docs/metrics.md")]
-pub struct Counters {
-    pub cx_total: u64,
-    pub cx_connect_fail: u64,
-    pub cx_connect_timeout: u64,
-    pub cx_idle_timeout: u64,
-    pub cx_max_duration_reached: u64,
-    pub cx_max_requests: u64,
-    pub cx_overflow: u64,
-    pub cx_none_healthy: u64,
-    pub cx_protocol_error: u64,
-    pub cx_destroy: u64,
-    pub cx_destroy_local: u64,
-    pub cx_destroy_remote: u64,
-    pub cx_destroy_with_active_rq: u64,
-    pub cx_destroy_local_with_active_rq: u64,
-    pub cx_destroy_remote_with_active_rq: u64,
-    pub cx_rx_bytes_total: u64,
-    pub cx_tx_bytes_total: u64,
-    pub rq_total: u64,
-    pub rq_completed: u64,
-    pub rq_cancelled: u64,
-    pub rq_pending_total: u64,
-    pub rq_pending_overflow: u64,
-    pub rq_pending_failure_eject: u64,
-    pub rq_timeout: u64,
-    pub rq_per_try_timeout: u64,
-    pub rq_rx_reset: u64,
-    pub rq_tx_reset: u64,
-    pub rq_retry: u64,
-    pub rq_retry_success: u64,
-    pub rq_retry_overflow: u64,
-    pub rq_retry_limit_exceeded: u64,
-    /// Responses by class: index 1 is 1xx … 5 is 5xx; 0 is unused.
-    pub rq_class: [u64; 6],
-    /// Responses by exact status, filled as they are seen.
-    pub rq_status: std::collections::BTreeMap<u16, u64>,
-    // What no other proxy counts: the race.
-    /// Requests that met a closing connection (found dead at checkout, or died on it).
-    pub race_met: u64,
-    /// … of these, avoided by looking at checkout (layer 2).
-    pub race_checked: u64,
-    /// … replayed with proof (layer 4), or by idempotence.
-    pub race_replayed: u64,
-    /// … that the client saw.
-    pub race_failed: u64,
-    /// Requests that the reuse limit kept away from a connection past it (layer 1).
-    pub race_avoided: u64,
-    /// Requests that were given a fresh connection or a two-step write for their risk (layer 3).
-    pub race_priced: u64,
-    /// Idle connections closed by the peer while nobody used them.
-    pub idle_closed_by_peer: u64,
-    /// Idle connections that were taken over from another worker.
-    pub taken_over: u64,
-}
+use place::{Blocked, Want};
+use queue::{Grant, Left, Queue};
 
 /// A named set of endpoints under one plan; shared by all workers behind one lock of the shell's.
+///
+/// ```text
+///   checkout --> Reuse --> (found_dead | hand_back)
+///           '--> Open  --> (connected --> hand_back | connect_failed)
+///           '--> Queue --> granted --> claim --> Reuse, Open or Refuse
+///           |         '--> cancel
+///           '--> Refuse
+/// ```
+///
+/// A checkout that said `Reuse` or `Open` is one request in flight until the call that ends it.
+/// After each call the shell asks [`Cluster::granted`] and [`Cluster::evicted`] until they are
+/// empty, and sets its timer to [`Cluster::next_deadline`].
 #[derive(Debug)]
 pub struct Cluster {
     /// Counters for `/stats`.
     pub counters: Counters,
+    name: Arc<str>,
+    endpoints: BTreeMap<EndpointId, Endpoint>,
+    endpoints_ever: u32,
+    connections: Connections,
+    queue: Queue,
+    in_flight: u32,
+    retries: u32,
+    evicted: Vec<ConnectionId>,
+    /// No later than what `reap` has to do next.
+    deadline: Moment,
+    /// As last asked for.
+    keep_alive: KeepAlivePlan,
+    /// The wall on which all endpoints that have one agree.
+    shared: Option<Band>,
+    /// For the placing of waiters, which nobody brings dice to.
+    dice: Dice,
 }
 
-#[expect(clippy::todo, unused_variables, reason = "to be written")]
 impl Cluster {
     /// A cluster without endpoints.
     #[must_use]
     pub fn new(name: Arc<str>) -> Self {
-        todo!()
+        Self {
+            counters: Counters::default(),
+            name,
+            endpoints: BTreeMap::new(),
+            endpoints_ever: 0,
+            connections: Connections::default(),
+            queue: Queue::default(),
+            in_flight: 0,
+            retries: 0,
+            evicted: Vec::new(),
+            deadline: Moment::NEVER,
+            keep_alive: KeepAlivePlan::default(),
+            shared: None,
+            dice: Dice::seeded(0),
+        }
     }
 
     /// Takes the endpoints of a new snapshot in; those already known keep what was learned of
-    /// them. Pair each call with one [`Cluster::retire`].
-    pub fn adopt(&mut self, addresses: &[(Address, u32)], now: Moment) -> Members {
-        todo!()
+    /// them. An address that is named twice is one endpoint with both weights. Pair each call with
+    /// one [`Cluster::retire`].
+    pub fn adopt(&mut self, addresses: &[(Address, u32)], _now: Moment) -> Members {
+        let mut known: BTreeMap<Address, EndpointId> = self
+            .endpoints
+            .iter()
+            .map(|(&id, endpoint)| (endpoint.address.clone(), id))
+            .collect();
+        let mut members = Members::default();
+        let mut place = BTreeMap::<EndpointId, usize>::new();
+        for (address, weight) in addresses {
+            let id = *known.entry(address.clone()).or_insert_with(|| {
+                let id = EndpointId(self.endpoints_ever);
+                self.endpoints_ever += 1;
+                let mut endpoint = Endpoint::new(address.clone());
+                if let Some(wall) = self.shared {
+                    endpoint.learner.suggest(wall);
+                }
+                self.endpoints.insert(id, endpoint);
+                id
+            });
+            if let Some(&at) = place.get(&id) {
+                members.list[at].1 = members.list[at].1.saturating_add(*weight);
+            } else {
+                place.insert(id, members.list.len());
+                members.list.push((id, *weight));
+                self.endpoint(id).held_by += 1;
+            }
+        }
+        members
     }
 
     /// A snapshot is gone. Idle connections of endpoints that no snapshot holds any more are
     /// returned for the shell to close.
     pub fn retire(&mut self, members: &Members, now: Moment) -> Vec<ConnectionId> {
-        todo!()
+        let mut gone = Vec::new();
+        for &(id, _) in &members.list {
+            let endpoint = self.endpoint(id);
+            assert!(endpoint.held_by > 0, "{id:?} was retired more often than adopted");
+            endpoint.held_by -= 1;
+            if endpoint.held_by > 0 {
+                continue;
+            }
+            let idle = endpoint
+                .idle
+                .extract(|_| true)
+                .into_iter()
+                .map(|idle| idle.connection);
+            gone.extend(idle.chain(endpoint.probe.take().map(|probe| probe.connection)));
+            if endpoint.open == 0 {
+                self.endpoints.remove(&id);
+            }
+        }
+        for &connection in &gone {
+            self.close_locally(connection);
+        }
+        self.serve_waiting(now);
+        gone
     }
 
     /// Endpoint, limits and connection for one attempt, settled together.
     pub fn checkout(&mut self, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Checkout {
-        todo!()
+        self.keep_alive.clone_from(&ask.plan.keep_alive);
+        let grant = match self.place(ask, now, dice) {
+            Ok(grant) => grant,
+            Err(Blocked::NoEndpoint) => {
+                self.counters.cx_none_healthy += 1;
+                return Checkout::Refuse(Refusal::NoEndpoint);
+            }
+            Err(Blocked::Requests) => {
+                self.counters.rq_pending_overflow += 1;
+                return Checkout::Refuse(Refusal::Overflow);
+            }
+            Err(Blocked::Connections) => {
+                self.counters.cx_overflow += 1;
+                if self.queue.len() >= ask.plan.limits.max_pending_requests as usize {
+                    self.counters.rq_pending_overflow += 1;
+                    return Checkout::Refuse(Refusal::Overflow);
+                }
+                self.counters.rq_pending_total += 1;
+                return Checkout::Queue(self.queue.join(Want::of(ask)));
+            }
+        };
+        if matches!(grant, Grant::Open(_)) {
+            self.counters.rq_pending_total += 1;
+        }
+        self.carry_out(grant, ask, now)
     }
 
     /// The shell looked at a connection it was given and found it closed: the lease is over, a
     /// race was met and absorbed; the caller asks again.
     pub fn found_dead(&mut self, connection: ConnectionId, how: IdleEnd, now: Moment) {
-        todo!()
+        let gone = self.end_lease(connection);
+        self.counters.cx_destroy += 1;
+        self.counters.cx_destroy_remote += 1;
+        if how != IdleEnd::Unsolicited {
+            self.counters.race_met += 1;
+            self.counters.race_checked += 1;
+        }
+        self.learn(&gone, how, now);
+        self.serve_waiting(now);
     }
 
     /// A connection that [`Checkout::Open`] promised is open.
     pub fn connected(&mut self, connection: ConnectionId, round_trip: Option<Duration>, now: Moment) {
-        todo!()
+        let opened = self.connections.get_mut(connection);
+        let opened = opened.filter(|opened| opened.state == State::Opening);
+        let Some(opened) = opened else {
+            panic!("{connection:?} was not being opened")
+        };
+        opened.starts(now);
+        opened.state = State::Leased;
+        let endpoint = opened.endpoint;
+        self.endpoint(endpoint).on_round_trip(round_trip);
+        self.counters.rq_total += 1;
     }
 
     /// It could not be opened; its permit is free again.
     pub fn connect_failed(&mut self, connection: ConnectionId, timed_out: bool, now: Moment) {
-        todo!()
+        let endpoint = self.connections.get(connection).map(|failed| failed.endpoint);
+        if let Some(endpoint) = endpoint.and_then(|endpoint| self.endpoints.get_mut(&endpoint)) {
+            endpoint.connect_failures += 1;
+        }
+        self.end_lease(connection);
+        self.counters.cx_connect_fail += 1;
+        self.counters.cx_connect_timeout += u64::from(timed_out);
+        self.counters.rq_pending_failure_eject += 1;
+        self.serve_waiting(now);
     }
 
     /// A lease ends. `worker` is whose reactor the socket is registered with now.
-    pub fn hand_back(&mut self, connection: ConnectionId, how: Handback, worker: WorkerId, now: Moment) -> Parked {
-        todo!()
-    }
-
-    /// The watcher of idle connections saw one end. False if it was no longer idle (it is being
-    /// leased at this moment, and the lease will find out by itself).
-    pub fn idle_ended(&mut self, connection: ConnectionId, how: IdleEnd, now: Moment) -> bool {
-        todo!()
-    }
-
-    /// Closes what has been idle too long, keeping at most one past-limit connection per endpoint
-    /// as a probe; the shell closes the sockets.
-    pub fn reap(&mut self, plan: &ClusterPlan, now: Moment) -> Vec<ConnectionId> {
-        todo!()
-    }
-
-    /// When `reap` next has something to do.
-    pub fn next_deadline(&self) -> Moment {
-        todo!()
+    ///
+    /// A request that was answered on a reused connection is what counts as a survival of the idle
+    /// age at its checkout. A close that met a request counts with the age at this moment: it was
+    /// on its way when the request was written, so the endpoint's timer ran from the last response
+    /// to the close just as if nobody had asked.
+    pub fn hand_back(
+        &mut self,
+        connection: ConnectionId,
+        how: Handback,
+        worker: WorkerId,
+        now: Moment,
+    ) -> Parked {
+        let parked = match how {
+            Handback::Reusable { hint, round_trip } => {
+                self.recycle(connection, (hint, round_trip), worker, now)
+            }
+            Handback::Closed => {
+                self.end_lease(connection);
+                self.counters.cx_destroy += 1;
+                self.counters.cx_destroy_local += 1;
+                Parked::Close
+            }
+            Handback::PeerClosed { reset, raced } => {
+                let gone = self.end_lease(connection);
+                self.counters.cx_destroy += 1;
+                self.counters.cx_destroy_remote += 1;
+                self.counters.cx_destroy_with_active_rq += 1;
+                self.counters.cx_destroy_remote_with_active_rq += 1;
+                if raced {
+                    self.counters.race_met += 1;
+                    self.learn(&gone, if reset { IdleEnd::Reset } else { IdleEnd::Fin }, now);
+                }
+                Parked::Close
+            }
+        };
+        self.serve_waiting(now);
+        parked
     }
 
     /// The next ticket whose turn has come; the shell wakes its waiter, which calls
     /// [`Cluster::claim`].
     pub fn granted(&mut self) -> Option<Ticket> {
-        todo!()
+        self.queue.call()
+    }
+
+    /// The next idle connection that had to go to make room for another; the shell closes it.
+    pub fn evicted(&mut self) -> Option<ConnectionId> {
+        self.evicted.pop()
     }
 
     /// What a granted ticket was given: never `Queue`. `None` if it was not granted yet.
     pub fn claim(&mut self, ticket: Ticket, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Option<Checkout> {
-        todo!()
+        let grant = self.queue.claim(ticket)?;
+        let Grant::Reuse(connection, _) = grant else {
+            return Some(self.carry_out(grant, ask, now));
+        };
+        let held = self.held(connection);
+        let (age, endpoint) = (now.since(held.idle_since), held.endpoint);
+        let limit = self.endpoint(endpoint).limit(&ask.plan.keep_alive);
+        if limit.risk(age, ask.resend) != Risk::Past {
+            return Some(self.carry_out(grant, ask, now));
+        }
+        // The waiter was slow to wake. Its permit makes room for a fresh connection.
+        self.end_lease(connection);
+        self.counters.cx_destroy += 1;
+        self.counters.cx_destroy_local += 1;
+        self.evicted.push(connection);
+        Some(match self.place(ask, now, dice) {
+            Ok(grant) => self.carry_out(grant, ask, now),
+            Err(Blocked::NoEndpoint) => Checkout::Refuse(Refusal::NoEndpoint),
+            Err(Blocked::Requests | Blocked::Connections) => Checkout::Refuse(Refusal::Overflow),
+        })
     }
 
     /// The waiter left (timeout, client gone): its place, or what it was granted, is free again.
     pub fn cancel(&mut self, ticket: Ticket, now: Moment) {
-        todo!()
+        match self.queue.leave(ticket) {
+            Left::Nothing => return,
+            Left::Place => {}
+            Left::Grant(Grant::Open(connection)) => {
+                self.end_lease(connection);
+            }
+            Left::Grant(Grant::Reuse(connection, _)) => self.unhold(connection),
+        }
+        self.counters.rq_cancelled += 1;
+        self.serve_waiting(now);
+    }
+
+    /// Ends a lease by parking its connection, if it is fit to be used again.
+    fn recycle(
+        &mut self,
+        id: ConnectionId,
+        (hint, round_trip): (Option<Duration>, Option<Duration>),
+        worker: WorkerId,
+        now: Moment,
+    ) -> Parked {
+        let Some(connection) = self.connections.get_mut(id) else {
+            panic!("{id:?} was not leased")
+        };
+        assert!(connection.in_flight(), "{id:?} was handed back twice");
+        let Some(endpoint) = self.endpoints.get_mut(&connection.endpoint) else {
+            panic!("{id:?} has outlived its endpoint")
+        };
+        endpoint.on_round_trip(round_trip);
+        let mut changed = endpoint.learner.on_response(hint);
+        if connection.uses > 1 {
+            changed |= endpoint.learner.on_survived(connection.idle_age);
+        }
+        let worn = connection.uses >= connection.uses_max;
+        let old = connection.retire_at <= now;
+        let parked = if worn || old || endpoint.held_by == 0 {
+            self.counters.cx_max_requests += u64::from(worn);
+            self.counters.cx_max_duration_reached += u64::from(old && !worn);
+            self.counters.cx_destroy += 1;
+            self.counters.cx_destroy_local += 1;
+            self.end_lease(id);
+            Parked::Close
+        } else {
+            // Those already idle reach their limit before this one.
+            if endpoint.idle.is_empty() {
+                self.deadline = self.deadline.min(now + endpoint.limit(&self.keep_alive).reuse);
+            }
+            self.deadline = self.deadline.min(connection.retire_at);
+            let idle = Idle {
+                connection: id,
+                worker,
+                since: now,
+                retire_at: connection.retire_at,
+            };
+            connection.idle_since = endpoint.idle.push(idle);
+            (connection.worker, connection.state) = (worker, State::Idle);
+            endpoint.in_flight -= 1;
+            self.in_flight -= 1;
+            Parked::Keep
+        };
+        if changed {
+            self.share(now);
+        }
+        parked
+    }
+
+    /// Takes a connection that carries a request, or was to, out of the books.
+    fn end_lease(&mut self, id: ConnectionId) -> Connection {
+        let Some(gone) = self.connections.get(id) else {
+            panic!("{id:?} was not leased")
+        };
+        assert!(gone.in_flight(), "{id:?} carries no request");
+        let endpoint = gone.endpoint;
+        self.in_flight -= 1;
+        self.endpoint(endpoint).in_flight -= 1;
+        self.forget(id)
+    }
+
+    /// Closes an idle connection for a reason of ours.
+    fn close_locally(&mut self, id: ConnectionId) -> Connection {
+        self.counters.cx_destroy += 1;
+        self.counters.cx_destroy_local += 1;
+        self.forget(id)
+    }
+
+    /// Takes a connection out of the slab and its endpoint's count; a leaving endpoint goes with
+    /// its last connection.
+    fn forget(&mut self, id: ConnectionId) -> Connection {
+        let Some(gone) = self.connections.remove(id) else {
+            panic!("{id:?} is not open")
+        };
+        if let Some(endpoint) = self.endpoints.get_mut(&gone.endpoint) {
+            assert!(endpoint.open > 0, "{id:?} was never counted");
+            endpoint.open -= 1;
+            if endpoint.open == 0 && endpoint.held_by == 0 {
+                self.endpoints.remove(&gone.endpoint);
+            }
+        }
+        gone
+    }
+
+    /// The endpoint closed this connection, which had been idle until `now` but for a request that
+    /// met the close. Those of an endpoint that leaves say nothing about its timer.
+    fn learn(&mut self, gone: &Connection, how: IdleEnd, now: Moment) {
+        let sign = match how {
+            IdleEnd::Fin => Sign::Fin,
+            IdleEnd::Reset => Sign::Reset,
+            IdleEnd::Unsolicited => return,
+        };
+        let endpoint = self
+            .endpoints
+            .get_mut(&gone.endpoint)
+            .filter(|endpoint| endpoint.held_by > 0);
+        let Some(endpoint) = endpoint else { return };
+        if endpoint.learner.on_closed(now.since(gone.idle_since), sign, now) {
+            self.share(now);
+        }
+    }
+
+    /// A limit may have changed: the idle connections are to be looked at again, and endpoints
+    /// without knowledge of their own start from what the others agree on.
+    fn share(&mut self, now: Moment) {
+        self.deadline = now;
+        let mut walls = self
+            .endpoints
+            .values()
+            .filter_map(|endpoint| endpoint.learner.wall());
+        let first = walls.next();
+        self.shared = first.filter(|first| walls.all(|other| first.agrees(&other)));
+        let Some(wall) = self.shared else { return };
+        for endpoint in self.endpoints.values_mut() {
+            endpoint.learner.suggest(wall);
+        }
+    }
+
+    fn endpoint(&mut self, id: EndpointId) -> &mut Endpoint {
+        match self.endpoints.get_mut(&id) {
+            Some(endpoint) => endpoint,
+            None => panic!("{id:?} is not in the cluster"),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,3 +65,74 @@ pub enum Grade {
     /// A response byte was received.
     Begun,
 }
+
+impl Grade {
+    /// Whether the request is proven not to have been applied, so that it may be sent again
+    /// whatever its method.
+    #[must_use]
+    pub const fn proves_unapplied(self) -> bool {
+        match self {
+            Self::Unsent | Self::Stillborn | Self::Unreceived | Self::Incomplete => true,
+            Self::Unknown | Self::Begun => false,
+        }
+    }
+
+    /// The grade's name in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsent => "unsent",
+            Self::Stillborn => "stillborn",
+            Self::Unreceived => "unreceived",
+            Self::Incomplete => "incomplete",
+            Self::Unknown => "unknown",
+            Self::Begun => "begun",
+        }
+    }
+}
+
+impl std::fmt::Display for Grade {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Grades a dead attempt. The first row that applies decides:
+///
+/// ```text
+/// a response byte was received ................................ Begun
+/// nothing was handed to the kernel ............................ Unsent
+/// the end was there before the first write .................... Stillborn
+/// the head's last bytes were never written .................... Incomplete
+/// the head was written, a FIN came, not one byte was acked ..... Unreceived
+/// anything else ............................................... Unknown
+/// ```
+///
+/// `Unreceived` rests on TCP: a FIN acknowledges all that its sender had received, so a request
+/// that was received cannot look unreceived once the FIN has been read. It assumes that a peer
+/// which half-closed discards what it receives afterwards (RFC 9112, section 9.6). An RST
+/// carries no such acknowledgement, so a bare one proves nothing.
+#[must_use]
+pub fn grade(facts: &Facts) -> Grade {
+    if facts.response_begun {
+        return Grade::Begun;
+    }
+    match facts.written {
+        Written::Nothing => Grade::Unsent,
+        _ if facts.ended_before_write => Grade::Stillborn,
+        Written::PartOfHead => Grade::Incomplete,
+        Written::WholeHead => match facts.end {
+            End::Eof | End::BrokenPipe if facts.acknowledged == Some(0) => Grade::Unreceived,
+            End::Eof
+            | End::BrokenPipe
+            | End::ConnectFailed
+            | End::Reset
+            | End::Silent
+            | End::TimedOut
+            | End::Other => Grade::Unknown,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

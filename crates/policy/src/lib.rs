@@ -5,13 +5,15 @@
 //! (owned by one exchange) and the total function [`evidence::grade`].
 
 pub mod attempts;
+mod balance;
 pub mod cluster;
 pub mod deadline;
+mod endpoint;
 pub mod evidence;
 pub mod filter;
 pub mod keepalive;
 pub mod outcome;
 pub mod plan;
-pub mod pool;
+mod pool;
 pub mod route;
 pub mod time;

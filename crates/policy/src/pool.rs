@@ -1,1 +1,337 @@
-//! (to be written)
+//! Reuse or not: the connections of a cluster by id, and one endpoint's idle ones by age.
+
+use std::time::Duration;
+
+use crate::cluster::{ConnectionId, EndpointId, Resend, WorkerId, Writing};
+use crate::keepalive::{Limit, Risk};
+use crate::plan::Limits;
+use crate::time::Moment;
+
+/// One connection of the cluster.
+///
+/// ```text
+///   Opening --connected--> Leased --handed back--> Idle --past the limit--> Probe
+///      |                    |  ^------checkout------'|                        |
+///      |                    |  ^--claim-- Held <-----' (a waiter's turn)      |
+///      '--------------------'---------> gone <--------------------------------'
+/// ```
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) state: State,
+    pub(crate) worker: WorkerId,
+    pub(crate) opened: Moment,
+    /// When the last byte was received on it; while it is leased, what it was at checkout.
+    pub(crate) idle_since: Moment,
+    /// How long it had been idle at its last checkout.
+    pub(crate) idle_age: Duration,
+    /// Requests that it was given, the present one included.
+    pub(crate) uses: u32,
+    /// From then on it is closed instead of being reused.
+    pub(crate) retire_at: Moment,
+    /// After so many uses likewise.
+    pub(crate) uses_max: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Opening,
+    Leased,
+    Idle,
+    /// Idle, and promised to a waiter.
+    Held,
+    Probe,
+}
+
+impl Connection {
+    pub(crate) fn opening(endpoint: EndpointId, worker: WorkerId, limits: &Limits, now: Moment) -> Self {
+        Self {
+            endpoint,
+            state: State::Opening,
+            worker,
+            opened: now,
+            idle_since: now,
+            idle_age: Duration::ZERO,
+            uses: 1,
+            retire_at: limits
+                .max_connection_duration
+                .map_or(Moment::NEVER, |most| now + most),
+            uses_max: limits
+                .max_requests_per_connection
+                .map_or(u32::MAX, std::num::NonZero::get),
+        }
+    }
+
+    /// The permit for a fresh connection in the place of this one, for the same request.
+    pub(crate) fn successor(&self, now: Moment) -> Self {
+        let mut fresh = Self {
+            state: State::Opening,
+            idle_age: Duration::ZERO,
+            uses: 1,
+            ..self.clone()
+        };
+        fresh.starts(now);
+        fresh
+    }
+
+    /// Its life begins now.
+    pub(crate) fn starts(&mut self, now: Moment) {
+        if self.retire_at != Moment::NEVER {
+            self.retire_at = now + self.retire_at.since(self.opened);
+        }
+        (self.opened, self.idle_since) = (now, now);
+    }
+
+    /// Whether a request is on it, or it is being opened for one.
+    pub(crate) fn in_flight(&self) -> bool {
+        matches!(self.state, State::Opening | State::Leased | State::Held)
+    }
+}
+
+/// All connections of a cluster, each found by its id at once: an id is the connection's place in
+/// the lower bits and a serial number, never used twice, above.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    places: Vec<(u64, Option<Connection>)>,
+    free: Vec<u32>,
+    serial: u64,
+}
+
+impl Connections {
+    /// Open, opening, idle: all there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Whether there is no place left for another.
+    pub(crate) fn full(&self) -> bool {
+        self.free.is_empty() && self.places.len() == 1 << PLACE_BITS
+    }
+
+    pub(crate) fn insert(&mut self, connection: Connection) -> ConnectionId {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push((0, None));
+            self.places.len() as u32 - 1
+        });
+        assert!(place < 1 << PLACE_BITS, "more connections than ids have room for");
+        self.serial += 1;
+        let id = self.serial << PLACE_BITS | u64::from(place);
+        self.places[place as usize] = (id, Some(connection));
+        ConnectionId(id)
+    }
+
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        let (holder, connection) = self.places.get(place(id))?;
+        connection.as_ref().filter(|_| *holder == id.0)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let (holder, connection) = self.places.get_mut(place(id))?;
+        connection.as_mut().filter(|_| *holder == id.0)
+    }
+
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        let (holder, connection) = self.places.get_mut(place(id))?;
+        let gone = connection.take_if(|_| *holder == id.0)?;
+        self.free.push(place(id) as u32);
+        Some(gone)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        self.places
+            .iter()
+            .filter_map(|(id, connection)| Some((ConnectionId(*id), connection.as_ref()?)))
+    }
+}
+
+fn place(id: ConnectionId) -> usize {
+    (id.0 & ((1 << PLACE_BITS) - 1)) as usize
+}
+
+/// 16 million connections to one cluster; no process has as many descriptors.
+const PLACE_BITS: u32 = 24;
+
+/// One endpoint's idle connections, the youngest last.
+#[derive(Debug, Default)]
+pub(crate) struct IdleList {
+    list: Vec<Idle>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Idle {
+    pub(crate) connection: ConnectionId,
+    pub(crate) worker: WorkerId,
+    pub(crate) since: Moment,
+    pub(crate) retire_at: Moment,
+}
+
+/// What the idle connections offer a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Offer {
+    /// This one, taken off the list.
+    Take(ConnectionId, Writing),
+    /// There is none, or none young enough for any request.
+    Nothing,
+    /// One that a request with a second chance might have used.
+    TooRisky,
+}
+
+impl IdleList {
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(crate) fn oldest(&self) -> Option<Idle> {
+        self.list.first().copied()
+    }
+
+    pub(crate) fn push(&mut self, mut idle: Idle) -> Moment {
+        // Workers read their clocks before they take the lock, so `now` may step back a little;
+        // the list stays sorted.
+        if let Some(last) = self.list.last() {
+            idle.since = idle.since.max(last.since);
+        }
+        self.list.push(idle);
+        idle.since
+    }
+
+    /// Puts one back whose age went on.
+    pub(crate) fn restore(&mut self, idle: Idle) {
+        let at = self.list.partition_point(|other| other.since <= idle.since);
+        self.list.insert(at, idle);
+    }
+
+    pub(crate) fn remove(&mut self, connection: ConnectionId, since: Moment) -> Option<Idle> {
+        let from = self.list.partition_point(|idle| idle.since < since);
+        let at = from
+            + self.list[from..]
+                .iter()
+                .position(|idle| idle.connection == connection)?;
+        Some(self.list.remove(at))
+    }
+
+    pub(crate) fn pop_oldest(&mut self) -> Option<Idle> {
+        (!self.list.is_empty()).then(|| self.list.remove(0))
+    }
+
+    /// Takes out those that `due` names, oldest first.
+    pub(crate) fn extract(&mut self, due: impl FnMut(&mut Idle) -> bool) -> Vec<Idle> {
+        self.list.extract_if(.., due).collect()
+    }
+
+    pub(crate) fn first_retirement(&self) -> Moment {
+        self.list
+            .iter()
+            .map(|idle| idle.retire_at)
+            .min()
+            .unwrap_or(Moment::NEVER)
+    }
+
+    /// The youngest that the request may use, the asking worker's own first. Risk grows with age,
+    /// so the first one past the limit ends the search.
+    pub(crate) fn take(&mut self, limit: &Limit, resend: Resend, worker: WorkerId, now: Moment) -> Offer {
+        let mut found = None;
+        let mut offer = Offer::Nothing;
+        for (at, idle) in self.list.iter().enumerate().rev().take(OWN_SEARCH) {
+            if idle.retire_at <= now {
+                continue;
+            }
+            let age = now.since(idle.since);
+            let writing = match (limit.risk(age, resend), resend) {
+                (Risk::Safe, _) | (Risk::Unsure, Resend::Safe) => Writing::Direct,
+                // Every safe one was looked at before.
+                (Risk::Unsure, Resend::NeedsProof) if found.is_none() => {
+                    found = Some((at, Writing::TwoStep));
+                    break;
+                }
+                (Risk::Unsure, Resend::NeedsProof) => break,
+                (Risk::Past, _) => {
+                    if age <= limit.reuse {
+                        offer = Offer::TooRisky;
+                    }
+                    break;
+                }
+            };
+            if idle.worker == worker {
+                found = Some((at, writing));
+                break;
+            }
+            found = found.or(Some((at, writing)));
+        }
+        found.map_or(offer, |(at, writing)| {
+            Offer::Take(self.list.remove(at).connection, writing)
+        })
+    }
+}
+
+/// A worker's own connection is looked for among so many of the youngest; farther down, taking
+/// over another worker's costs less than the search.
+const OWN_SEARCH: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keepalive::Source;
+
+    const LIMIT: Limit = Limit {
+        reuse: Duration::from_secs(5),
+        safe: Duration::from_secs(1),
+        proof: Duration::from_secs(3),
+        source: Source::Configured,
+    };
+
+    /// Connections 1, 2, 3 … of these workers, idle since second 0, 1, 2 …
+    fn idle(workers: &[u16]) -> IdleList {
+        let mut list = IdleList::default();
+        for (at, &worker) in workers.iter().enumerate() {
+            let since = Moment::from_millis(at as u64 * 1000);
+            let connection = ConnectionId(at as u64 + 1);
+            list.push(Idle {
+                connection,
+                worker: WorkerId(worker),
+                since,
+                retire_at: Moment::NEVER,
+            });
+        }
+        list
+    }
+
+    #[test]
+    fn the_youngest_of_ones_own_is_taken_before_a_younger_one_of_another_worker() {
+        let now = Moment::from_millis(3000);
+        let take = |worker| idle(&[0, 0, 1]).take(&LIMIT, Resend::Safe, WorkerId(worker), now);
+        assert_eq!(take(0), Offer::Take(ConnectionId(2), Writing::Direct));
+        assert_eq!(take(1), Offer::Take(ConnectionId(3), Writing::Direct));
+        assert_eq!(take(9), Offer::Take(ConnectionId(3), Writing::Direct));
+    }
+
+    #[test]
+    fn a_request_that_needs_proof_prefers_safety_to_its_own_worker_and_is_written_in_two_steps_without() {
+        let take = |millis| {
+            let now = Moment::from_millis(millis);
+            idle(&[0, 1]).take(&LIMIT, Resend::NeedsProof, WorkerId(0), now)
+        };
+        assert_eq!(take(1900), Offer::Take(ConnectionId(2), Writing::Direct));
+        assert_eq!(take(2500), Offer::Take(ConnectionId(2), Writing::TwoStep));
+        assert_eq!(take(4500), Offer::TooRisky);
+        assert_eq!(take(6500), Offer::Nothing);
+    }
+
+    #[test]
+    fn an_id_is_never_given_twice_and_a_stale_one_finds_nothing() {
+        let mut all = Connections::default();
+        let new = || Connection::opening(EndpointId(0), WorkerId(0), &Limits::default(), Moment::default());
+        let one = all.insert(new());
+        assert!(all.remove(one).is_some());
+        let two = all.insert(new());
+        assert_ne!(one, two);
+        assert!(all.get(one).is_none() && all.remove(one).is_none());
+        assert!(all.get(two).is_some());
+        assert_eq!(all.len(), 1);
+    }
+}

@@ -1,0 +1,188 @@
+//! What the shell asks a cluster for, and what it is told: ids, questions, decisions, facts.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::plan::ClusterPlan;
+
+/// One upstream connection, open or opening. Never used twice in the life of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// One endpoint of a cluster. Never used twice in the life of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(pub u32);
+
+/// A place in the queue for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// The worker whose reactor a connection is registered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u16);
+
+/// Where an endpoint listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// IP and port.
+    Ip(SocketAddr),
+    /// A Unix domain socket's path.
+    Unix(std::path::PathBuf),
+}
+
+/// The endpoints of one configuration snapshot, held by the snapshot. While it lives (until
+/// [`Cluster::retire`]) its endpoints stay usable, so a request ends under the configuration that
+/// it started with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// The endpoints and their weights; weight 0 is never chosen.
+    pub list: Vec<(EndpointId, u32)>,
+}
+
+/// What a request wants of the pool.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// The endpoints to choose from.
+    pub members: &'a Members,
+    /// The cluster's plan in the request's snapshot.
+    pub plan: &'a ClusterPlan,
+    /// Who asks: its own idle connections are preferred, then another worker's is taken over,
+    /// then a new one is opened.
+    pub worker: WorkerId,
+    /// Whether this request could be sent again at grade `unknown`; sets the risk it may take.
+    pub resend: Resend,
+    /// Whether an idle connection will do; a replay asks for a fresh one.
+    pub reuse: Reuse,
+    /// Endpoints that already failed this exchange: chosen only if there is no other.
+    pub avoid: &'a [EndpointId],
+}
+
+/// Whether a request could be sent again although it may have been applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    /// Idempotent, keyed, or its owner said so.
+    Safe,
+    /// Only with proof.
+    NeedsProof,
+}
+
+/// Whether an idle connection may serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Any that the reuse limit and the risk allow.
+    Allow,
+    /// Only a fresh one (a replay).
+    Forbid,
+}
+
+/// How the request's first bytes are to be written on a reused connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// All at once.
+    Direct,
+    /// The head's last bytes are held back for about one round trip: an incomplete head cannot be
+    /// dispatched, so a close seen meanwhile is proof.
+    TwoStep,
+}
+
+/// A checkout's decision.
+#[derive(Debug, PartialEq)]
+pub enum Checkout {
+    /// Use this idle connection. The shell looks at the socket first and says
+    /// [`Cluster::found_dead`] if it is closed, then asks again.
+    Reuse(Reused),
+    /// Open a connection; its permit is already held under `connection`.
+    Open {
+        /// The id the new connection has from now on.
+        connection: ConnectionId,
+        /// Where to.
+        endpoint: EndpointId,
+        /// Its address.
+        address: Address,
+    },
+    /// Wait: [`Cluster::granted`] will name this ticket.
+    Queue(Ticket),
+    /// No.
+    Refuse(Refusal),
+}
+
+/// An idle connection that was chosen, with the facts that the log tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reused {
+    /// Which.
+    pub connection: ConnectionId,
+    /// Its endpoint.
+    pub endpoint: EndpointId,
+    /// The endpoint's address.
+    pub address: Address,
+    /// The worker whose reactor it is registered with; if not the asker's, it is taken over.
+    pub worker: WorkerId,
+    /// How to write the request.
+    pub writing: Writing,
+    /// What is known of the connection.
+    pub facts: ConnectionFacts,
+}
+
+/// What the log tells about a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ConnectionFacts {
+    /// Since the last byte was received on it; zero for a fresh one.
+    pub idle_age: Duration,
+    /// Since it was opened.
+    pub age: Duration,
+    /// Requests it had carried before this one.
+    pub uses: u32,
+    /// The endpoint's reuse limit at checkout, and where it comes from.
+    pub limit: Option<Duration>,
+}
+
+/// Why a checkout was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no endpoint (`UH`, "no healthy upstream").
+    NoEndpoint,
+    /// Too many requests are in flight or waiting (`UO`).
+    Overflow,
+}
+
+/// How an idle connection was found closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdleEnd {
+    /// The peer sent a FIN (or an unsolicited 408, which counts as a close).
+    Fin,
+    /// The peer sent an RST, with no FIN before.
+    Reset,
+    /// The peer sent bytes that nobody asked for: the connection is closed, nothing is learned.
+    Unsolicited,
+}
+
+/// What became of a leased connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Handback {
+    /// The response was read to its end and the connection may be used again.
+    Reusable {
+        /// `Keep-Alive: timeout=N` of the response.
+        hint: Option<Duration>,
+        /// The kernel's smoothed round trip time, if it was read.
+        round_trip: Option<Duration>,
+    },
+    /// We close it (its response said `Connection: close`, an error of ours, a cancelled request).
+    Closed,
+    /// The peer closed it while a request was on it. `idle_age` of the checkout tells the learner
+    /// when, if the close met the request in flight (a race).
+    PeerClosed {
+        /// The close was an RST without a FIN.
+        reset: bool,
+        /// It met a request on a reused connection before any response byte.
+        raced: bool,
+    },
+}
+
+/// What the shell does with a connection after a handback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parked {
+    /// Keep the socket and watch it: it is idle now (or a probe).
+    Keep,
+    /// Close the socket.
+    Close,
+}

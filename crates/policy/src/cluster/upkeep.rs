@@ -1,0 +1,202 @@
+//! Idle connections between requests: those that end, those that are too old, the probes. And
+//! what the shell reports besides.
+
+use std::time::Duration;
+
+use super::queue::Grant;
+use super::{Cluster, ConnectionId, EndpointId, IdleEnd};
+use crate::attempts::Why;
+use crate::endpoint::{Endpoint, Probe};
+use crate::keepalive::Source;
+use crate::plan::{ClusterPlan, KeepAlivePlan, Limits};
+use crate::pool::{Idle, State};
+use crate::time::Moment;
+
+impl Cluster {
+    /// The watcher of idle connections saw one end. False if it was no longer idle (it is being
+    /// leased at this moment, and the lease will find out by itself).
+    pub fn idle_ended(&mut self, connection: ConnectionId, how: IdleEnd, now: Moment) -> bool {
+        let Some(ended) = self.connections.get(connection) else {
+            return false;
+        };
+        let (id, since, state) = (ended.endpoint, ended.idle_since, ended.state);
+        let endpoint = self.endpoint(id);
+        let gone = match state {
+            State::Opening | State::Leased => return false,
+            State::Idle => {
+                let listed = endpoint.idle.remove(connection, since);
+                assert!(listed.is_some(), "{connection:?} idles on no list");
+                self.forget(connection)
+            }
+            State::Probe => {
+                endpoint.probe = None;
+                self.forget(connection)
+            }
+            State::Held => {
+                // Its waiter keeps the permit and opens a fresh one instead.
+                let gone = self.end_lease(connection);
+                let fresh = self.permit(gone.successor(now));
+                self.queue.replace(connection, Grant::Open(fresh));
+                gone
+            }
+        };
+        self.counters.cx_destroy += 1;
+        self.counters.cx_destroy_remote += 1;
+        self.counters.idle_closed_by_peer += u64::from(how != IdleEnd::Unsolicited);
+        self.learn(&gone, how, now);
+        self.serve_waiting(now);
+        true
+    }
+
+    /// Closes what has been idle too long, keeping at most one past-limit connection per endpoint
+    /// as a probe; the shell closes the sockets.
+    pub fn reap(&mut self, plan: &ClusterPlan, now: Moment) -> Vec<ConnectionId> {
+        let plan = &plan.keep_alive;
+        self.keep_alive.clone_from(plan);
+        let mut gone = Vec::new();
+        let mut changed = false;
+        let ids: Vec<EndpointId> = self.endpoints.keys().copied().collect();
+        for id in ids {
+            self.retire_old(id, now, &mut gone);
+            changed |= self.retire_idle(id, plan, now, &mut gone);
+            changed |= self.look_at_probe(id, plan, now, &mut gone);
+        }
+        for &connection in &gone {
+            self.close_locally(connection);
+            self.serve_waiting(now);
+        }
+        self.deadline = self
+            .endpoints
+            .values()
+            .map(|endpoint| due(endpoint, plan))
+            .min()
+            .unwrap_or(Moment::NEVER);
+        if changed {
+            self.share(now);
+        }
+        gone
+    }
+
+    /// When `reap` next has something to do; it may be called too early at no harm.
+    #[must_use]
+    pub fn next_deadline(&self) -> Moment {
+        self.deadline
+    }
+
+    /// A response's head came, with its final status, this long after the attempt began.
+    pub fn on_response(&mut self, status: u16, duration: Duration) {
+        self.counters.rq_completed += 1;
+        self.counters.rq_time_ms_total += u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        if let Some(class) = self.counters.rq_class.get_mut(usize::from(status / 100)) {
+            *class += 1;
+        }
+        *self.counters.rq_status.entry(status).or_default() += 1;
+    }
+
+    /// A dead attempt is made again. `raced`: it died on a reused connection before any response.
+    pub fn on_again(&mut self, why: Why, raced: bool) {
+        self.counters.race_replayed += u64::from(raced);
+        self.counters.rq_retry += u64::from(why == Why::Retry);
+    }
+
+    /// Whether one more retry may be in flight; if so, pair it with [`Cluster::retry_ended`].
+    /// Replays are not retries and need no permit.
+    pub fn admit_retry(&mut self, limits: &Limits) -> bool {
+        let admitted = self.retries < limits.max_parallel_retries;
+        self.retries += u32::from(admitted);
+        self.counters.rq_retry_overflow += u64::from(!admitted);
+        admitted
+    }
+
+    /// A retry that was admitted has ended; `succeeded` if its answer went to the client.
+    pub fn retry_ended(&mut self, succeeded: bool) {
+        assert!(self.retries > 0, "a retry ended that was not admitted");
+        self.retries -= 1;
+        self.counters.rq_retry_success += u64::from(succeeded);
+    }
+
+    /// Those past their greatest duration.
+    fn retire_old(&mut self, id: EndpointId, now: Moment, gone: &mut Vec<ConnectionId>) {
+        let old = self.endpoint(id).idle.extract(|idle| idle.retire_at <= now);
+        self.counters.cx_max_duration_reached += old.len() as u64;
+        gone.extend(old.into_iter().map(|idle| idle.connection));
+    }
+
+    /// Those past the limit. One becomes the probe, if there is something to be seen beyond the
+    /// limit: at the configured idle timeout nothing is.
+    fn retire_idle(
+        &mut self,
+        id: EndpointId,
+        plan: &KeepAlivePlan,
+        now: Moment,
+        gone: &mut Vec<ConnectionId>,
+    ) -> bool {
+        let endpoint = self.endpoint(id);
+        let limit = endpoint.limit(plan);
+        let mut past = endpoint.idle.extract(|idle| now.since(idle.since) > limit.reuse);
+        let mut probing = None;
+        if limit.source != Source::Configured && endpoint.probe.is_none() && !past.is_empty() {
+            let Idle {
+                connection, since, ..
+            } = past.remove(0);
+            endpoint.probe = Some(Probe {
+                connection,
+                since,
+                passed: false,
+            });
+            probing = Some(connection);
+        }
+        let mut changed = false;
+        for idle in &past {
+            changed |= endpoint.learner.on_survived(now.since(idle.since));
+        }
+        self.counters.cx_idle_timeout += past.len() as u64;
+        gone.extend(past.into_iter().map(|idle| idle.connection));
+        if let Some(probe) = probing.and_then(|connection| self.connections.get_mut(connection)) {
+            probe.state = State::Probe;
+        }
+        changed
+    }
+
+    /// A probe that has outlived the wall says so at once, and ends in the end.
+    fn look_at_probe(
+        &mut self,
+        id: EndpointId,
+        plan: &KeepAlivePlan,
+        now: Moment,
+        gone: &mut Vec<ConnectionId>,
+    ) -> bool {
+        let endpoint = self.endpoint(id);
+        let Some(probe) = &mut endpoint.probe else {
+            return false;
+        };
+        let age = now.since(probe.since);
+        let ended = now >= Endpoint::probe_ends(probe.since, plan);
+        let outlived = endpoint.learner.wall().is_some_and(|wall| age > wall.top());
+        let tells = !probe.passed && (ended || outlived);
+        let connection = probe.connection;
+        probe.passed |= outlived;
+        if ended {
+            endpoint.probe = None;
+            self.counters.cx_idle_timeout += 1;
+            gone.push(connection);
+        }
+        tells && self.endpoint(id).learner.on_survived(age)
+    }
+}
+
+/// When an endpoint's idle connections next need a look.
+fn due(endpoint: &Endpoint, plan: &KeepAlivePlan) -> Moment {
+    let just_after = Duration::from_nanos(1);
+    let limit = endpoint.limit(plan).reuse;
+    let idle = endpoint
+        .idle
+        .oldest()
+        .map_or(Moment::NEVER, |idle| idle.since + limit + just_after);
+    let probe = endpoint.probe.map_or(Moment::NEVER, |probe| {
+        let passes = endpoint.learner.wall().filter(|_| !probe.passed);
+        let passes = passes.map_or(Moment::NEVER, |wall| probe.since + wall.top() + just_after);
+        passes.min(Endpoint::probe_ends(probe.since, plan))
+    });
+    idle.min(probe).min(endpoint.idle.first_retirement())
+}

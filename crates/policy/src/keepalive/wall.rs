@@ -1,0 +1,326 @@
+//! Timer or accident? Tells closes that come at one age (a wall) from scatter.
+
+use std::time::Duration;
+
+use crate::time::Moment;
+
+/// A band of idle ages at which an endpoint closes connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Band {
+    /// The youngest age at which it closes, accidents left out.
+    pub lo: Duration,
+    /// The oldest.
+    pub hi: Duration,
+    /// Closes that agree.
+    pub closes: u32,
+    /// How many of them `lo` and `hi` rest on.
+    sample: u32,
+    /// Connections that lived on beyond the band since the last close in it.
+    passed: u32,
+}
+
+/// Watches one endpoint's closes.
+///
+/// ```text
+///             close              alike: 3 closes, 5 if spread out, more where scatter is known
+///   nothing --------> suspect ---------------------------------------------> wall
+///      ^                 | a connection lives on beyond it                     | 3 live on beyond
+///      '-----------------+-----------------------------------------------------' it in a row
+/// ```
+///
+/// A wall and one suspect are held side by side, so that a timer that was lowered or raised is
+/// learned while the old wall still counts.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    state: State,
+    burst: Option<Burst>,
+    closes: u32,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    wall: Option<Band>,
+    suspect: Option<Band>,
+    /// Suspects that turned out to be accidents, lately: each makes the next harder to believe.
+    strikes: u32,
+    /// The last ages at which connections were closed, oldest first.
+    ages: Vec<Duration>,
+}
+
+/// Closes within a few milliseconds of each other are one event at the endpoint: a restart, or one
+/// sweep of its timer.
+#[derive(Clone, Debug)]
+struct Burst {
+    began: Moment,
+    lo: Duration,
+    hi: Duration,
+    /// What was known before it; `None` once its ages differ too much to be a timer's.
+    before: Option<Box<State>>,
+}
+
+impl Band {
+    fn of(age: Duration) -> Self {
+        Self {
+            lo: age,
+            hi: age,
+            closes: 1,
+            sample: 1,
+            passed: 0,
+        }
+    }
+
+    /// Beyond this age a connection has outlived the band: its oldest close, and some for jitter.
+    #[must_use]
+    pub fn top(&self) -> Duration {
+        self.hi + self.hi / 20 + JITTER
+    }
+
+    /// Where closes may begin, on so few of them: below the youngest seen, by what the spread and
+    /// the number of closes leave open. The chance that n draws all miss the lowest 6/n of their
+    /// band is e^-6.
+    #[must_use]
+    pub fn prudent(&self) -> Duration {
+        let unseen = (self.hi - self.lo) * 6 / self.sample;
+        self.lo.saturating_sub(unseen.max(self.lo * 3 / 10 / self.sample))
+    }
+
+    /// Whether two bands describe the same timer.
+    #[must_use]
+    pub fn agrees(&self, other: &Self) -> bool {
+        self.lo <= other.top() && other.lo <= self.top()
+    }
+
+    fn holds(&self, age: Duration) -> bool {
+        age * 2 >= self.hi && age <= self.top()
+    }
+
+    fn add(&mut self, age: Duration) {
+        self.lo = self.lo.min(age);
+        self.hi = self.hi.max(age);
+        self.closes += 1;
+        self.sample += 1;
+        self.passed = 0;
+    }
+
+    /// Whether an age may belong to the same timer: within an octave, all in all.
+    fn could_hold(&self, age: Duration) -> bool {
+        self.lo.min(age) * 2 >= self.hi.max(age)
+    }
+
+    /// One survivor refutes one close, two refute two, three refute any number.
+    fn refuted(&self) -> bool {
+        self.passed >= self.closes.min(PASSES_REFUTE)
+    }
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        let state = State {
+            wall: None,
+            suspect: None,
+            strikes: 0,
+            ages: Vec::new(),
+        };
+        Self {
+            state,
+            burst: None,
+            closes: 0,
+        }
+    }
+
+    pub(super) fn wall(&self) -> Option<Band> {
+        self.state.wall
+    }
+
+    pub(super) fn suspect(&self) -> Option<Band> {
+        self.state.suspect
+    }
+
+    /// Closes seen, a burst as one.
+    pub(super) fn closes(&self) -> u32 {
+        self.closes
+    }
+
+    pub(super) fn on_closed(&mut self, age: Duration, now: Moment) {
+        let Some(burst) = self
+            .burst
+            .as_mut()
+            .filter(|burst| now.since(burst.began) <= BURST)
+        else {
+            let before = Some(Box::new(self.state.clone()));
+            self.burst = Some(Burst {
+                began: now,
+                lo: age,
+                hi: age,
+                before,
+            });
+            self.closes += 1;
+            return self.state.close(age);
+        };
+        if age >= burst.lo && age <= burst.hi {
+            return;
+        }
+        burst.lo = burst.lo.min(age);
+        burst.hi = burst.hi.max(age);
+        let Some(before) = burst.before.take() else { return };
+        self.state = State::clone(&before);
+        // Some servers look at their idle connections only now and then, and close in one sweep
+        // all that are due. More than an octave apart, the ages have nothing in common.
+        if burst.lo * 2 >= burst.hi {
+            burst.before = Some(before);
+            self.state.close(burst.lo);
+        } else {
+            self.state.strike();
+        }
+    }
+
+    /// Whether a survival at `age` says anything about wall or suspect.
+    pub(super) fn passes(&self, age: Duration) -> bool {
+        let passes = |band: &Option<Band>| band.is_some_and(|band| age > band.top());
+        passes(&self.state.wall) || passes(&self.state.suspect)
+    }
+
+    pub(super) fn on_passed(&mut self, age: Duration) {
+        // What a survivor says outlasts a burst that turns out to be an accident.
+        if let Some(before) = self.burst.as_mut().and_then(|burst| burst.before.as_mut()) {
+            before.pass(age);
+        }
+        self.state.pass(age);
+    }
+
+    /// Takes the wall of siblings as a suspicion that one close of our own confirms.
+    pub(super) fn suggest(&mut self, wall: Band) {
+        let state = &mut self.state;
+        if state.wall.is_none() && state.suspect.is_none() {
+            let closes = CLOSES_WALL - 1;
+            state.suspect = Some(Band {
+                closes,
+                sample: wall.sample,
+                passed: 0,
+                ..wall
+            });
+        }
+    }
+}
+
+impl State {
+    fn close(&mut self, age: Duration) {
+        if self.ages.len() == AGES {
+            self.ages.remove(0);
+        }
+        self.ages.push(age);
+        self.pass(age);
+        match &mut self.suspect {
+            Some(suspect) if suspect.could_hold(age) => suspect.add(age),
+            suspect if self.wall.is_some_and(|wall| wall.holds(age)) => {
+                // A wall that stands is its own explanation; a suspect below it has lost a vote.
+                if let Some(band) = suspect {
+                    band.closes -= 1;
+                    if band.closes == 0 {
+                        *suspect = None;
+                    }
+                }
+                self.strikes = self.strikes.saturating_sub(1);
+            }
+            Some(suspect) if suspect.closes > 1 => suspect.closes -= 1,
+            suspect => *suspect = Some(Band::of(age)),
+        }
+        if let Some(wall) = self.wall.as_mut().filter(|wall| wall.holds(age)) {
+            wall.closes += 1;
+            wall.passed = 0;
+        }
+        self.promote();
+        self.measure();
+    }
+
+    /// A connection was alive at `age`.
+    fn pass(&mut self, age: Duration) {
+        let pass = |band: &mut Option<Band>| {
+            let Some(band) = band.as_mut().filter(|band| age > band.top()) else {
+                return false;
+            };
+            band.passed += 1;
+            band.refuted()
+        };
+        if pass(&mut self.suspect) {
+            self.suspect = None;
+            self.strike();
+        }
+        if pass(&mut self.wall) {
+            let top = self.wall.take().map_or(Duration::ZERO, |wall| wall.top());
+            self.ages.retain(|&age| age > top);
+            self.promote();
+        }
+    }
+
+    fn strike(&mut self) {
+        self.strikes = (self.strikes + 1).min(STRIKES_MAX);
+    }
+
+    /// A suspect with enough closes is a wall; one above a wall that stands has to wait until that
+    /// is refuted.
+    fn promote(&mut self) {
+        let Some(suspect) = self.suspect else { return };
+        let spread = (suspect.hi - suspect.lo) * 20 > suspect.hi;
+        let needed = CLOSES_WALL + self.strikes + if spread { CLOSES_SPREAD } else { 0 };
+        if suspect.closes < needed || self.wall.is_some_and(|wall| suspect.hi >= wall.lo) {
+            return;
+        }
+        self.ages.retain(|&age| suspect.holds(age));
+        // Siblings' closes count as two of our own.
+        if self.ages.len() < suspect.closes as usize {
+            self.ages.splice(0..0, [suspect.lo, suspect.hi]);
+        }
+        self.wall = Some(Band { passed: 0, ..suspect });
+        self.suspect = None;
+        self.measure();
+    }
+
+    /// Takes the wall's ends from the last closes: up to a tenth of them may be accidents below
+    /// it, set apart by a gap. Three in a row are no accident: the timer was lowered.
+    fn measure(&mut self) {
+        let Some(wall) = &mut self.wall else { return };
+        let mut ages: Vec<_> = self.ages.iter().copied().filter(|&age| wall.holds(age)).collect();
+        let latest = ages.iter().rev().take(CLOSES_WALL as usize).max().copied();
+        ages.sort_unstable();
+        let (Some(&hi), Some(latest)) = (ages.last(), latest) else {
+            return;
+        };
+        let apart = |at: usize| {
+            let gap = ages[at + 1] - ages[at];
+            gap > (hi / 25).max((hi - ages[at + 1]) / 3)
+        };
+        let accidents = (0..ages.len() / 10)
+            .rev()
+            .find(|&at| apart(at))
+            .map_or(0, |at| at + 1);
+        wall.lo = if latest < ages[accidents] {
+            ages[0]
+        } else {
+            ages[accidents]
+        };
+        wall.hi = hi;
+        wall.sample = u32::try_from(ages.len() - accidents).unwrap_or(u32::MAX);
+    }
+}
+
+/// The last closes that a wall is measured by.
+const AGES: usize = 64;
+
+/// Closes within this time of each other are one event.
+const BURST: Duration = Duration::from_millis(50);
+
+/// Scheduling on either side moves a close by this much.
+const JITTER: Duration = Duration::from_millis(5);
+
+/// Closes alike that make a wall: one may be a restart, two chance.
+const CLOSES_WALL: u32 = 3;
+
+/// … and so many more if they are spread over more than a twentieth of their age.
+const CLOSES_SPREAD: u32 = 2;
+
+/// Survivors in a row that refute a wall.
+const PASSES_REFUTE: u32 = 3;
+
+/// However much scatter there is, a wall needs no more than this many closes beyond the usual.
+const STRIKES_MAX: u32 = 5;
