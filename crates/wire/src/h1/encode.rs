@@ -1,1 +1,190 @@
-//! (to be written)
+//! Heads, chunks and trailers -> bytes, for both roles. Messages are serialised anew: framing and
+//! connection fields are never copied, they are stated by us from what was decided.
+
+use super::framing::{BodyLength, is_always_bodiless};
+use super::head::{RequestHead, ResponseHead};
+use crate::bytes::push_decimal;
+use crate::field::{Fields, Known, KnownSet, is_field_name, is_field_value, write_line};
+use crate::hop::{HOP_BY_HOP, Nominated, accepts_trailers};
+
+/// How a head is written onward.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Onward<'a> {
+    /// How the body that follows is framed; stated as `content-length`, `transfer-encoding: chunked`
+    /// or not at all.
+    pub body: BodyLength,
+    /// What the `Connection` field says about the connection's end.
+    pub announce: Announce,
+    /// Whether the message's `Upgrade` field goes along.
+    pub upgrade: Upgrade,
+    /// Fields to add, valid (debug-asserted), none of those that the encoder states itself. One of a
+    /// [`Known`] name replaces the head's own fields of this name, others come in addition.
+    pub extra: &'a [(&'a [u8], &'a [u8])],
+}
+
+/// What `Connection` says about the connection's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Announce {
+    /// What the version says by itself.
+    #[default]
+    Nothing,
+    /// `close`: this is the last message.
+    Close,
+    /// `keep-alive`, for HTTP/1.0 clients that asked for it.
+    KeepAlive,
+}
+
+/// Whether an `Upgrade` field crosses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upgrade {
+    /// It is dropped, as every hop-by-hop field.
+    #[default]
+    Drop,
+    /// It crosses with `Connection: upgrade`: for a request that
+    /// [`upgrade_request`](crate::hop::upgrade_request) found, and the 101 to it.
+    Keep,
+}
+
+/// Appends a request's head, in one pass. The version is ours, HTTP/1.1 (RFC 9110, 2.5).
+///
+/// # Panics
+/// If the body is [`BodyLength::UntilClose`]: no request is framed so.
+pub fn request(out: &mut Vec<u8>, head: &RequestHead, onward: &Onward<'_>) {
+    assert!(
+        onward.body != BodyLength::UntilClose,
+        "a request's body never ends by a close"
+    );
+    out.reserve(room(&head.fields, onward) + head.method_text().len() + head.target().len());
+    out.extend_from_slice(head.method_text().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(head.target().as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    let trailers = accepts_trailers(&head.fields);
+    write_fields(out, &head.fields, onward, OURS);
+    if trailers {
+        // The one coding name that does not end at this hop: we pass trailers on.
+        out.extend_from_slice(b"te: trailers\r\n");
+    }
+    write_connection(out, onward, trailers);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a response's head, in one pass. The version is ours, HTTP/1.1, also to older clients.
+///
+/// With [`BodyLength::None`] the head's own `Content-Length` is kept, since it tells of the body that
+/// a GET would have had (HEAD, 304); except on 1xx and 204, where no length may stand (RFC 9110, 8.6).
+/// A response of our own without body states `Length(0)`.
+pub fn response(out: &mut Vec<u8>, head: &ResponseHead, onward: &Onward<'_>) {
+    out.reserve(room(&head.fields, onward) + head.reason().len());
+    out.extend_from_slice(b"HTTP/1.1 ");
+    push_decimal(out, u64::from(head.status));
+    out.push(b' ');
+    out.extend_from_slice(head.reason());
+    out.extend_from_slice(b"\r\n");
+    let tells_length = onward.body == BodyLength::None && !is_always_bodiless(head.status);
+    write_fields(
+        out,
+        &head.fields,
+        onward,
+        if tells_length { OURS_BUT_LENGTH } else { OURS },
+    );
+    write_connection(out, onward, false);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the first line of a chunk of `size` bytes, which must not be 0 (debug-asserted): that
+/// would end the body. The data follows, then [`CHUNK_END`].
+pub fn chunk_header(out: &mut Vec<u8>, size: u64) {
+    debug_assert!(size > 0, "a chunk of no bytes ends the body");
+    let digits = (u64::BITS - size.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(size >> (4 * place)) as usize & 0xf]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the last chunk and the trailer section.
+pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
+    out.reserve(trailers.written_len() + 5);
+    out.extend_from_slice(b"0\r\n");
+    trailers.write_where(out, |_, _| true);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What follows a chunk's data.
+pub const CHUNK_END: &[u8] = b"\r\n";
+
+fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward<'_>, ours: KnownSet) {
+    let mut replaced = ours;
+    for (name, _) in onward.extra {
+        replaced.insert(Known::of(name));
+    }
+    let upgrade = onward.upgrade == Upgrade::Keep;
+    let nominated = Nominated::by(fields);
+    fields.write_where(out, |known, name| {
+        !(replaced.contains(known) || nominated.includes(known, name)) || (upgrade && known == Known::Upgrade)
+    });
+    for (name, value) in onward.extra {
+        debug_assert!(
+            is_field_name(name) && is_field_value(value),
+            "{}",
+            name.escape_ascii()
+        );
+        debug_assert!(
+            !OURS.contains(Known::of(name)),
+            "{} is the encoder's",
+            name.escape_ascii()
+        );
+        write_line(out, name, value);
+    }
+    match onward.body {
+        BodyLength::Length(length) => {
+            out.extend_from_slice(b"content-length: ");
+            push_decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        BodyLength::None | BodyLength::UntilClose => {}
+    }
+}
+
+/// The one `Connection` field; RFC 9110, 7.6.1 and 10.1.4 have it name `upgrade` and `te`.
+fn write_connection(out: &mut Vec<u8>, onward: &Onward<'_>, te: bool) {
+    let options: [(bool, &[u8]); 4] = [
+        (onward.announce == Announce::Close, b"close"),
+        (onward.announce == Announce::KeepAlive, b"keep-alive"),
+        (onward.upgrade == Upgrade::Keep, b"upgrade"),
+        (te, b"te"),
+    ];
+    let mut before: &[u8] = b"connection: ";
+    for (_, option) in options.into_iter().filter(|(said, _)| *said) {
+        out.extend_from_slice(before);
+        out.extend_from_slice(option);
+        before = b", ";
+    }
+    if before == b", " {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn room(fields: &Fields, onward: &Onward<'_>) -> usize {
+    let extra: usize = onward
+        .extra
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum();
+    fields.written_len() + extra + FIXED_PARTS
+}
+
+/// Fields that are never copied: hop-by-hop ones, and the framing that we state.
+const OURS: KnownSet = {
+    let mut set = HOP_BY_HOP;
+    set.insert(Known::ContentLength);
+    set
+};
+const OURS_BUT_LENGTH: KnownSet = HOP_BY_HOP;
+/// Start line without its variable parts, framing and connection fields, at their longest.
+const FIXED_PARTS: usize = 128;
+
+#[cfg(test)]
+mod tests;

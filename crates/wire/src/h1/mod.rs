@@ -4,3 +4,8 @@ pub mod decode;
 pub mod encode;
 pub mod framing;
 pub mod head;
+mod head_error;
+mod limits;
+pub mod protocol;
+mod section;
+mod words;

@@ -1,0 +1,201 @@
+//! The names that a proxy treats specially, and sets of them.
+
+/// Names that a proxy treats specially, recognised once while parsing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each is the field it is named after")]
+pub enum Known {
+    Connection,
+    ContentLength,
+    TransferEncoding,
+    Host,
+    Te,
+    Trailer,
+    Upgrade,
+    KeepAlive,
+    ProxyConnection,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    Expect,
+    Via,
+    MaxForwards,
+    Date,
+    Server,
+    XForwardedFor,
+    XForwardedProto,
+    XForwardedHost,
+    XRequestId,
+    XEnvoyUpstreamServiceTime,
+    IdempotencyKey,
+    UserAgent,
+    Http2Settings,
+    Origin,
+    Other,
+}
+
+impl Known {
+    /// What a name is to us, whatever its case: by length and first letter, then one comparison.
+    #[inline]
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
+        let Some(first) = name.first() else {
+            return Self::Other;
+        };
+        let candidate = match (name.len(), first | 0x20) {
+            (2, b't') => Self::Te,
+            (3, b'v') => Self::Via,
+            (4, b'h') => Self::Host,
+            (4, b'd') => Self::Date,
+            (6, b'e') => Self::Expect,
+            (6, b's') => Self::Server,
+            (6, b'o') => Self::Origin,
+            (7, b't') => Self::Trailer,
+            (7, b'u') => Self::Upgrade,
+            (10, b'c') => Self::Connection,
+            (10, b'k') => Self::KeepAlive,
+            (10, b'u') => Self::UserAgent,
+            (12, b'm') => Self::MaxForwards,
+            (12, b'x') => Self::XRequestId,
+            (14, b'c') => Self::ContentLength,
+            (14, b'h') => Self::Http2Settings,
+            (15, b'x') => Self::XForwardedFor,
+            (15, b'i') => Self::IdempotencyKey,
+            (16, b'x') => Self::XForwardedHost,
+            (16, b'p') => Self::ProxyConnection,
+            (17, b't') => Self::TransferEncoding,
+            (17, b'x') => Self::XForwardedProto,
+            (18, b'p') => Self::ProxyAuthenticate,
+            (19, b'p') => Self::ProxyAuthorization,
+            (29, b'x') => Self::XEnvoyUpstreamServiceTime,
+            _ => return Self::Other,
+        };
+        if name.eq_ignore_ascii_case(candidate.name().as_bytes()) {
+            candidate
+        } else {
+            Self::Other
+        }
+    }
+
+    /// The name in lower case; empty for [`Known::Other`].
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::ContentLength => "content-length",
+            Self::TransferEncoding => "transfer-encoding",
+            Self::Host => "host",
+            Self::Te => "te",
+            Self::Trailer => "trailer",
+            Self::Upgrade => "upgrade",
+            Self::KeepAlive => "keep-alive",
+            Self::ProxyConnection => "proxy-connection",
+            Self::ProxyAuthenticate => "proxy-authenticate",
+            Self::ProxyAuthorization => "proxy-authorization",
+            Self::Expect => "expect",
+            Self::Via => "via",
+            Self::MaxForwards => "max-forwards",
+            Self::Date => "date",
+            Self::Server => "server",
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::XForwardedProto => "x-forwarded-proto",
+            Self::XForwardedHost => "x-forwarded-host",
+            Self::XRequestId => "x-request-id",
+            Self::XEnvoyUpstreamServiceTime => "x-envoy-upstream-service-time",
+            Self::IdempotencyKey => "idempotency-key",
+            Self::UserAgent => "user-agent",
+            Self::Http2Settings => "http2-settings",
+            Self::Origin => "origin",
+            Self::Other => "",
+        }
+    }
+}
+
+/// A set of known names, one bit each. [`Known::Other`] is never a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KnownSet(u32);
+
+impl KnownSet {
+    /// The set of none.
+    pub const EMPTY: Self = Self(0);
+
+    /// The set of these.
+    #[must_use]
+    pub const fn of(members: &[Known]) -> Self {
+        let mut set = Self::EMPTY;
+        let mut at = 0;
+        while at < members.len() {
+            set.insert(members[at]);
+            at += 1;
+        }
+        set
+    }
+
+    /// Whether the name is a member.
+    #[must_use]
+    pub const fn contains(self, known: Known) -> bool {
+        self.0 & Self::bit(known) != 0
+    }
+
+    /// Adds a name.
+    pub const fn insert(&mut self, known: Known) {
+        self.0 |= Self::bit(known);
+    }
+
+    const fn bit(known: Known) -> u32 {
+        (1 << known as u32) & !(1 << Known::Other as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Known; 25] = [
+        Known::Connection,
+        Known::ContentLength,
+        Known::TransferEncoding,
+        Known::Host,
+        Known::Te,
+        Known::Trailer,
+        Known::Upgrade,
+        Known::KeepAlive,
+        Known::ProxyConnection,
+        Known::ProxyAuthenticate,
+        Known::ProxyAuthorization,
+        Known::Expect,
+        Known::Via,
+        Known::MaxForwards,
+        Known::Date,
+        Known::Server,
+        Known::XForwardedFor,
+        Known::XForwardedProto,
+        Known::XForwardedHost,
+        Known::XRequestId,
+        Known::XEnvoyUpstreamServiceTime,
+        Known::IdempotencyKey,
+        Known::UserAgent,
+        Known::Http2Settings,
+        Known::Origin,
+    ];
+
+    #[test]
+    fn every_known_name_is_recognised_in_any_case_and_no_neighbour_is() {
+        for known in ALL {
+            assert_eq!(Known::of(known.name().as_bytes()), known);
+            assert_eq!(Known::of(known.name().to_uppercase().as_bytes()), known);
+            assert_eq!(
+                Known::of(known.name().replace('-', "_").as_bytes()) == known,
+                !known.name().contains('-')
+            );
+            assert_eq!(Known::of(format!("{}s", known.name()).as_bytes()), Known::Other);
+        }
+        assert_eq!(Known::of(b""), Known::Other);
+    }
+
+    #[test]
+    fn a_set_holds_what_was_put_in_and_never_other() {
+        let mut set = KnownSet::of(&[Known::Host, Known::Other]);
+        assert!(set.contains(Known::Host) && !set.contains(Known::Other) && !set.contains(Known::Te));
+        set.insert(Known::Te);
+        assert!(set.contains(Known::Te));
+    }
+}
