@@ -1,0 +1,180 @@
+//! The lab's backend: a process of its own, so that it can be killed. It closes idle connections in the
+//! way it is told, fails the requests that ask for it, and writes the id of each request that it applied
+//! to its standard output, which is the ledger.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::mem::MaybeUninit;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Args;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::message::{Digest, Head, Wired};
+use super::plan::Way;
+use crate::Fallible;
+
+/// What a backend is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BackendArgs {
+    /// Where it listens.
+    #[arg(long)]
+    listen: SocketAddrV4,
+    /// How it closes an idle connection: w1, w2 or w3.
+    #[arg(long)]
+    closing: Way,
+    /// After how long.
+    #[arg(long)]
+    idle_ms: u64,
+    /// A directory that remembers, over its death, which requests it has failed already.
+    #[arg(long)]
+    failed: Option<PathBuf>,
+}
+
+/// Runs the backend until its standard input ends, which it does when the lab does.
+///
+/// # Errors
+/// When it can not listen.
+pub(crate) fn run(args: BackendArgs) -> Fallible<()> {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    super::raise_descriptor_limit();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let listener = TcpListener::bind(std::net::SocketAddr::V4(args.listen)).await?;
+            let backend = Arc::new(Backend {
+                args,
+                failed: Mutex::default(),
+            });
+            loop {
+                let (stream, _) = listener.accept().await?;
+                tokio::spawn(Arc::clone(&backend).serve(Wired::new(stream)));
+            }
+        })
+}
+
+struct Backend {
+    args: BackendArgs,
+    failed: Mutex<HashSet<u64>>,
+}
+
+enum After {
+    NextRequest,
+    Over,
+}
+
+impl Backend {
+    async fn serve(self: Arc<Self>, mut peer: Wired) {
+        loop {
+            if !peer.has_unread() && self.idles_out(&peer.stream).await {
+                return close(peer, self.args.closing).await;
+            }
+            // The end of the connection, a head that never ends, or no HTTP: nothing was applied.
+            let Ok(Ok(Some(head))) = timeout(HEAD_TIMEOUT, peer.head()).await else {
+                return;
+            };
+            match self.handle(&head, &mut peer).await {
+                Some(After::NextRequest) => {}
+                Some(After::Over) | None => return,
+            }
+        }
+    }
+
+    /// Waits for the first byte of a request; true if none came within the idle timeout.
+    async fn idles_out(&self, stream: &TcpStream) -> bool {
+        let deadline = Instant::now() + Duration::from_millis(self.args.idle_ms);
+        if timeout_at(deadline, stream.peek(&mut [0])).await.is_ok() {
+            return false;
+        }
+        // A request may have arrived since the runtime last looked. Asking the kernel itself leaves a
+        // window of microseconds in which close() still meets an unread request; the wire tells those apart.
+        let waiting = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+        !matches!(waiting, Ok(bytes) if bytes > 0)
+    }
+
+    async fn handle(&self, head: &Head, peer: &mut Wired) -> Option<After> {
+        let id = u64::from_str_radix(head.field("x-race-id")?, 16).ok()?;
+        let act = head
+            .field("x-race-act")
+            .and_then(Way::from_name)
+            .filter(|_| self.fails_first_time(id));
+        if act == Some(Way::HeadThenReset) {
+            apply(id);
+            reset(&peer.stream);
+            return Some(After::Over);
+        }
+        let body = peer.request_body(head).await.ok()?;
+        apply(id);
+        match act {
+            Some(Way::ProcessThenReset) => reset(&peer.stream),
+            Some(Way::HalfStatusLine) => peer.write(b"HTTP/1.1 20").await.ok()?,
+            // The process is gone before the call returns, as signals to oneself are delivered at once.
+            Some(Way::Kill) => kill(Pid::this(), Signal::SIGKILL).ok()?,
+            Some(_) => {}
+            None => {
+                peer.write(answer(id, &body).as_bytes()).await.ok()?;
+                return Some(After::NextRequest);
+            }
+        }
+        Some(After::Over)
+    }
+
+    fn fails_first_time(&self, id: u64) -> bool {
+        match &self.args.failed {
+            Some(directory) => std::fs::File::create_new(directory.join(format!("{id:016x}"))).is_ok(),
+            None => self
+                .failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(id),
+        }
+    }
+}
+
+async fn close(peer: Wired, way: Way) {
+    match way {
+        Way::Reset => reset(&peer.stream),
+        Way::HalfClose => {
+            let _ = SockRef::from(&peer.stream).shutdown(std::net::Shutdown::Write);
+            peer.drain(DRAIN_TIMEOUT).await;
+        }
+        _ => drop(peer),
+    }
+}
+
+/// Makes the close that follows a bare RST.
+fn reset(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+fn apply(id: u64) {
+    let mut ledger = std::io::stdout().lock();
+    // The lab is gone if this fails, and with it everybody who would ask.
+    let _ = writeln!(ledger, "{id:016x}").and_then(|()| ledger.flush());
+}
+
+/// What the client holds against what it sent: the id, and the length and the digest of the body.
+fn answer(id: u64, body: &Digest) -> String {
+    let text = format!("{id:016x} {} {:016x}\n", body.bytes, body.sum);
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    )
+}
+
+/// From a request's first byte to the end of its head. A started head ends the idle period, as it does
+/// in every server.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a half-closed connection is read.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,0 +1,147 @@
+//! The bar: what evenkeel must not miss. Peers are measured, not judged.
+
+use super::peers::Peer;
+use super::plan::{Script, Way};
+use super::report::{MethodReport, RunReport};
+
+/// What a run is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bar {
+    /// Errors of methods that must not be repeated.
+    risky: ErrorBar,
+    /// Errors of idempotent methods.
+    idempotent: ErrorBar,
+    /// Whether a request that the backend had received, unread, when it closed may fail.
+    spares_unread: bool,
+    /// Whether an idempotent request may be applied twice.
+    spares_repetition: bool,
+    /// Connections opened for each that the backend closes, at most.
+    opened_per_close: Option<f64>,
+    /// The share of requests that reuse a connection, at least.
+    reuse: Option<f64>,
+    /// Nobody waits longer than this, in milliseconds.
+    slowest_ms: f64,
+}
+
+/// How many errors are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ErrorBar {
+    None,
+    /// Fewer than one in ten thousand once the endpoint is known.
+    RareOnceKnown,
+    Any,
+}
+
+/// The bar of a proxy of ours against a way.
+pub(crate) fn of(peer: Peer, way: Way) -> Bar {
+    let strict = Bar {
+        risky: ErrorBar::None,
+        idempotent: ErrorBar::None,
+        spares_unread: true,
+        spares_repetition: false,
+        opened_per_close: Some(1.2),
+        reuse: None,
+        slowest_ms: HANGS_MS,
+    };
+    match way.script() {
+        Script::Aim if way == Way::Reset => Bar {
+            risky: if peer == Peer::EvenkeelOn {
+                ErrorBar::RareOnceKnown
+            } else {
+                ErrorBar::Any
+            },
+            spares_repetition: true,
+            ..strict
+        },
+        Script::Aim => strict,
+        Script::Steady => Bar {
+            opened_per_close: None,
+            reuse: Some(0.99),
+            ..strict
+        },
+        // The owner of such a backend gets honest failures: what counts is that nothing is done twice.
+        Script::Act | Script::Silence | Script::Middlebox => Bar {
+            risky: ErrorBar::Any,
+            idempotent: ErrorBar::Any,
+            spares_repetition: true,
+            opened_per_close: None,
+            ..strict
+        },
+    }
+}
+
+/// The bar of evenkeel against a real backend at its defaults: no excuse counts.
+pub(crate) fn of_real() -> Bar {
+    Bar {
+        spares_unread: false,
+        opened_per_close: None,
+        ..of(Peer::EvenkeelOn, Way::Close)
+    }
+}
+
+impl Bar {
+    /// In which respects `run` misses it.
+    pub(crate) fn missed_by(&self, run: &RunReport) -> Vec<String> {
+        let mut missed: Vec<String> = run
+            .methods
+            .iter()
+            .flat_map(|method| self.missed_by_method(method))
+            .collect();
+        if let (Some(limit), Some(opened)) = (self.opened_per_close, run.opened_per_close)
+            && opened > limit
+        {
+            missed.push(format!(
+                "{opened} connections opened per close of the backend, over {limit}"
+            ));
+        }
+        if let Some(limit) = self.reuse.filter(|limit| run.reuse < *limit) {
+            missed.push(format!(
+                "{:.2} % reuse, under {} %",
+                run.reuse * 100.0,
+                limit * 100.0
+            ));
+        }
+        missed
+    }
+
+    fn missed_by_method(&self, report: &MethodReport) -> Vec<String> {
+        let name = report.method.name();
+        let idempotent = report.method.is_idempotent();
+        let mut missed = Vec::new();
+        let errors = match if idempotent { self.idempotent } else { self.risky } {
+            ErrorBar::None if self.spares_unread && !idempotent => {
+                report.error_count() - report.unread_errors
+            }
+            ErrorBar::None => report.error_count(),
+            ErrorBar::RareOnceKnown if report.warm_errors * 10_000 < report.warm.max(1) => 0,
+            ErrorBar::RareOnceKnown => report.warm_errors,
+            ErrorBar::Any => 0,
+        };
+        if errors > 0 {
+            missed.push(format!(
+                "{name}: {errors} errors of {} requests in the window",
+                report.in_window
+            ));
+        }
+        if report.duplicates > 0 && !(idempotent && self.spares_repetition) {
+            missed.push(format!(
+                "{name}: {} requests applied more than once",
+                report.duplicates
+            ));
+        }
+        if report.lost > 0 {
+            missed.push(format!(
+                "{name}: {} requests answered and never applied",
+                report.lost
+            ));
+        }
+        if report.slowest_ms > self.slowest_ms {
+            missed.push(format!("{name}: a client waited {:.0} ms", report.slowest_ms));
+        }
+        missed
+    }
+}
+
+/// Beyond this a request hangs: the longest attempt timeout of the lab twice (an idempotent request's
+/// attempt and its retry), and room for a slow machine.
+const HANGS_MS: f64 = 6_000.0;

@@ -1,0 +1,83 @@
+//! Programs that the lanes need and a fresh machine may lack: Debian's packages, and a Python venv.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Fallible;
+
+/// Where lanes keep what they install and what they log, inside the build directory.
+///
+/// # Errors
+/// When it can not be made.
+pub(crate) fn lanes_directory() -> Fallible<PathBuf> {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    let directory = std::path::absolute(target.join("lanes"))?;
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
+/// The root of the repository.
+pub(crate) fn repository() -> PathBuf {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    manifest
+        .and_then(|path| path.ancestors().nth(2).map(Path::to_owned))
+        .unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// Makes sure that `program` is there, from Debian's `package` if need be.
+///
+/// # Errors
+/// Why it is not.
+pub(crate) fn debian(program: &str, package: &str) -> Fallible<()> {
+    if is_program(program) {
+        return Ok(());
+    }
+    let mut install = Command::new("apt-get");
+    install
+        .args(["install", "-y", "--no-install-recommends", package])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    succeed(install)
+        .map_err(|why| format!("{program} is not installed, and the package {package}: {why}").into())
+}
+
+/// The path of `program`, from the Python package `package` in the lanes' own venv.
+///
+/// # Errors
+/// Why it is not there.
+pub(crate) fn python(program: &str, package: &str) -> Fallible<PathBuf> {
+    let venv = lanes_directory()?.join("venv");
+    let path = venv.join("bin").join(program);
+    if !path.exists() {
+        if !venv.join("bin/pip").exists() {
+            let mut make = Command::new("python3");
+            make.args(["-m", "venv"]).arg(&venv);
+            succeed(make).map_err(|why| format!("a Python venv for {package}: {why}"))?;
+        }
+        let mut install = Command::new(venv.join("bin/pip"));
+        install.args(["install", "--quiet", package]);
+        succeed(install).map_err(|why| format!("the Python package {package}: {why}"))?;
+    }
+    Ok(path)
+}
+
+/// Whether the shell would find `program`.
+pub(crate) fn is_program(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|directory| directory.join(program).is_file())
+}
+
+fn succeed(mut command: Command) -> Result<(), String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(said
+        .lines()
+        .last()
+        .map_or_else(|| output.status.to_string(), str::to_owned))
+}

@@ -1,0 +1,60 @@
+//! evenkeel at its defaults: one Gateway, and a route and a Backend for each lane.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+
+use super::Site;
+use crate::Fallible;
+use crate::race::client::PROXY_PORT;
+
+/// Whether it may learn when backends close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Learning {
+    /// All four layers.
+    On,
+    /// Layers 2 to 4 carry it alone.
+    Off,
+}
+
+/// The command that runs it.
+pub(super) fn command(site: &Site<'_>, directory: &Path, learning: Learning) -> Fallible<Command> {
+    let config = directory.join("race.yaml");
+    std::fs::write(&config, configuration(site, learning))?;
+    // Absolute, as a relative program path is looked up by the child.
+    let mut command = Command::new(std::path::absolute(site.evenkeel)?);
+    command.arg("run").arg("-c").arg(&config);
+    Ok(command)
+}
+
+fn configuration(site: &Site<'_>, learning: Learning) -> String {
+    let mut text = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: race}}\n\
+         spec:\n  gatewayClassName: evenkeel\n  listeners:\n  - {{name: http, protocol: HTTP, port: {PROXY_PORT}}}\n"
+    );
+    if learning == Learning::Off {
+        text.push_str(
+            "---\napiVersion: evenkeel.dev/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: {name: race}\n\
+             spec:\n  targetRefs:\n  - {group: gateway.networking.k8s.io, kind: Gateway, name: race}\n  \
+             keepAlive: {learn: false}\n",
+        );
+    }
+    let timeouts = site.attempt_timeout.map_or_else(String::new, |timeout| {
+        format!("\n    timeouts: {{backendRequest: {}ms}}", timeout.as_millis())
+    });
+    for (index, (path, endpoint)) in site.lanes.iter().enumerate() {
+        // Writing to a String can not fail.
+        let _ = write!(
+            text,
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: lane-{index}}}\n\
+             spec:\n  parentRefs: [{{name: race}}]\n  rules:\n  \
+             - matches: [{{path: {{type: Exact, value: {path}}}}}]\n    \
+             backendRefs: [{{group: evenkeel.dev, kind: Backend, name: lane-{index}}}]{timeouts}\n\
+             ---\napiVersion: evenkeel.dev/v1alpha1\nkind: Backend\nmetadata: {{name: lane-{index}}}\n\
+             spec:\n  endpoints: [{{ip: {{address: {}, port: {}}}}}]\n",
+            endpoint.ip(),
+            endpoint.port()
+        );
+    }
+    text
+}

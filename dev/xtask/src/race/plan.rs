@@ -1,0 +1,186 @@
+//! What can be raced: ways in which a backend fails, methods, bodies.
+
+use clap::ValueEnum;
+use serde::{Serialize, Serializer};
+
+/// How the backend, or the wire, fails the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+pub(crate) enum Way {
+    /// close() of an idle connection
+    #[value(name = "w1")]
+    Close,
+    /// bare RST of an idle connection
+    #[value(name = "w2")]
+    Reset,
+    /// shutdown of the sending half of an idle connection; what comes is read and discarded
+    #[value(name = "w3")]
+    HalfClose,
+    /// processes the request, then FIN without an answer
+    #[value(name = "a1")]
+    ProcessThenFin,
+    /// processes the request, then RST
+    #[value(name = "a2")]
+    ProcessThenReset,
+    /// processes on the head alone, then RST
+    #[value(name = "a3")]
+    HeadThenReset,
+    /// processes the request, then half a status line and FIN
+    #[value(name = "a4")]
+    HalfStatusLine,
+    /// processes the request, then SIGKILL
+    #[value(name = "a5")]
+    Kill,
+    /// the wire drops every packet of the connection
+    #[value(name = "s1")]
+    Silence,
+    /// a middlebox answers the request with an RST
+    #[value(name = "s2")]
+    Middlebox,
+    /// no race: pauses well under the backend's timeout
+    #[value(name = "steady")]
+    Steady,
+}
+
+impl Way {
+    /// Its short name, as on the command line.
+    pub(crate) fn name(self) -> String {
+        value_name(self)
+    }
+
+    /// What it does, in a few words.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Close => "close()",
+            Self::Reset => "bare RST",
+            Self::HalfClose => "shutdown(WR), drain",
+            Self::ProcessThenFin => "processed, then FIN",
+            Self::ProcessThenReset => "processed, then RST",
+            Self::HeadThenReset => "head processed, then RST",
+            Self::HalfStatusLine => "processed, half a status line, FIN",
+            Self::Kill => "processed, then SIGKILL",
+            Self::Silence => "silence",
+            Self::Middlebox => "RST by a middlebox",
+            Self::Steady => "steady traffic",
+        }
+    }
+
+    /// What a lane does.
+    pub(crate) fn script(self) -> Script {
+        match self {
+            Self::Close | Self::Reset | Self::HalfClose => Script::Aim,
+            Self::Steady => Script::Steady,
+            Self::Silence => Script::Silence,
+            Self::Middlebox => Script::Middlebox,
+            Self::ProcessThenFin
+            | Self::ProcessThenReset
+            | Self::HeadThenReset
+            | Self::HalfStatusLine
+            | Self::Kill => Script::Act,
+        }
+    }
+
+    /// The way with this short name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::from_str(name, false).ok()
+    }
+}
+
+/// What a lane does again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// Sends each request so that it arrives about when the backend's idle timer fires.
+    Aim,
+    /// Sends a request that tells the backend how to fail it.
+    Act,
+    /// Has the wire silence the lane, then sends.
+    Silence,
+    /// Has the wire answer the next request with an RST.
+    Middlebox,
+    /// Pauses well under the idle timeout.
+    Steady,
+}
+
+/// A request method, with chunked POST as one of its own: its end is seen by nobody in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Method {
+    /// GET
+    #[value(name = "GET", alias = "get")]
+    Get,
+    /// POST with a Content-Length
+    #[value(name = "POST", alias = "post")]
+    Post,
+    /// POST with a chunked body
+    #[value(name = "POST-chunked", alias = "post-chunked")]
+    PostChunked,
+    /// PUT
+    #[value(name = "PUT", alias = "put")]
+    Put,
+    /// DELETE
+    #[value(name = "DELETE", alias = "delete")]
+    Delete,
+}
+
+impl Method {
+    /// The word on the request line.
+    pub(crate) fn token(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post | Self::PostChunked => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Whether doing it twice is as good as doing it once (RFC 9110 section 9.2.2).
+    pub(crate) fn is_idempotent(self) -> bool {
+        !matches!(self, Self::Post | Self::PostChunked)
+    }
+
+    /// The bodies it is raced with: bytes and weight. The largest is rare, so that the wire's own
+    /// queues do not blur the aim of the others.
+    pub(crate) fn bodies(self) -> &'static [(usize, u32)] {
+        match self {
+            Self::Get | Self::Delete => &[(0, 1)],
+            Self::PostChunked => &[(100, 70), (40_000, 28), (1_000_000, 2)],
+            Self::Post | Self::Put => &[(0, 35), (100, 35), (40_000, 28), (1_000_000, 2)],
+        }
+    }
+
+    /// Its name in tables and on the command line.
+    pub(crate) fn name(self) -> String {
+        value_name(self)
+    }
+}
+
+impl Serialize for Method {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name())
+    }
+}
+
+impl Serialize for Way {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name())
+    }
+}
+
+fn value_name<T: ValueEnum>(value: T) -> String {
+    value
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_and_method_is_found_by_its_own_name() {
+        for way in Way::value_variants() {
+            assert_eq!(Way::from_name(&way.name()), Some(*way));
+        }
+        for method in Method::value_variants() {
+            assert_eq!(Method::from_str(&method.name(), false), Ok(*method));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+use super::*;
+use crate::race::client::Timer;
+use crate::race::flows::Closing;
+
+fn sighting(fresh: bool, met: Option<Closing>, cut: Option<Closing>) -> Sighting {
+    Sighting { fresh, met, cut }
+}
+
+fn trial(id: u64, outcome: Outcome, seen: Vec<Sighting>) -> Trial {
+    Trial {
+        id,
+        method: Method::Post,
+        body: 100,
+        raced: true,
+        took: Duration::from_millis(if seen.len() > 1 { 36 } else { 20 }),
+        outcome,
+        idle: Some(Duration::from_millis(398)),
+        closes_before: 0,
+        seen,
+    }
+}
+
+fn report(trials: Vec<Trial>, ledger: &[(u64, u32)]) -> MethodReport {
+    let timer = Timer {
+        from: Duration::from_millis(400),
+        to: Duration::from_millis(401),
+    };
+    let facts = Facts {
+        script: Script::Aim,
+        delay: Duration::from_millis(5),
+        ran: Ran { trials, timer },
+        ledger: ledger.iter().copied().collect(),
+        lanes: vec![LaneFacts {
+            opened: 3,
+            closes: 2,
+            last_answer: None,
+        }],
+    };
+    RunReport::new("peer", "w1", "close()", Duration::from_secs(1), facts)
+        .methods
+        .remove(0)
+}
+
+#[test]
+fn a_saved_request_is_met_replayed_and_no_error() {
+    let undisturbed = trial(1, Outcome::Answered, vec![sighting(false, None, None)]);
+    let saved = trial(
+        2,
+        Outcome::Answered,
+        vec![
+            sighting(false, Some(Closing::Fin), None),
+            sighting(true, None, None),
+        ],
+    );
+    let report = report(vec![undisturbed, saved], &[(1, 1), (2, 1)]);
+    assert_eq!(
+        (
+            report.in_window,
+            report.met,
+            report.replayed,
+            report.error_count()
+        ),
+        (2, 1, 1, 0)
+    );
+    assert_eq!((report.duplicates, report.lost), (0, 0));
+    assert_eq!(report.added_ms, Some((16.0, 16.0)));
+}
+
+#[test]
+fn applied_twice_is_a_duplicate_and_answered_unapplied_is_lost() {
+    let twice = trial(1, Outcome::Answered, vec![sighting(false, None, None); 2]);
+    let unapplied = trial(2, Outcome::Answered, vec![sighting(false, None, None)]);
+    let report = report(vec![twice, unapplied], &[(1, 2)]);
+    assert_eq!((report.duplicates, report.lost), (1, 1));
+}
+
+#[test]
+fn a_request_unread_at_the_close_is_told_apart_from_one_that_met_it() {
+    let unread = trial(
+        1,
+        Outcome::Status(502),
+        vec![sighting(false, None, Some(Closing::Reset))],
+    );
+    let report = report(vec![unread], &[]);
+    assert_eq!(
+        (
+            report.met,
+            report.unread,
+            report.unread_errors,
+            report.error_count()
+        ),
+        (0, 1, 1, 1)
+    );
+    assert_eq!(report.errors.get("502"), Some(&1));
+}
+
+#[test]
+fn a_request_sent_well_before_the_close_is_not_in_the_window() {
+    let mut early = trial(1, Outcome::Answered, vec![sighting(false, None, None)]);
+    early.idle = Some(Duration::from_millis(390));
+    assert_eq!(report(vec![early], &[(1, 1)]).in_window, 0);
+}
