@@ -108,9 +108,26 @@ impl FlagSet {
         self.0 & 1 << flag as u16 != 0
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Adds a flag.
+    pub const fn insert(&mut self, flag: Flag) {
+        *self = self.with(flag);
+    }
+
     /// Its flags, in their order.
     pub fn iter(self) -> impl Iterator<Item = Flag> {
         Flag::ALL.into_iter().filter(move |&flag| self.has(flag))
+    }
+}
+
+impl std::ops::BitOrAssign for FlagSet {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
     }
 }
 

@@ -1,7 +1,19 @@
-//! Listeners, workers, reload, drain.
+//! The process: control, workers, reload, drain.
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+use config::model::Model;
+use policy::cluster::{Counters, WorkerId};
+use tokio::sync::{Notify, mpsc};
+
+use crate::control::Control;
+use crate::record::LogWriter;
+use crate::stats::WorkerStats;
+use crate::worker::{Setup, Worker};
 
 /// What a process is started with besides its configuration.
 #[derive(Clone, Debug)]
@@ -14,43 +26,135 @@ pub struct Options {
     pub drain_timeout: Duration,
 }
 
-/// A running proxy. Dropping it ends it at once; [`Server::drain`] ends it well.
+/// A running proxy. [`Server::drain`] ends it well; dropping it ends it at once.
 #[derive(Debug)]
-pub struct Server {}
+pub struct Server {
+    control: Arc<Control>,
+    workers: Vec<JoinHandle<()>>,
+    runtime: tokio::runtime::Runtime,
+    admin: Option<SocketAddr>,
+    drain_timeout: Duration,
+    log: LogWriter,
+}
 
-#[expect(clippy::todo, clippy::missing_errors_doc, unused_variables, reason = "to be written")]
 impl Server {
     /// Binds every listener and starts the workers.
-    pub fn start(model: config::model::Model, options: Options) -> std::io::Result<Self> {
-        todo!()
+    ///
+    /// # Errors
+    /// An address cannot be listened on, or a thread cannot be started; nothing runs then.
+    pub fn start(model: Model, options: Options) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("evenkeel-control")
+            .enable_all()
+            .build()?;
+        let count = match options.workers {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            count => count,
+        };
+        let log = LogWriter::start(&model.access_log)?;
+        let admin_socket = options.admin.map(std::net::TcpListener::bind).transpose()?;
+        let admin = admin_socket
+            .as_ref()
+            .map(std::net::TcpListener::local_addr)
+            .transpose()?;
+        let (orders, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
+        let stats: Vec<_> = (0..count).map(|_| Arc::new(WorkerStats::default())).collect();
+        let (control, snapshot, mut sockets) =
+            Control::start(model, orders, stats.clone(), log.counts(), runtime.handle())?;
+        let mut workers = Vec::with_capacity(count);
+        for (index, (orders, stats)) in inboxes.into_iter().zip(stats).enumerate() {
+            let setup = Setup {
+                id: WorkerId(u16::try_from(index).unwrap_or(u16::MAX)),
+                clock: control.clock,
+                snapshot: snapshot.clone(),
+                sockets: std::mem::take(&mut sockets[index]),
+                orders,
+                log: log.handle(),
+                stats,
+                connections: control.connections.clone(),
+            };
+            workers.push(
+                std::thread::Builder::new()
+                    .name(format!("evenkeel-{index}"))
+                    .spawn(move || {
+                        if let Err(error) = Worker::run(setup) {
+                            tracing::error!(worker = index, %error, "a worker ended");
+                        }
+                    })?,
+            );
+        }
+        drop(snapshot);
+        runtime.spawn(control.clone().run());
+        if let Some(socket) = admin_socket {
+            crate::admin::spawn(runtime.handle(), socket, control.clone())?;
+        }
+        Ok(Self {
+            control,
+            workers,
+            runtime,
+            admin,
+            drain_timeout: options.drain_timeout,
+            log,
+        })
     }
 
-    /// Swaps the configuration; on error the old one stays in force, untouched.
-    pub fn reload(&self, model: config::model::Model) -> std::io::Result<()> {
-        todo!()
+    /// Swaps the configuration.
+    ///
+    /// # Errors
+    /// A new address cannot be listened on; the old configuration stays in force, untouched.
+    pub fn reload(&self, model: Model) -> io::Result<()> {
+        self.control.reload(model, self.runtime.handle())
     }
 
     /// The addresses in use, by listener name (port 0 resolved).
     #[must_use]
     pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
-        todo!()
+        self.control.addresses()
     }
 
     /// The admin's address.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        todo!()
+        self.admin
+    }
+
+    /// Told when somebody asks for a drain or an end by the admin.
+    #[must_use]
+    pub fn drain_asked(&self) -> Arc<Notify> {
+        self.control.drain_asked.clone()
+    }
+
+    /// Closes the access log's file and opens it anew, for log rotation.
+    pub fn reopen_log(&self) {
+        self.log.reopen();
     }
 
     /// Stops accepting, announces `Connection: close`, waits for exchanges to end (bounded by the
     /// drain timeout), then ends the workers. Blocks.
     pub fn drain(self) {
-        todo!()
+        self.control.drain(self.drain_timeout);
+        for worker in self.workers {
+            if worker.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+        self.runtime.shutdown_timeout(Duration::from_millis(100));
+        self.log.finish();
     }
 
-    /// Every cluster's name, counters and learned state, for the admin, the quickstart and tests.
+    /// Every cluster's name and counters, for the quickstart and tests.
     #[must_use]
-    pub fn cluster_counters(&self) -> Vec<(String, policy::cluster::Counters)> {
-        todo!()
+    pub fn cluster_counters(&self) -> Vec<(String, Counters)> {
+        self.control
+            .visit_clusters(|name, cluster, _| (name.to_owned(), cluster.counters.clone()))
+    }
+
+    /// Every cluster's name and what was learned of its endpoints.
+    #[must_use]
+    pub fn endpoint_reports(&self) -> Vec<(String, Vec<policy::cluster::EndpointReport>)> {
+        let now = self.control.clock.now();
+        self.control
+            .visit_clusters(|name, cluster, _| (name.to_owned(), cluster.describe(now)))
     }
 }

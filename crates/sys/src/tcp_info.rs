@@ -31,6 +31,10 @@ mod imp {
     // A prefix of the kernel's `struct tcp_info`, up to `tcpi_bytes_received` (Linux 4.1). The
     // kernel fills no more than it is given, and nix checks that it filled no less, so a longer
     // struct would fail on an older kernel.
+    #[expect(
+        unreachable_pub,
+        reason = "nix's macro makes `TcpInfo` public, and this is its value"
+    )]
     #[repr(C)]
     #[derive(Clone, Copy, Debug)]
     pub struct Prefix {

@@ -1,0 +1,436 @@
+//! How an exchange is answered: by the endpoint's response, or by a failure's verdict.
+
+use std::time::Duration;
+
+use policy::attempts::{Attempts, Why};
+use policy::cluster::Address;
+use policy::evidence::{End, Facts, Grade};
+use policy::filter::{Filter, HeaderEdits};
+use policy::outcome::{Before, Failure, Story, Then, verdict};
+use wire::field::Known;
+use wire::h1::encode::{Announce, Upgrade};
+use wire::h1::framing::{self, BodyLength};
+use wire::h1::head::Method;
+use wire::hop;
+
+use crate::body::{Download, DownloadEnd, Upload};
+use crate::downstream::local_reply::LocalReply;
+use crate::exchange::{Exchange, Limits, Next, Tried, TriedEnd};
+use crate::fault::Fault;
+use crate::forward::{self, Inbound};
+use crate::record::{ClosedBy, Evidence, SavedBy};
+use crate::relay::{self, RelayEnd};
+use crate::routing::{Accepted, Routed};
+use crate::tunnel::{self, Mouth};
+use crate::upstream::connect::ConnectError;
+use crate::upstream::lease::Lease;
+use crate::upstream::shared::ClusterHandle;
+use crate::view::Editable;
+
+/// What the answer to a request depends on besides the last attempt.
+pub(crate) struct Setting<'a> {
+    pub(crate) accepted: &'a Accepted,
+    pub(crate) routed: &'a Routed<'a>,
+    pub(crate) cluster: &'a ClusterHandle,
+    pub(crate) limits: &'a Limits,
+}
+
+/// Answers with what the last attempt left.
+pub(crate) async fn settle(
+    exchange: &mut Exchange<'_>,
+    tried: Tried,
+    attempts: &Attempts<'_>,
+    setting: &Setting<'_>,
+    upload: &mut Upload,
+) -> Result<Next, Fault> {
+    let Tried {
+        facts, begun, end, ..
+    } = tried;
+    let before = Before {
+        made_again: attempts.made_again() > 0,
+        limit_exceeded: attempts.limit_exceeded(),
+    };
+    match end {
+        TriedEnd::Response(lease) => {
+            let service = exchange.worker.clock.now().since(begun);
+            respond(exchange, lease, service, setting, upload).await
+        }
+        TriedEnd::Unconnected(ConnectError::TimedOut(_)) => Err(Fault {
+            before,
+            ..Failure::ConnectTimeout.into()
+        }),
+        TriedEnd::Unconnected(error) => Err(Fault {
+            before,
+            ..Failure::Connect {
+                reason: error.reason().into(),
+            }
+            .into()
+        }),
+        TriedEnd::Dead(lease) => {
+            let facts = facts.expect("a dead attempt has facts");
+            let sentence = bury(exchange, lease, &facts, setting.cluster, Then::Answered);
+            let failure = match facts.end {
+                End::Silent => Failure::Silent,
+                End::Reset => Failure::Died {
+                    reason: Some("connection reset by peer".into()),
+                },
+                _ => Failure::Died { reason: None },
+            };
+            Err(Fault {
+                failure,
+                before,
+                sentence: sentence.into(),
+            })
+        }
+        TriedEnd::NotHttp(error) => Err(Fault {
+            before,
+            ..Fault::bad_response(error.sentence())
+        }),
+        TriedEnd::Late(_) => Err(Fault {
+            before,
+            ..Failure::PerTryTimeout.into()
+        }),
+    }
+}
+
+/// A request is sent again: what its record says if that saves it.
+pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried, why: Why, cluster: &ClusterHandle) {
+    let raced = tried.summary.reused && tried.facts.is_some();
+    cluster.shared.with(|state| state.cluster.on_again(why, raced));
+    exchange.record.saved(Some(match why {
+        Why::Replay(_) => SavedBy::Proof,
+        Why::Retry => SavedBy::Retry,
+    }));
+    if let (TriedEnd::Dead(lease), Some(facts)) = (tried.end, tried.facts) {
+        let then = if why == Why::Retry {
+            Then::Retried
+        } else {
+            Then::Replayed
+        };
+        let sentence = bury(exchange, lease, &facts, cluster, then);
+        exchange.record.sentence(&sentence);
+    }
+}
+
+/// Records what is known of a dead attempt, and hands its connection back as closed.
+fn bury(
+    exchange: &mut Exchange<'_>,
+    lease: Lease,
+    facts: &Facts,
+    cluster: &ClusterHandle,
+    then: Then,
+) -> String {
+    let grade = policy::evidence::grade(facts);
+    let closed_by = match facts.end {
+        End::Eof | End::BrokenPipe => Some(ClosedBy::UpstreamFin),
+        End::Reset => Some(ClosedBy::UpstreamReset),
+        End::Silent | End::TimedOut => Some(ClosedBy::Local),
+        End::ConnectFailed | End::Other => None,
+    };
+    exchange.record.evidence(Evidence {
+        grade: Some(grade),
+        closed_by,
+        acknowledged: facts.acknowledged,
+        written: Some(lease.written),
+    });
+    let story = Story {
+        facts: *facts,
+        grade,
+        idle_age: (!lease.fresh).then_some(lease.facts.idle_age),
+        request_bytes: lease.written,
+        knowledge: cluster
+            .shared
+            .with(|state| state.cluster.knowledge(lease.endpoint)),
+        then,
+    };
+    let reset = facts.end == End::Reset;
+    // A FIN after the request was received is an answer of a kind, not an idle timer.
+    let raced = !lease.fresh && (grade.proves_unapplied() || (reset && grade == Grade::Unknown));
+    match closed_by {
+        Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => lease.peer_closed(reset, raced),
+        _ => drop(lease),
+    }
+    policy::outcome::sentence(&story)
+}
+
+/// Relays the endpoint's response.
+async fn respond(
+    exchange: &mut Exchange<'_>,
+    mut lease: Lease,
+    service: Duration,
+    setting: &Setting<'_>,
+    upload: &mut Upload,
+) -> Result<Next, Fault> {
+    let method = exchange.work.request.method;
+    let response = &mut exchange.work.response;
+    let status = response.status;
+    let from =
+        framing::response_body(response, method).map_err(|error| Fault::bad_response(error.sentence()))?;
+    hop::check_connection(&response.fields).map_err(|error| Fault::bad_response(error.sentence()))?;
+    let stays = framing::keeps_alive(response.version, &response.fields);
+    let hint = response.fields.get(Known::KeepAlive).and_then(timeout_hint);
+    let edits = setting
+        .routed
+        .filters()
+        .filter_map(response_edits)
+        .chain(setting.routed.cors.as_ref());
+    edits.for_each(|edits| edits.apply(&mut Editable(&mut response.fields)));
+    setting
+        .cluster
+        .shared
+        .with(|state| state.cluster.on_response(status, service));
+    exchange.record.status(status);
+    exchange.record.upstream_service_time(service);
+    exchange.record.details("via_upstream");
+    if status == 101 {
+        return upgrade(exchange, lease, service, setting).await;
+    }
+    let to = match from {
+        BodyLength::Chunked | BodyLength::UntilClose if exchange.client.http_10 => BodyLength::UntilClose,
+        BodyLength::UntilClose => BodyLength::Chunked,
+        other => other,
+    };
+    exchange.body_read = upload.received_whole();
+    let persists = exchange.persists() && to != BodyLength::UntilClose;
+    write_head(exchange, to, exchange.announce(persists), Upgrade::Drop, service);
+    let mut download = Download::new(from, to);
+    let idle = setting.cluster.plan.timeouts.stream_idle;
+    let deadline = setting.limits.request;
+    let relayed = relay::run(
+        exchange.worker,
+        &mut lease,
+        upload,
+        &mut download,
+        exchange.client,
+        idle,
+        deadline,
+    )
+    .await;
+    exchange.record.bytes_sent(download.relayed);
+    exchange.record.bytes_received(upload.received);
+    if let Err(end) = relayed {
+        return Ok(cut(exchange, end));
+    }
+    let surplus = !lease.input.is_empty();
+    if stays && from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
+        lease.recycle(hint);
+    } else {
+        drop(lease);
+    }
+    let limit = exchange.worker.snapshot().downstream().body_timeout;
+    if !exchange.client.flush(limit).await {
+        return Ok(cut(exchange, RelayEnd::ClientLeft));
+    }
+    Ok(if persists { Next::Request } else { Next::Close })
+}
+
+/// A response could not be relayed to its end: the client's connection is closed without one.
+fn cut(exchange: &mut Exchange<'_>, end: RelayEnd) -> Next {
+    let failure = match end {
+        RelayEnd::Upstream(DownloadEnd::Malformed(error)) => {
+            exchange.record.sentence(error.sentence());
+            Failure::ProtocolInBody
+        }
+        RelayEnd::Upstream(_) => Failure::Truncated,
+        RelayEnd::ClientLeft => Failure::DownstreamLeft,
+        RelayEnd::Idle => Failure::IdleUpstream,
+        RelayEnd::Late => Failure::LateTimeout,
+    };
+    let verdict = verdict(&failure, Before::default());
+    exchange.record.flags(verdict.flags);
+    exchange.record.details(&verdict.details);
+    exchange.client.out.clear();
+    Next::Drop
+}
+
+/// The endpoint switched protocols: bytes go both ways from here.
+async fn upgrade(
+    exchange: &mut Exchange<'_>,
+    mut lease: Lease,
+    service: Duration,
+    setting: &Setting<'_>,
+) -> Result<Next, Fault> {
+    if !setting.accepted.upgrade {
+        let sentence = "The endpoint answered 101 to a request that asked for no upgrade.";
+        return Err(Fault::bad_response(sentence));
+    }
+    write_head(
+        exchange,
+        BodyLength::None,
+        Announce::Nothing,
+        Upgrade::Keep,
+        service,
+    );
+    let limit = exchange.worker.snapshot().downstream().body_timeout;
+    if !exchange.client.flush(limit).await {
+        return Ok(cut(exchange, RelayEnd::ClientLeft));
+    }
+    let client = &mut *exchange.client;
+    let carried = tunnel::run(
+        exchange.worker,
+        &client.alarm,
+        setting.cluster.plan.timeouts.stream_idle,
+        Mouth {
+            transport: &client.transport,
+            input: &mut client.input,
+        },
+        Mouth {
+            transport: &lease.transport,
+            input: &mut lease.input,
+        },
+    )
+    .await;
+    exchange.record.bytes_received(carried.up);
+    exchange.record.bytes_sent(carried.down);
+    Ok(Next::Drop)
+}
+
+fn write_head(
+    exchange: &mut Exchange<'_>,
+    body: BodyLength,
+    announce: Announce,
+    upgrade: Upgrade,
+    service: Duration,
+) {
+    let service_ms = u64::try_from(service.as_millis()).unwrap_or(u64::MAX);
+    let inbound = Inbound {
+        body,
+        announce,
+        upgrade,
+        service_ms,
+    };
+    let date = exchange.worker.date.now();
+    let work = &mut *exchange.work;
+    forward::response(
+        &mut exchange.client.out,
+        &work.response,
+        inbound,
+        &date,
+        &mut work.scratch,
+    );
+}
+
+/// An answer of our own that is no failure.
+pub(crate) async fn local(
+    exchange: &mut Exchange<'_>,
+    status: u16,
+    fields: &[(&str, &str)],
+    body: &[u8],
+) -> Next {
+    exchange.record.status(status);
+    exchange.record.details("direct_response");
+    send(exchange, status, fields, body).await
+}
+
+/// Answers with a failure's verdict.
+pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault) -> Next {
+    let verdict = verdict(&fault.failure, fault.before);
+    exchange.record.flags(verdict.flags);
+    exchange.record.details(&verdict.details);
+    if !fault.sentence.is_empty() {
+        exchange.record.sentence(&fault.sentence);
+    }
+    exchange.record.saved(None);
+    let Some(status) = verdict.status else {
+        return Next::Drop;
+    };
+    exchange.record.status(status);
+    let retry_after = verdict
+        .retry_after
+        .map(|after| after.as_secs().max(1).to_string());
+    let mut fields = Vec::new();
+    if verdict.overloaded {
+        fields.push(("x-envoy-overloaded", "true"));
+    }
+    if let Some(after) = &retry_after {
+        fields.push(("retry-after", after));
+    }
+    if fault.ends_connection() {
+        exchange.body_read = false;
+    }
+    send(exchange, status, &fields, verdict.body.as_bytes()).await
+}
+
+async fn send(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)], body: &[u8]) -> Next {
+    let persists = exchange.persists();
+    let head_only = exchange.work.request.method == Method::Head;
+    let reply = LocalReply {
+        status,
+        fields,
+        content_type: None,
+        body,
+        head_only,
+    };
+    let announce = exchange.announce(persists);
+    reply.write(&mut exchange.client.out, &exchange.worker.date.now(), announce);
+    if !head_only {
+        exchange.record.bytes_sent(body.len() as u64);
+    }
+    let limit = exchange.worker.snapshot().downstream().body_timeout;
+    if !exchange.client.flush(limit).await {
+        return Next::Drop;
+    }
+    if persists { Next::Request } else { Next::Close }
+}
+
+impl Exchange<'_> {
+    /// Whether the client's connection may carry another request after this one.
+    fn persists(&self) -> bool {
+        let request = &self.work.request;
+        self.body_read
+            && framing::keeps_alive(request.version, &request.fields)
+            && !self.worker.draining.get()
+    }
+
+    /// What `Connection` says to this client.
+    fn announce(&self, persists: bool) -> Announce {
+        match (persists, self.client.http_10) {
+            (false, _) => Announce::Close,
+            (true, true) => Announce::KeepAlive,
+            (true, false) => Announce::Nothing,
+        }
+    }
+}
+
+fn response_edits(filter: &Filter) -> Option<&HeaderEdits> {
+    match filter {
+        Filter::ResponseHeaders(edits) => Some(edits),
+        _ => None,
+    }
+}
+
+/// `timeout=N` of a `Keep-Alive` field, in seconds.
+fn timeout_hint(value: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(value).ok()?;
+    let parameter = |part: &str| {
+        let (name, value) = part.split_once('=')?;
+        let seconds = name
+            .trim()
+            .eq_ignore_ascii_case("timeout")
+            .then(|| value.trim().trim_matches('"'))?;
+        seconds.parse().ok().map(Duration::from_secs)
+    };
+    text.split([',', ';']).find_map(parameter)
+}
+
+/// An endpoint's address, as the log writes it.
+pub(crate) fn address_text(address: &Address) -> String {
+    match address {
+        Address::Ip(address) => address.to_string(),
+        Address::Unix(path) => path.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keep_alive_hint_is_found_among_other_parameters() {
+        let hint = |text: &str| timeout_hint(text.as_bytes()).map(|hint| hint.as_secs());
+        assert_eq!(hint("timeout=5"), Some(5));
+        assert_eq!(hint("max=100, Timeout=\"15\""), Some(15));
+        assert_eq!(hint("max=100"), None);
+        assert_eq!(hint("timeout=soon"), None);
+    }
+}

@@ -1,0 +1,152 @@
+//! Read buffers, lent by the worker and given back while a connection is idle.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// What one read takes at most, and so what a body in flight costs per direction.
+pub(crate) const READ_SIZE: usize = 32 * 1024;
+
+/// Buffers kept for the next use; beyond this they go back to the allocator.
+const KEPT: usize = 256;
+
+/// A worker's spare buffers. All are initialised once, so reads need no zeroing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Buffers {
+    spare: Rc<RefCell<Vec<Vec<u8>>>>,
+}
+
+/// Bytes received and not yet consumed. Holds no memory while empty and released.
+#[derive(Debug)]
+pub(crate) struct ReadBuffer {
+    pool: Buffers,
+    store: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffers {
+    /// An empty read buffer that takes its memory from here when it is first filled.
+    pub(crate) fn read_buffer(&self) -> ReadBuffer {
+        ReadBuffer {
+            pool: self.clone(),
+            store: Vec::new(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    fn take(&self) -> Vec<u8> {
+        self.spare
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| vec![0; READ_SIZE])
+    }
+
+    fn give(&self, store: Vec<u8>) {
+        let mut spare = self.spare.borrow_mut();
+        if store.len() == READ_SIZE && spare.len() < KEPT {
+            spare.push(store);
+        }
+    }
+}
+
+impl ReadBuffer {
+    /// What was received and not consumed.
+    pub(crate) fn data(&self) -> &[u8] {
+        &self.store[self.start..self.end]
+    }
+
+    /// Whether there is nothing to consume.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Takes the first `count` bytes away.
+    pub(crate) fn consume(&mut self, count: usize) {
+        assert!(count <= self.end - self.start, "consumed more than was received");
+        self.start += count;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Room for a read; at least one byte unless `most` bytes are held already.
+    pub(crate) fn space(&mut self, most: usize) -> &mut [u8] {
+        if self.store.is_empty() {
+            self.store = self.pool.take();
+        }
+        if self.start > 0 && self.end == self.store.len() {
+            self.store.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.store.len() && self.store.len() < most {
+            let grown = (self.store.len() * 2).min(most);
+            self.store.resize(grown, 0);
+        }
+        &mut self.store[self.end..]
+    }
+
+    /// `count` bytes were read into [`ReadBuffer::space`].
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.end += count;
+        assert!(self.end <= self.store.len(), "read more than there was room");
+    }
+
+    /// Gives the memory back if nothing is held.
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() && !self.store.is_empty() {
+            self.pool.give(std::mem::take(&mut self.store));
+            (self.start, self.end) = (0, 0);
+        }
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        if !self.store.is_empty() {
+            self.pool.give(std::mem::take(&mut self.store));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_filled_is_held_until_consumed() {
+        let mut buffer = Buffers::default().read_buffer();
+        buffer.space(READ_SIZE)[..5].copy_from_slice(b"hello");
+        buffer.filled(5);
+        buffer.consume(2);
+        assert_eq!(buffer.data(), b"llo");
+        buffer.release();
+        assert_eq!(
+            buffer.data(),
+            b"llo",
+            "a buffer that holds bytes is not given back"
+        );
+    }
+
+    #[test]
+    fn a_full_buffer_moves_its_rest_forward_and_then_grows_to_the_limit() {
+        let mut buffer = Buffers::default().read_buffer();
+        let room = buffer.space(READ_SIZE * 2).len();
+        buffer.filled(room);
+        buffer.consume(10);
+        assert_eq!(buffer.space(READ_SIZE * 2).len(), 10);
+        buffer.filled(10);
+        assert_eq!(buffer.space(READ_SIZE * 2).len(), READ_SIZE);
+        buffer.filled(READ_SIZE);
+        assert!(buffer.space(READ_SIZE * 2).is_empty());
+    }
+
+    #[test]
+    fn memory_goes_back_to_the_worker() {
+        let pool = Buffers::default();
+        let mut buffer = pool.read_buffer();
+        buffer.space(READ_SIZE);
+        buffer.release();
+        assert_eq!(pool.spare.borrow().len(), 1);
+    }
+}

@@ -1,0 +1,304 @@
+//! What all workers share and none of them waits for: configuration, clusters, upkeep.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use config::model::Model;
+use policy::cluster::Cluster;
+use policy::plan::ClusterPlan;
+use policy::time::Moment;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::admin::AdminSource;
+use crate::clock::Clock;
+use crate::discovery::Discovery;
+use crate::snapshot::{Clusters, Snapshot};
+use crate::stats::{ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
+use crate::worker::Order;
+
+/// How often idle connections past their time are looked for.
+const UPKEEP: Duration = Duration::from_millis(50);
+
+/// Listening sockets for one worker: the configured address of each, and the socket.
+pub(crate) type Sockets = Vec<(SocketAddr, TcpListener)>;
+
+/// The control: one per process.
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub(crate) clock: Clock,
+    pub(crate) stats: Vec<Arc<WorkerStats>>,
+    /// Client connections of all workers.
+    pub(crate) connections: Arc<AtomicUsize>,
+    log: Arc<LogCounts>,
+    pub(crate) draining: AtomicBool,
+    /// The drain that was asked for waits for nobody.
+    at_once: AtomicBool,
+    started: Moment,
+    pub(crate) drain_asked: Arc<Notify>,
+    orders: Vec<UnboundedSender<Order>>,
+    state: Mutex<State>,
+    discovery: tokio::sync::Mutex<Discovery>,
+}
+
+#[derive(Debug)]
+struct State {
+    model: Arc<Model>,
+    snapshot: Arc<Snapshot>,
+    clusters: Clusters,
+    /// Configured address to bound address.
+    bound: BTreeMap<SocketAddr, SocketAddr>,
+}
+
+impl Control {
+    /// Binds and builds the first snapshot; gives each worker's listening sockets.
+    pub(crate) fn start(
+        model: Model,
+        orders: Vec<UnboundedSender<Order>>,
+        stats: Vec<Arc<WorkerStats>>,
+        log: Arc<LogCounts>,
+        runtime: &Handle,
+    ) -> io::Result<(Arc<Self>, Arc<Snapshot>, Vec<Sockets>)> {
+        let clock = Clock::start();
+        let mut bound = BTreeMap::new();
+        let sockets = bind(&model, orders.len(), &mut bound)?;
+        let model = Arc::new(model);
+        let (discovery, endpoints) = runtime.block_on(async {
+            let mut discovery = Discovery::new();
+            discovery.refresh(&model.clusters, Instant::now()).await;
+            let endpoints = discovery.endpoints(&model.clusters);
+            (discovery, endpoints)
+        });
+        let mut clusters = Clusters::new();
+        let snapshot = Arc::new(Snapshot::build(model.clone(), &endpoints, &mut clusters, clock));
+        let control = Self {
+            clock,
+            stats,
+            connections: Arc::default(),
+            log,
+            draining: AtomicBool::new(false),
+            at_once: AtomicBool::new(false),
+            started: clock.now(),
+            drain_asked: Arc::default(),
+            orders,
+            state: Mutex::new(State {
+                model,
+                snapshot: snapshot.clone(),
+                clusters,
+                bound,
+            }),
+            discovery: tokio::sync::Mutex::new(discovery),
+        };
+        Ok((Arc::new(control), snapshot, sockets))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Swaps the configuration once its sockets are bound and its names resolved.
+    pub(crate) fn reload(&self, model: Model, runtime: &Handle) -> io::Result<()> {
+        let mut bound = self.state().bound.clone();
+        let sockets = bind(&model, self.orders.len(), &mut bound)?;
+        let model = Arc::new(model);
+        runtime.block_on(async {
+            let mut discovery = self.discovery.lock().await;
+            discovery.refresh(&model.clusters, Instant::now()).await;
+            self.publish(model, &discovery, bound, sockets);
+        });
+        Ok(())
+    }
+
+    fn publish(
+        &self,
+        model: Arc<Model>,
+        discovery: &Discovery,
+        mut bound: BTreeMap<SocketAddr, SocketAddr>,
+        sockets: Vec<Sockets>,
+    ) {
+        let endpoints = discovery.endpoints(&model.clusters);
+        bound.retain(|address, _| {
+            model
+                .listeners
+                .iter()
+                .any(|listener| listener.address == *address)
+        });
+        let old = {
+            let mut state = self.state();
+            let snapshot = Arc::new(Snapshot::build(
+                model.clone(),
+                &endpoints,
+                &mut state.clusters,
+                self.clock,
+            ));
+            // A cluster that is gone from the configuration goes with its last request.
+            state
+                .clusters
+                .retain(|name, _| model.clusters.iter().any(|spec| spec.name == *name));
+            state.model = model;
+            state.bound = bound;
+            for (orders, sockets) in self.orders.iter().zip(sockets) {
+                // A worker that is gone needs no configuration.
+                let _ = orders.send(Order::Swap(snapshot.clone(), sockets));
+            }
+            std::mem::replace(&mut state.snapshot, snapshot)
+        };
+        drop(old);
+    }
+
+    /// Upkeep, for as long as the process lives: idle connections, names.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(UPKEEP);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            self.reap();
+            let mut discovery = self.discovery.lock().await;
+            if discovery.next().is_some_and(|at| at <= Instant::now()) {
+                let (model, bound) = {
+                    let state = self.state();
+                    (state.model.clone(), state.bound.clone())
+                };
+                if discovery.refresh(&model.clusters, Instant::now()).await {
+                    let none = self.orders.iter().map(|_| Vec::new()).collect();
+                    self.publish(model, &discovery, bound, none);
+                }
+            }
+        }
+    }
+
+    /// Closes what has been idle too long.
+    fn reap(&self) {
+        let snapshot = self.state().snapshot.clone();
+        for handle in snapshot.clusters() {
+            let now = self.clock.now();
+            let closed = handle.shared.with(|state| {
+                if state.cluster.next_deadline() > now {
+                    return Vec::new();
+                }
+                let gone = state.cluster.reap(&handle.plan, now);
+                state.unpark(&gone)
+            });
+            drop(closed);
+        }
+    }
+
+    /// Tells every worker to drain.
+    pub(crate) fn drain(&self, limit: Duration) {
+        self.draining.store(true, Ordering::Relaxed);
+        let limit = if self.at_once.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            limit
+        };
+        for orders in &self.orders {
+            let _ = orders.send(Order::Drain(limit));
+        }
+    }
+
+    /// Bound addresses by listener name.
+    pub(crate) fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        let state = self.state();
+        let of = |listener: &config::model::Listener| {
+            let bound = state.bound.get(&listener.address).copied();
+            (listener.name.to_string(), bound.unwrap_or(listener.address))
+        };
+        state.model.listeners.iter().map(of).collect()
+    }
+
+    /// Visits every cluster of the configuration in force.
+    pub(crate) fn visit_clusters<T>(
+        &self,
+        mut visit: impl FnMut(&str, &Cluster, &ClusterPlan) -> T,
+    ) -> Vec<T> {
+        let snapshot = self.state().snapshot.clone();
+        let one = |handle: &crate::upstream::shared::ClusterHandle| {
+            handle
+                .shared
+                .with(|state| visit(&handle.shared.name, &state.cluster, &handle.plan))
+        };
+        snapshot.clusters().iter().map(one).collect()
+    }
+}
+
+/// Binds every address of `model` that is not in `bound` yet, once for each worker.
+fn bind(
+    model: &Model,
+    workers: usize,
+    bound: &mut BTreeMap<SocketAddr, SocketAddr>,
+) -> io::Result<Vec<Sockets>> {
+    let mut sockets: Vec<Sockets> = (0..workers).map(|_| Vec::new()).collect();
+    for listener in &model.listeners {
+        let address = listener.address;
+        if bound.contains_key(&address) {
+            continue;
+        }
+        let mut actual = address;
+        for socket in &mut sockets {
+            let listening =
+                sys::listen(actual).map_err(|error| cannot_listen(&listener.name, address, &error))?;
+            actual = listening.local_addr()?;
+            socket.push((address, listening));
+        }
+        bound.insert(address, actual);
+    }
+    Ok(sockets)
+}
+
+fn cannot_listen(listener: &str, address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("listener {listener}: cannot listen on {address}: {error}"),
+    )
+}
+
+impl AdminSource for Control {
+    fn server(&self) -> ServerView {
+        let draining = self.draining.load(Ordering::Relaxed);
+        ServerView {
+            state: if draining {
+                Liveness::Draining
+            } else {
+                Liveness::Live
+            },
+            uptime: self.clock.now().since(self.started),
+            workers: self.orders.len(),
+        }
+    }
+
+    fn clusters(&self) -> Vec<ClusterView> {
+        let now = self.clock.now();
+        self.visit_clusters(|name, cluster, plan| ClusterView::of(name, cluster, &plan.limits, now))
+    }
+
+    fn listeners(&self) -> Vec<(String, SocketAddr)> {
+        self.addresses()
+    }
+
+    fn workers(&self) -> &[Arc<WorkerStats>] {
+        &self.stats
+    }
+
+    fn log(&self) -> &LogCounts {
+        &self.log
+    }
+
+    fn config(&self) -> serde_json::Value {
+        self.state().model.dump.clone()
+    }
+
+    fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.drain_asked.notify_one();
+    }
+
+    fn quit(&self) {
+        self.at_once.store(true, Ordering::Relaxed);
+        AdminSource::drain(self);
+    }
+}

@@ -1,0 +1,146 @@
+//! One client's connection, whatever it speaks: transport, what was received, what is to be sent.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use policy::time::Moment;
+use tokio::net::TcpStream;
+use wire::h1::head::Limits;
+
+use crate::buffer::{READ_SIZE, ReadBuffer};
+use crate::io::{fill, flush};
+use crate::timers::Alarm;
+use crate::transport::Transport;
+use crate::wait::within;
+use crate::worker::Worker;
+
+/// A client that was told of the close may still be sending: what comes is read and thrown away
+/// for this long, so that our last answer is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// … and at most this much of it.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// While draining, a connection that stays idle this long is closed.
+const DRAIN_IDLE: Duration = Duration::from_secs(5);
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) transport: Transport,
+    /// Received and not consumed.
+    pub(crate) input: ReadBuffer,
+    /// To be sent.
+    pub(crate) out: Vec<u8>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// The configured address that it came to.
+    pub(crate) address: SocketAddr,
+    pub(crate) alarm: Alarm,
+    pub(crate) limits: Limits,
+    /// Whether the request being served is HTTP/1.0.
+    pub(crate) http_10: bool,
+    worker: Rc<Worker>,
+}
+
+/// What ended the wait for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Bytes are there.
+    Bytes,
+    /// The client closed, or has been idle too long.
+    Over,
+}
+
+impl Client {
+    /// Takes an accepted connection in.
+    pub(crate) fn new(worker: &Rc<Worker>, address: SocketAddr, stream: TcpStream, peer: SocketAddr) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        worker.connections_everywhere.fetch_add(1, Ordering::Relaxed);
+        worker.stats.cx_opened();
+        let local = stream.local_addr().unwrap_or(address);
+        Self {
+            transport: Transport::Tcp(stream),
+            input: worker.buffers.read_buffer(),
+            out: Vec::new(),
+            peer,
+            local,
+            address,
+            alarm: worker.timers.alarm(),
+            limits: worker.snapshot().limits,
+            http_10: false,
+            worker: worker.clone(),
+        }
+    }
+
+    /// Waits for a request's first bytes, holding no buffer meanwhile.
+    pub(crate) async fn wait_for_request(&mut self) -> Wake {
+        if !self.input.is_empty() {
+            return Wake::Bytes;
+        }
+        self.input.release();
+        if self.out.is_empty() {
+            self.out = Vec::new();
+        }
+        let since = self.worker.clock.now();
+        let idle = self.worker.snapshot().downstream().idle_timeout;
+        let mut limit = idle;
+        loop {
+            self.alarm.set(since + limit);
+            let ready = std::future::poll_fn(|cx| {
+                if self.worker.draining.get() && limit == idle {
+                    return std::task::Poll::Ready(None);
+                }
+                self.transport.poll_read_ready(cx).map(Some)
+            });
+            match within(&self.alarm, ready).await {
+                Ok(Some(Ok(()))) => match fill(&self.transport, &mut self.input, READ_SIZE).await {
+                    Ok(count) if count > 0 => return Wake::Bytes,
+                    _ => return Wake::Over,
+                },
+                Ok(None) => limit = idle.min(self.worker.clock.now().since(since) + DRAIN_IDLE),
+                Ok(Some(Err(_))) | Err(_) => return Wake::Over,
+            }
+        }
+    }
+
+    /// Writes what is to be sent; false if the client does not take it within `limit`.
+    pub(crate) async fn flush(&mut self, limit: Duration) -> bool {
+        if self.out.is_empty() {
+            return true;
+        }
+        self.alarm.set(self.worker.clock.now() + limit);
+        let flushed = within(&self.alarm, flush(&self.transport, &mut self.out)).await;
+        self.alarm.set(Moment::NEVER);
+        matches!(flushed, Ok(Ok(())))
+    }
+
+    /// Closes well: says that no more comes, and reads on for a while.
+    pub(crate) async fn close(mut self) {
+        if self.transport.shut_down_write().is_err() {
+            return;
+        }
+        self.alarm.set(self.worker.clock.now() + LINGER);
+        let mut thrown_away = self.input.data().len();
+        self.input.consume(thrown_away);
+        while thrown_away < LINGER_BYTES {
+            match within(&self.alarm, fill(&self.transport, &mut self.input, READ_SIZE)).await {
+                Ok(Ok(count)) if count > 0 => {
+                    thrown_away += count;
+                    self.input.consume(count);
+                }
+                _ => break,
+            }
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.worker.connections.set(self.worker.connections.get() - 1);
+        self.worker.connections_everywhere.fetch_sub(1, Ordering::Relaxed);
+        self.worker.stats.cx_closed();
+    }
+}

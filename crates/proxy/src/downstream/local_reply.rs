@@ -1,0 +1,86 @@
+//! Answers of our own: status, fields and body in one write.
+
+use wire::h1::encode::{self, Announce, Onward};
+use wire::h1::framing::BodyLength;
+use wire::h1::head::ResponseHead;
+
+use crate::forward::NAME;
+
+/// An answer of our own.
+#[derive(Debug, Default)]
+pub(crate) struct LocalReply<'a> {
+    pub(crate) status: u16,
+    /// Fields besides `server`, `date`, `content-type` and the framing. Valid as they are.
+    pub(crate) fields: &'a [(&'a str, &'a str)],
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) body: &'a [u8],
+    /// The request was a HEAD: the body's length is told, the body is not sent.
+    pub(crate) head_only: bool,
+}
+
+impl LocalReply<'_> {
+    /// Appends the answer.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, date: &[u8], announce: Announce) {
+        let mut head = ResponseHead::default();
+        head.start(self.status, reason(self.status));
+        head.fields.push(b"server", NAME.as_bytes());
+        head.fields.push(b"date", date);
+        for (name, value) in self.fields {
+            head.fields.push(name.as_bytes(), value.as_bytes());
+        }
+        if !self.body.is_empty() {
+            head.fields.push(
+                b"content-type",
+                self.content_type.unwrap_or("text/plain").as_bytes(),
+            );
+        }
+        let bodiless = self.status == 204 || self.status == 304;
+        let body = if bodiless {
+            BodyLength::None
+        } else {
+            BodyLength::Length(self.body.len() as u64)
+        };
+        encode::response(
+            out,
+            &head,
+            &Onward {
+                body,
+                announce,
+                ..Onward::default()
+            },
+        );
+        if !self.head_only && !bodiless {
+            out.extend_from_slice(self.body);
+        }
+    }
+}
+
+/// The reason phrase of a status that we send ourselves (RFC 9110, 15).
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        _ => "",
+    }
+}

@@ -1,0 +1,432 @@
+//! THE ROOM TO READ FIRST: one exchange, start to end.
+//!
+//! ```text
+//! request head -> accepted, routed, encoded -> attempts, one after the other -> answered
+//!                                                ^------ again: replay or retry
+//! ```
+//! Nothing is decided here: routes, connections, retries and what each party is told come from
+//! `policy`; this room asks, waits, and moves bytes.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use policy::attempts::{After, Attempts, Nature, Outcome, Summary};
+use policy::cluster::{EndpointId, Reuse};
+use policy::evidence::{End, Facts, Grade, grade};
+use policy::filter::Filter;
+use policy::outcome::Failure;
+use policy::plan::{RetryPlan, Timeouts};
+use policy::route::Limit as RouteLimit;
+use policy::time::Moment;
+use wire::field::Known;
+use wire::h1::framing::BodyLength;
+use wire::h1::head::{HeadError, RequestHead, ResponseHead, Version};
+
+use crate::answer::{self, Setting};
+use crate::body::Upload;
+use crate::downstream::client::Client;
+use crate::fault::Fault;
+use crate::forward::{self, Outbound, Scratch};
+use crate::record::Record;
+use crate::routing::{self, Accepted, Routed, Way};
+use crate::upstream::attempt::{self, Attempted, Limit, TimeLimits};
+use crate::upstream::connect::ConnectError;
+use crate::upstream::lease::{Lease, NoLease, Want};
+use crate::upstream::shared::ClusterHandle;
+use crate::wait::within;
+use crate::worker::Worker;
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It may carry another request.
+    Request,
+    /// It is closed, well.
+    Close,
+    /// It is closed at once: the client must see that its answer was cut, or is not there any more.
+    Drop,
+}
+
+/// Memory of one exchange, lent by the worker and used again.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    pub(crate) scratch: Scratch,
+    /// The target as it goes onward: path and query.
+    pub(crate) target: String,
+    /// What the client asked for: host, and port if it said one.
+    pub(crate) authority: String,
+    pub(crate) outgoing: Vec<u8>,
+}
+
+/// What one exchange works with.
+pub(crate) struct Exchange<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) client: &'a mut Client,
+    pub(crate) work: &'a mut Workspace,
+    pub(crate) record: &'a mut Record,
+    pub(crate) start: Moment,
+    /// Whether the request's body was read to its end, so that another request may follow.
+    pub(crate) body_read: bool,
+}
+
+/// Serves the request whose head is in `work`.
+pub(crate) async fn run(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    work: &mut Workspace,
+    record: &mut Record,
+    start: Moment,
+) -> Next {
+    let mut exchange = Exchange {
+        worker,
+        client,
+        work,
+        record,
+        start,
+        body_read: false,
+    };
+    match exchange.serve().await {
+        Ok(next) => next,
+        Err(fault) => answer::refuse(&mut exchange, &fault).await,
+    }
+}
+
+/// Answers a request whose head is not in order.
+pub(crate) async fn refuse(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    work: &mut Workspace,
+    record: &mut Record,
+    fault: &Fault,
+) -> Next {
+    let start = worker.clock.now();
+    let mut exchange = Exchange {
+        worker,
+        client,
+        work,
+        record,
+        start,
+        body_read: false,
+    };
+    answer::refuse(&mut exchange, fault).await
+}
+
+impl Exchange<'_> {
+    async fn serve(&mut self) -> Result<Next, Fault> {
+        let accepted = routing::accept(self.work, self.record)?;
+        self.client.http_10 = self.work.request.version == Version::Http10;
+        self.body_read = accepted.body == BodyLength::None;
+        let snapshot = self.worker.snapshot();
+        let way = routing::find(
+            self.worker,
+            &snapshot,
+            self.client,
+            self.work,
+            &accepted,
+            self.record,
+        )?;
+        let routed = match way {
+            Way::Forward(routed) => routed,
+            Way::Redirect { status, location } => {
+                return Ok(answer::local(self, status, &[("location", &location)], b"").await);
+            }
+            Way::Preflight(fields) => {
+                let fields: Vec<_> = fields
+                    .iter()
+                    .map(|(name, value)| (*name, value.as_str()))
+                    .collect();
+                return Ok(answer::local(self, 200, &fields, b"").await);
+            }
+        };
+        let cluster = snapshot.cluster(routed.cluster);
+        self.record.cluster(&cluster.shared.name);
+        let mut upload = self.encode(&accepted, &routed, cluster);
+        let result = self.attempts(&accepted, &routed, cluster, &mut upload).await;
+        self.record.bytes_received(upload.received);
+        self.body_read = upload.received_whole();
+        if let Some(whole) = upload.complete() {
+            let mirrors = routed.filters().filter_map(|filter| match filter {
+                Filter::Mirror(mirror) => Some(mirror),
+                _ => None,
+            });
+            crate::mirror::send(self.worker, &snapshot, mirrors, whole, self.work.request.method);
+        }
+        self.work.outgoing = upload.into_buffer();
+        result
+    }
+
+    /// The request as the endpoint gets it, head first; its body follows as it comes.
+    fn encode(&mut self, accepted: &Accepted, routed: &Routed<'_>, cluster: &ClusterHandle) -> Upload {
+        let Workspace {
+            request,
+            scratch,
+            authority,
+            outgoing,
+            ..
+        } = &mut *self.work;
+        if !request.fields.has(Known::XRequestId) {
+            let id = forward::request_id(&mut self.worker.dice.borrow_mut());
+            request.fields.push(b"x-request-id", &id);
+        }
+        let outbound = Outbound {
+            body: accepted.body,
+            upgrade: accepted.upgrade,
+            host: routed.host.as_deref(),
+            asked_host: authority,
+            trusted_hops: self.worker.snapshot().downstream().trusted_hops,
+            max_forwards: accepted.max_forwards,
+        };
+        let mut outgoing = std::mem::take(outgoing);
+        outgoing.clear();
+        forward::request(&mut outgoing, request, &outbound, self.client, scratch);
+        self.record.x_forwarded_for(&scratch.forwarded_for);
+        self.record
+            .request_id(request.fields.get(Known::XRequestId).unwrap_or_default());
+        Upload::new(outgoing, accepted.body, cluster.plan.keep_alive.replay_bytes)
+    }
+
+    /// Attempts until there is an answer, and relays it.
+    async fn attempts(
+        &mut self,
+        accepted: &Accepted,
+        routed: &Routed<'_>,
+        cluster: &ClusterHandle,
+        upload: &mut Upload,
+    ) -> Result<Next, Fault> {
+        let nature = Nature {
+            idempotent: self.work.request.is_idempotent(),
+            keyed: self.work.request.fields.has(Known::IdempotencyKey),
+            fits_copy: fits(accepted.body, cluster.plan.keep_alive.replay_bytes),
+        };
+        let plan: &RetryPlan = routed.route.retry.as_ref().unwrap_or(&cluster.plan.retry);
+        let mut attempts = Attempts::new(plan, nature);
+        let timeouts = Limits::of(routed, &cluster.plan.timeouts, self.start);
+        let mut reuse = Reuse::Allow;
+        loop {
+            let want = Want {
+                resend: attempts.resend(),
+                reuse,
+                avoid: attempts.avoid(),
+            };
+            let tried = self.attempt(cluster, want, upload, &timeouts).await?;
+            self.record.attempts(attempts.made_again() + 1);
+            let now = self.worker.clock.now();
+            let after = attempts.on_result(&tried.summary, now, &mut self.worker.dice.borrow_mut());
+            let After::Again { reuse: how, at, why } = after else {
+                let setting = Setting {
+                    accepted,
+                    routed,
+                    cluster,
+                    limits: &timeouts,
+                };
+                return answer::settle(self, tried, &attempts, &setting, upload).await;
+            };
+            answer::note_again(self, tried, why, cluster);
+            upload.rewind();
+            reuse = how;
+            if at > now {
+                self.pause(at.min(timeouts.request)).await;
+            }
+            if timeouts.request <= self.worker.clock.now() {
+                return Err(Failure::RequestTimeout.into());
+            }
+        }
+    }
+
+    async fn pause(&self, until: Moment) {
+        self.client.alarm.set(until);
+        let _ = within(&self.client.alarm, std::future::pending::<()>()).await;
+    }
+
+    /// One attempt: lease, send, await the head.
+    async fn attempt(
+        &mut self,
+        cluster: &ClusterHandle,
+        want: Want<'_>,
+        upload: &mut Upload,
+        timeouts: &Limits,
+    ) -> Result<Tried, Fault> {
+        let begun = self.worker.clock.now();
+        let per_try = timeouts.per_try.map_or(Moment::NEVER, |limit| begun + limit);
+        self.client.alarm.set(per_try.min(timeouts.request));
+        let leased = within(&self.client.alarm, Lease::check_out(self.worker, cluster, want)).await;
+        let mut lease = match leased {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(NoLease::Refused(refusal))) => return Err(Failure::Refused(refusal).into()),
+            Ok(Err(NoLease::Connect {
+                endpoint,
+                address,
+                error,
+            })) => {
+                self.record.upstream(answer::address_text(&address));
+                return Ok(Tried::unconnected(endpoint, error, upload, begun));
+            }
+            Err(_) => return Err(timeouts.late(self.worker.clock.now()).into()),
+        };
+        self.record.upstream(answer::address_text(&lease.address));
+        self.record.connection(lease.facts);
+        let limits = TimeLimits {
+            request: timeouts.request,
+            per_try,
+            silence: cluster.plan.timeouts.connect,
+            idle: cluster.plan.timeouts.stream_idle,
+            body: self.worker.snapshot().downstream().body_timeout,
+        };
+        let attempted = attempt::run(
+            self.worker,
+            &mut lease,
+            upload,
+            self.client,
+            &mut self.work.response,
+            limits,
+        )
+        .await;
+        Tried::after(attempted, lease, upload, self.work.response.status, begun)
+    }
+}
+
+/// One attempt's result: what decides about the next, and what an answer is made of.
+pub(crate) struct Tried {
+    pub(crate) summary: Summary,
+    pub(crate) facts: Option<Facts>,
+    pub(crate) begun: Moment,
+    pub(crate) end: TriedEnd,
+}
+
+/// What an attempt left in our hands.
+pub(crate) enum TriedEnd {
+    /// The response's head is in the workspace, its body comes by the lease.
+    Response(Lease),
+    /// The connection could not be opened.
+    Unconnected(ConnectError),
+    /// The connection died under the request.
+    Dead(Lease),
+    /// The endpoint sent what is no HTTP response.
+    NotHttp(HeadError),
+    /// A time limit passed.
+    Late(Limit),
+}
+
+impl Tried {
+    fn unconnected(endpoint: EndpointId, error: ConnectError, upload: &Upload, begun: Moment) -> Self {
+        let result = match error {
+            ConnectError::TimedOut(_) => Outcome::ConnectTimedOut,
+            ConnectError::Refused(_) => Outcome::Died {
+                end: End::ConnectFailed,
+                grade: Grade::Unsent,
+            },
+        };
+        let summary = Summary {
+            endpoint: Some(endpoint),
+            reused: false,
+            copy_whole: upload.can_rewind(),
+            answered: false,
+            result,
+        };
+        Self {
+            summary,
+            facts: None,
+            begun,
+            end: TriedEnd::Unconnected(error),
+        }
+    }
+
+    fn after(
+        attempted: Attempted,
+        lease: Lease,
+        upload: &Upload,
+        status: u16,
+        begun: Moment,
+    ) -> Result<Self, Fault> {
+        let (facts, result) = match &attempted {
+            Attempted::Response => (None, Outcome::Status(status)),
+            Attempted::Dead(facts) => (
+                Some(*facts),
+                Outcome::Died {
+                    end: facts.end,
+                    grade: grade(facts),
+                },
+            ),
+            Attempted::NotHttp(_) => (
+                None,
+                Outcome::Died {
+                    end: End::Other,
+                    grade: Grade::Begun,
+                },
+            ),
+            Attempted::Late(Limit::PerTry) => (
+                None,
+                Outcome::Died {
+                    end: End::TimedOut,
+                    grade: Grade::Unknown,
+                },
+            ),
+            Attempted::Late(Limit::Request) => return Err(Failure::RequestTimeout.into()),
+            Attempted::Late(Limit::Idle) => return Err(Failure::IdleUpstream.into()),
+            Attempted::Late(Limit::Body) => return Err(Failure::BodyTimeout.into()),
+            Attempted::ClientLeft => return Err(Failure::DownstreamLeft.into()),
+            Attempted::ClientMalformed(error) => return Err((*error).into()),
+        };
+        let summary = Summary {
+            endpoint: Some(lease.endpoint),
+            reused: !lease.fresh,
+            copy_whole: upload.can_rewind(),
+            answered: false,
+            result,
+        };
+        let end = match attempted {
+            Attempted::Dead(_) => TriedEnd::Dead(lease),
+            Attempted::NotHttp(error) => TriedEnd::NotHttp(error),
+            Attempted::Late(limit) => TriedEnd::Late(limit),
+            _ => TriedEnd::Response(lease),
+        };
+        Ok(Self {
+            summary,
+            facts,
+            begun,
+            end,
+        })
+    }
+}
+
+/// The time limits of one exchange, as moments and spans.
+pub(crate) struct Limits {
+    /// When the whole request is too late.
+    pub(crate) request: Moment,
+    per_try: Option<Duration>,
+}
+
+impl Limits {
+    fn of(routed: &Routed<'_>, timeouts: &Timeouts, start: Moment) -> Self {
+        let choose = |route: Option<RouteLimit>, cluster: Option<Duration>| match route {
+            None => cluster,
+            Some(RouteLimit::Unlimited) => None,
+            Some(RouteLimit::After(limit)) => Some(limit),
+        };
+        let request = choose(routed.route.request_timeout, timeouts.request);
+        Self {
+            request: request.map_or(Moment::NEVER, |limit| start + limit),
+            per_try: choose(routed.route.per_try_timeout, timeouts.per_try),
+        }
+    }
+
+    /// Which limit it was that passed while waiting for a connection.
+    fn late(&self, now: Moment) -> Failure {
+        if self.request <= now {
+            Failure::RequestTimeout
+        } else {
+            Failure::PerTryTimeout
+        }
+    }
+}
+
+/// Whether a body is known to fit the replay copy.
+fn fits(body: BodyLength, replay_bytes: usize) -> bool {
+    match body {
+        BodyLength::None => true,
+        BodyLength::Length(length) => length <= replay_bytes as u64,
+        BodyLength::Chunked | BodyLength::UntilClose => false,
+    }
+}

@@ -1,0 +1,248 @@
+//! From a request's head to where it goes: normal form, route, filters.
+
+use policy::filter::{Cors, CorsAnswer, CorsRequest, Filter, HeaderEdits, Redirect, RequestUrl};
+use policy::outcome::Failure;
+use policy::route::{ClusterRef, Matched, Route};
+use wire::field::Known;
+use wire::h1::framing::{self, BodyLength};
+use wire::h1::head::{Method, RequestHead};
+use wire::hop::{self, MaxForwards};
+use wire::host::{host_key, request_host};
+use wire::path::{Form, Target};
+
+use crate::downstream::client::Client;
+use crate::exchange::Workspace;
+use crate::fault::Fault;
+use crate::record::Record;
+use crate::snapshot::Snapshot;
+use crate::view::{Editable, View};
+use crate::worker::Worker;
+
+/// A request that was found to be in order.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) body: BodyLength,
+    /// `Max-Forwards` to send.
+    pub(crate) max_forwards: Option<u32>,
+    pub(crate) upgrade: bool,
+    /// The target's authority overrides the `Host` field.
+    host_overridden: bool,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) struct Routed<'a> {
+    pub(crate) route: &'a Route,
+    pub(crate) backend_filters: &'a [Filter],
+    pub(crate) cluster: ClusterRef,
+    /// Replaces `Host`.
+    pub(crate) host: Option<String>,
+    /// Edits to the response that CORS asks for.
+    pub(crate) cors: Option<HeaderEdits>,
+}
+
+/// What a request's head leads to.
+#[derive(Debug)]
+pub(crate) enum Way<'a> {
+    /// To a cluster.
+    Forward(Routed<'a>),
+    /// A redirect to this location.
+    Redirect { status: u16, location: String },
+    /// The answer to a CORS preflight.
+    Preflight(Vec<(&'static str, String)>),
+}
+
+/// Checks what a hop must check before it forwards anything, and brings target and host into
+/// their normal form.
+pub(crate) fn accept(work: &mut Workspace, record: &mut Record) -> Result<Accepted, Fault> {
+    let Workspace {
+        request,
+        target: onward,
+        authority,
+        ..
+    } = work;
+    let version = if request.version == wire::h1::head::Version::Http10 {
+        "HTTP/1.0"
+    } else {
+        "HTTP/1.1"
+    };
+    let sent_host = request.fields.get(Known::Host).unwrap_or_default();
+    record.request(request.method_text(), request.target(), version, sent_host);
+    record.user_agent(request.fields.get(Known::UserAgent).unwrap_or_default());
+    let body = framing::request_body(request)?;
+    hop::check_connection(&request.fields)?;
+    hop::expects_continue(request)?;
+    let max_forwards = match hop::max_forwards(request)? {
+        MaxForwards::Unbound => None,
+        MaxForwards::Forward(hops) => Some(hops),
+        MaxForwards::Answer => return Err(ends_here(request.method).into()),
+    };
+    if request.method == Method::Connect {
+        return Err(Fault::bad_request(
+            405,
+            "upgrade_failed",
+            "CONNECT is not offered.",
+        ));
+    }
+    let upgrade = hop::upgrade_request(request).is_some();
+    let target = Target::of(request)?;
+    authority.clear();
+    authority.push_str(request_host(request, &target)?.unwrap_or_default());
+    let host_overridden = target.form == Form::Absolute;
+    let as_sent = target.is_as_sent();
+    if !as_sent {
+        onward.clear();
+        target.write_to(onward);
+        request.set_target(onward);
+    }
+    Ok(Accepted {
+        body,
+        max_forwards,
+        upgrade,
+        host_overridden,
+    })
+}
+
+/// Finds the route, throws for a backend, applies the filters to the request.
+pub(crate) fn find<'a>(
+    worker: &Worker,
+    snapshot: &'a Snapshot,
+    client: &Client,
+    work: &mut Workspace,
+    accepted: &Accepted,
+    record: &mut Record,
+) -> Result<Way<'a>, Fault> {
+    let Workspace {
+        request,
+        authority,
+        target: onward,
+        ..
+    } = work;
+    let target = Target::of(request)?;
+    let listener = snapshot.listener(client.address).ok_or(Failure::NoRoute)?;
+    let view = View {
+        head: request,
+        host: host_key(authority),
+        target: &target,
+    };
+    let Matched { route, prefix } = snapshot.routes().find(listener, &view).ok_or(Failure::NoRoute)?;
+    record.route(&route.name);
+    let url = RequestUrl {
+        scheme: "http",
+        authority,
+        port: client.local.port(),
+        path: &target.path,
+        query: target.query,
+        prefix,
+    };
+    if let Some(redirect) = redirect(&route.filters) {
+        return Ok(Way::Redirect {
+            status: redirect.status,
+            location: redirect.location(&url),
+        });
+    }
+    let mut cors_edits = None;
+    if let Some(cors) = cors(&route.filters) {
+        match cors.decide(&cors_request(request)) {
+            CorsAnswer::Preflight(fields) => return Ok(Way::Preflight(fields)),
+            CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => cors_edits = Some(edits),
+        }
+    }
+    let backend = route
+        .pick(&mut worker.dice.borrow_mut())
+        .ok_or(Failure::NoCluster)?;
+    let cluster = backend.cluster.ok_or(Failure::NoCluster)?;
+    if let Some(redirect) = redirect(&backend.filters) {
+        return Ok(Way::Redirect {
+            status: redirect.status,
+            location: redirect.location(&url),
+        });
+    }
+    let mut host = accepted.host_overridden.then(|| authority.clone());
+    let mut rewritten = None;
+    for rewrite in route
+        .filters
+        .iter()
+        .chain(&backend.filters)
+        .filter_map(as_rewrite)
+    {
+        rewritten = rewrite.target(&url).or(rewritten);
+        host = rewrite.hostname.clone().or(host);
+    }
+    if let Some(rewritten) = rewritten {
+        onward.clone_from(&rewritten);
+        request.set_target(onward);
+    }
+    for edits in route
+        .filters
+        .iter()
+        .chain(&backend.filters)
+        .filter_map(as_request_edits)
+    {
+        edits.apply(&mut Editable(&mut request.fields));
+    }
+    Ok(Way::Forward(Routed {
+        route,
+        backend_filters: &backend.filters,
+        cluster,
+        host,
+        cors: cors_edits,
+    }))
+}
+
+impl Routed<'_> {
+    /// All filters, in the order they apply.
+    pub(crate) fn filters(&self) -> impl Iterator<Item = &Filter> {
+        self.route.filters.iter().chain(self.backend_filters)
+    }
+}
+
+fn ends_here(method: Method) -> Failure {
+    if method == Method::Trace {
+        Failure::TraceEndsHere
+    } else {
+        Failure::OptionsEndsHere
+    }
+}
+
+fn redirect(filters: &[Filter]) -> Option<&Redirect> {
+    filters.iter().find_map(|filter| match filter {
+        Filter::Redirect(redirect) => Some(redirect),
+        _ => None,
+    })
+}
+
+fn cors(filters: &[Filter]) -> Option<&Cors> {
+    filters.iter().find_map(|filter| match filter {
+        Filter::Cors(cors) => Some(cors),
+        _ => None,
+    })
+}
+
+fn as_rewrite(filter: &Filter) -> Option<&policy::filter::Rewrite> {
+    match filter {
+        Filter::Rewrite(rewrite) => Some(rewrite),
+        _ => None,
+    }
+}
+
+fn as_request_edits(filter: &Filter) -> Option<&HeaderEdits> {
+    match filter {
+        Filter::RequestHeaders(edits) => Some(edits),
+        _ => None,
+    }
+}
+
+fn cors_request(head: &RequestHead) -> CorsRequest<'_> {
+    let text = |name: &[u8]| {
+        head.fields
+            .get_named(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
+    };
+    CorsRequest {
+        method: head.method_text(),
+        origin: text(b"origin"),
+        request_method: text(b"access-control-request-method"),
+        request_headers: text(b"access-control-request-headers"),
+    }
+}

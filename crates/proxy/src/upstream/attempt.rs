@@ -1,0 +1,365 @@
+//! One attempt: send, await the response's head; and if it dies, the facts of its death.
+
+use std::cell::Cell;
+use std::io;
+use std::time::Duration;
+
+use policy::evidence::{End, Facts, Written};
+use policy::time::Moment;
+use wire::h1::decode::DecodeError;
+use wire::h1::head::{HeadError, Limits, ResponseHead, Scan};
+
+use super::lease::Lease;
+use crate::body::{Sender, Upload, UploadEnd};
+use crate::buffer::{READ_SIZE, ReadBuffer};
+use crate::downstream::client::Client;
+use crate::io::{fill, write_all};
+use crate::transport::Transport;
+use crate::wait::{First, first, within};
+use crate::worker::Worker;
+
+/// Bytes of the head held back by a two-step write: without its last line ending no head is
+/// complete (RFC 9112, 2.1), so no server can act on it.
+const HELD_BACK: usize = 4;
+
+/// A two-step write waits at most this long for its first part's fate: a delayed acknowledgement.
+const TWO_STEP_MAX: Duration = Duration::from_millis(50);
+
+/// Interim responses (1xx) before a final one; an endpoint that sends more is malformed.
+const INTERIM_MAX: u32 = 32;
+
+/// How an attempt went.
+#[derive(Debug)]
+pub(crate) enum Attempted {
+    /// The final response's head was read.
+    Response,
+    /// It died before that.
+    Dead(Facts),
+    /// The endpoint sent what is no HTTP response.
+    NotHttp(HeadError),
+    /// The client's connection ended inside its request.
+    ClientLeft,
+    /// The client's request body is malformed.
+    ClientMalformed(DecodeError),
+    /// A time limit passed.
+    Late(Limit),
+}
+
+/// Which time limit passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The whole request's.
+    Request,
+    /// This attempt's.
+    PerTry,
+    /// Nothing moved in either direction.
+    Idle,
+    /// The client's body did not move.
+    Body,
+}
+
+/// The time limits of one attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimeLimits {
+    pub(crate) request: Moment,
+    pub(crate) per_try: Moment,
+    /// A request of which nothing was acknowledged for this long is on a dead path.
+    pub(crate) silence: Duration,
+    pub(crate) idle: Option<Duration>,
+    /// As `idle`, while the client's body is still to come.
+    pub(crate) body: Duration,
+}
+
+/// Sends the request and reads the response's head into `response`.
+pub(crate) async fn run(
+    worker: &Worker,
+    lease: &mut Lease,
+    upload: &mut Upload,
+    client: &mut Client,
+    response: &mut ResponseHead,
+    limits: TimeLimits,
+) -> Attempted {
+    let written = Cell::new(0);
+    let autopsy = Autopsy {
+        head_len: upload.head_len(),
+        first_error: Cell::new(None),
+        begun: Cell::new(false),
+    };
+    let outcome = {
+        let Lease {
+            transport,
+            input,
+            written_before,
+            writing,
+            ..
+        } = &mut *lease;
+        let sender = Sender {
+            transport,
+            written_before: *written_before,
+            written: &written,
+        };
+        let Client {
+            transport: client,
+            input: client_input,
+            alarm,
+            limits: client_limits,
+            http_10,
+            ..
+        } = client;
+        let client = Speaker {
+            transport: client,
+            input: client_input,
+            limits: client_limits,
+            http_10: *http_10,
+        };
+        let work = async {
+            if *writing == policy::cluster::Writing::TwoStep {
+                two_step(worker, upload, &sender).await.map_err(Ended::Died)?;
+            }
+            converse(upload, &sender, client, input, response, &autopsy).await
+        };
+        under_limits(worker, alarm, limits, &sender, &autopsy, work).await
+    };
+    lease.written = written.get();
+    match outcome {
+        Ok(()) => Attempted::Response,
+        Err(Ended::Died(end)) => Attempted::Dead(autopsy.facts(lease, end)),
+        Err(Ended::NotHttp(error)) => Attempted::NotHttp(error),
+        Err(Ended::ClientLeft) => Attempted::ClientLeft,
+        Err(Ended::ClientMalformed(error)) => Attempted::ClientMalformed(error),
+        Err(Ended::Late(limit)) => Attempted::Late(limit),
+    }
+}
+
+/// The client, as far as an attempt needs it.
+struct Speaker<'a> {
+    transport: &'a Transport,
+    input: &'a mut ReadBuffer,
+    limits: &'a Limits,
+    http_10: bool,
+}
+
+/// What ended the work of an attempt early.
+#[derive(Debug)]
+enum Ended {
+    Died(End),
+    NotHttp(HeadError),
+    ClientLeft,
+    ClientMalformed(DecodeError),
+    Late(Limit),
+}
+
+/// What is remembered for the case that the attempt dies.
+#[derive(Debug)]
+struct Autopsy {
+    head_len: usize,
+    /// The first failing call's error. After a bare RST the first call says ECONNRESET and takes
+    /// the error away; a read after it says end of file, like after a FIN.
+    first_error: Cell<Option<io::ErrorKind>>,
+    /// A byte of the response was received.
+    begun: Cell<bool>,
+}
+
+impl Autopsy {
+    fn facts(&self, lease: &Lease, end: End) -> Facts {
+        let written = match lease.written {
+            0 => Written::Nothing,
+            part if part < self.head_len as u64 => Written::PartOfHead,
+            _ => Written::WholeHead,
+        };
+        // At once: an endpoint that half-closed and drains acknowledges what comes later.
+        let acknowledged = lease.acknowledged();
+        Facts {
+            written,
+            end,
+            ended_before_write: false,
+            acknowledged,
+            response_begun: self.begun.get(),
+        }
+    }
+
+    /// Notes a failed call; says what it means for the connection.
+    fn note(&self, error: &io::Error) -> End {
+        if self.first_error.get().is_none() {
+            self.first_error.set(Some(error.kind()));
+        }
+        self.meaning()
+    }
+
+    /// What the first failing call said, or an end of file with none before it.
+    fn meaning(&self) -> End {
+        match self.first_error.get() {
+            None => End::Eof,
+            Some(io::ErrorKind::BrokenPipe) => End::BrokenPipe,
+            Some(io::ErrorKind::ConnectionReset) => End::Reset,
+            Some(_) => End::Other,
+        }
+    }
+}
+
+/// Waits for `work` under every time limit of the attempt.
+async fn under_limits(
+    worker: &Worker,
+    alarm: &crate::timers::Alarm,
+    limits: TimeLimits,
+    sender: &Sender<'_>,
+    autopsy: &Autopsy,
+    work: impl Future<Output = Result<(), Ended>>,
+) -> Result<(), Ended> {
+    let start = worker.clock.now();
+    let (mut silence, mut idle) = (
+        start + limits.silence,
+        limits.idle.map_or(Moment::NEVER, |idle| start + idle),
+    );
+    let mut moved = sender.written.get();
+    let mut work = std::pin::pin!(work);
+    loop {
+        alarm.set(silence.min(idle).min(limits.request).min(limits.per_try));
+        if let Ok(done) = within(alarm, work.as_mut()).await {
+            return done;
+        }
+        let now = worker.clock.now();
+        if limits.request <= now {
+            return Err(Ended::Late(Limit::Request));
+        }
+        if limits.per_try <= now {
+            return Err(Ended::Late(Limit::PerTry));
+        }
+        if silence <= now {
+            let nothing_came = !autopsy.begun.get() && sender.written.get() > 0;
+            if nothing_came && sender.acknowledged() == Some(0) {
+                return Err(Ended::Died(End::Silent));
+            }
+            silence = Moment::NEVER;
+        }
+        if idle <= now {
+            if sender.written.get() == moved {
+                return Err(Ended::Late(Limit::Idle));
+            }
+            moved = sender.written.get();
+            idle = limits.idle.map_or(Moment::NEVER, |idle| now + idle);
+        }
+    }
+}
+
+/// Writes all of the head but its end, and waits for about a round trip: a close that is seen
+/// meanwhile met an incomplete head, which is proof.
+async fn two_step(worker: &Worker, upload: &mut Upload, to: &Sender<'_>) -> Result<(), End> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::ConnectionReset => End::Reset,
+        io::ErrorKind::BrokenPipe => End::BrokenPipe,
+        _ => End::Other,
+    };
+    upload.send_part_of_head(HELD_BACK, to).await.map_err(failed)?;
+    let round_trip = sys::tcp_facts(to.transport).map_or(Duration::ZERO, |facts| facts.round_trip);
+    let until = worker.clock.now() + (round_trip * 2 + Duration::from_millis(1)).min(TWO_STEP_MAX);
+    loop {
+        // In this order: what was acknowledged after a FIN shows the FIN as well.
+        let acknowledged = to.acknowledged();
+        match to.transport.peek(&mut [0]) {
+            sys::Peek::Quiet => {}
+            // Bytes that answer nothing (a 408, say): the connection is over.
+            sys::Peek::Fin | sys::Peek::Bytes(_) => return Err(End::Eof),
+            sys::Peek::Reset => return Err(End::Reset),
+            sys::Peek::Failed(_) => return Err(End::Other),
+        }
+        let arrived = acknowledged.is_none_or(|count| count >= to.written.get());
+        if arrived || worker.clock.now() >= until {
+            return Ok(());
+        }
+        let readable = std::future::poll_fn(|cx| to.transport.poll_read_ready(cx));
+        first(
+            readable,
+            tokio::time::sleep((round_trip / 4).max(Duration::from_millis(1))),
+        )
+        .await;
+    }
+}
+
+/// Sends and reads at the same time: an endpoint may answer before it has the whole request.
+async fn converse(
+    upload: &mut Upload,
+    to: &Sender<'_>,
+    client: Speaker<'_>,
+    input: &mut ReadBuffer,
+    response: &mut ResponseHead,
+    autopsy: &Autopsy,
+) -> Result<(), Ended> {
+    let progress = Cell::new(false);
+    let sending = async {
+        match upload
+            .run(to, client.transport, client.input, client.limits, &progress)
+            .await
+        {
+            Ok(()) => watch_for_reset(client.transport).await,
+            Err(UploadEnd::ClientLeft) => Ended::ClientLeft,
+            Err(UploadEnd::Malformed(error)) => Ended::ClientMalformed(error),
+            Err(UploadEnd::Upstream(error)) => {
+                // It may have answered all the same, and its reading side tells how it ended.
+                autopsy.note(&error);
+                std::future::pending().await
+            }
+        }
+    };
+    let interim = (!client.http_10).then_some(client.transport);
+    let reading = read_final_head(to.transport, input, response, autopsy, interim);
+    match first(sending, reading).await {
+        First::A(ended) => Err(ended),
+        First::B(done) => done,
+    }
+}
+
+/// Waits for the client to reset its connection. An end of its sending side is no such sign: a
+/// client that half-closed still wants its answer.
+async fn watch_for_reset(client: &Transport) -> Ended {
+    let ready = std::future::poll_fn(|cx| client.poll_read_ready(cx)).await;
+    match client.peek(&mut [0]) {
+        sys::Peek::Reset | sys::Peek::Failed(_) => Ended::ClientLeft,
+        _ if ready.is_err() => Ended::ClientLeft,
+        _ => std::future::pending().await,
+    }
+}
+
+/// Reads heads until a final one; passes interim ones on.
+async fn read_final_head(
+    from: &Transport,
+    input: &mut ReadBuffer,
+    response: &mut ResponseHead,
+    autopsy: &Autopsy,
+    interim: Option<&Transport>,
+) -> Result<(), Ended> {
+    let limits = Limits::default();
+    let mut out = Vec::new();
+    let mut scan = Scan::default();
+    let mut interims = 0;
+    loop {
+        if !input.is_empty() {
+            if let Some(length) = response
+                .read(input.data(), &mut scan, &limits)
+                .map_err(Ended::NotHttp)?
+            {
+                input.consume(length);
+                scan = Scan::default();
+                if response.status >= 200 || response.status == 101 {
+                    return Ok(());
+                }
+                interims += 1;
+                if interims > INTERIM_MAX {
+                    return Err(Ended::NotHttp(HeadError::TooLarge));
+                }
+                if let Some(client) = interim {
+                    out.clear();
+                    crate::forward::interim(&mut out, response);
+                    // A client that is gone shows when the final answer is written.
+                    let _ = write_all(client, &out).await;
+                }
+                continue;
+            }
+        }
+        match fill(from, input, limits.head_bytes + READ_SIZE).await {
+            Ok(0) => return Err(Ended::Died(autopsy.meaning())),
+            Ok(_) => autopsy.begun.set(true),
+            Err(error) => return Err(Ended::Died(autopsy.note(&error))),
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! A checkout's decision carried out: one connection, for one attempt.
+//!
+//! Dropped means closed; reuse is earned by [`Lease::recycle`].
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use policy::cluster::{
+    Address, Ask, Checkout, ConnectionFacts, ConnectionId, EndpointId, Handback, Parked as Verdict, Refusal,
+    Resend, Reuse, Ticket, Writing,
+};
+
+use super::connect::{ConnectError, connect};
+use super::shared::{ClusterHandle, Parked, SharedCluster, Watch, idle_end, watch};
+use crate::buffer::ReadBuffer;
+use crate::transport::Transport;
+use crate::worker::Worker;
+
+/// One upstream connection, held for one attempt.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// The socket.
+    pub(crate) transport: Transport,
+    /// What was received and not consumed.
+    pub(crate) input: ReadBuffer,
+    /// Bytes written on the connection before this attempt.
+    pub(crate) written_before: u64,
+    /// Bytes written by this attempt.
+    pub(crate) written: u64,
+    /// How to write the request.
+    pub(crate) writing: Writing,
+    /// What is known of the connection.
+    pub(crate) facts: ConnectionFacts,
+    /// Whether it was opened for this attempt.
+    pub(crate) fresh: bool,
+    /// Where it leads.
+    pub(crate) endpoint: EndpointId,
+    /// … in figures.
+    pub(crate) address: Address,
+    watch: Option<Arc<Watch>>,
+    permit: Permit,
+}
+
+/// What is asked for, apart from what the cluster knows by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Want<'a> {
+    pub(crate) resend: Resend,
+    pub(crate) reuse: Reuse,
+    pub(crate) avoid: &'a [EndpointId],
+}
+
+/// Why there is no lease.
+#[derive(Debug)]
+pub(crate) enum NoLease {
+    /// The cluster refused.
+    Refused(Refusal),
+    /// The endpoint could not be reached.
+    Connect {
+        endpoint: EndpointId,
+        address: Address,
+        error: ConnectError,
+    },
+}
+
+/// A connection's place in its cluster's books: whatever happens, it is handed back once.
+#[derive(Debug)]
+struct Permit {
+    shared: Arc<SharedCluster>,
+    worker: Rc<Worker>,
+    connection: ConnectionId,
+    held: bool,
+}
+
+impl Lease {
+    /// Finds a connection: an idle one that the cluster allows and that a look finds open, or a
+    /// new one, after waiting for a place if need be.
+    pub(crate) async fn check_out(
+        worker: &Rc<Worker>,
+        handle: &ClusterHandle,
+        want: Want<'_>,
+    ) -> Result<Self, NoLease> {
+        let ask = Ask {
+            members: &handle.members,
+            plan: &handle.plan,
+            worker: worker.id,
+            resend: want.resend,
+            reuse: want.reuse,
+            avoid: want.avoid,
+        };
+        loop {
+            let (mut checkout, mut parked) = handle.shared.with(|state| {
+                let checkout =
+                    state
+                        .cluster
+                        .checkout(&ask, worker.clock.now(), &mut worker.dice.borrow_mut());
+                let parked = take_parked(&mut state.parked, &checkout);
+                (checkout, parked)
+            });
+            if let Checkout::Queue(ticket) = checkout {
+                (checkout, parked) = wait(worker, &handle.shared, &ask, ticket).await;
+            }
+            match checkout {
+                Checkout::Reuse(reused) => {
+                    let permit = Permit::new(worker, &handle.shared, reused.connection);
+                    let parked = parked.expect("an idle connection has a socket");
+                    if let Some(lease) = Self::reused(permit, reused, parked) {
+                        return Ok(lease);
+                    }
+                }
+                Checkout::Open {
+                    connection,
+                    endpoint,
+                    address,
+                } => {
+                    let permit = Permit::new(worker, &handle.shared, connection);
+                    return Self::opened(permit, handle, endpoint, address).await;
+                }
+                Checkout::Refuse(refusal) => return Err(NoLease::Refused(refusal)),
+                Checkout::Queue(_) => unreachable!("a claimed ticket is never queued again"),
+            }
+        }
+    }
+
+    /// An idle connection, if a look finds it open.
+    fn reused(mut permit: Permit, reused: policy::cluster::Reused, parked: Parked) -> Option<Self> {
+        let worker = permit.worker.clone();
+        if let Some(end) = idle_end(&parked.transport) {
+            permit.held = false;
+            let now = worker.clock.now();
+            permit
+                .shared
+                .with(|state| state.cluster.found_dead(reused.connection, end, now));
+            return None;
+        }
+        let own = reused.worker == worker.id;
+        let transport = if own {
+            parked.transport
+        } else {
+            // An error here means that our reactor takes no more sockets: dropping closes it.
+            parked
+                .transport
+                .detach()
+                .and_then(crate::transport::Detached::attach)
+                .ok()?
+        };
+        Some(Self {
+            transport,
+            input: worker.buffers.read_buffer(),
+            written_before: parked.written,
+            written: 0,
+            writing: reused.writing,
+            facts: reused.facts,
+            fresh: false,
+            endpoint: reused.endpoint,
+            address: reused.address,
+            watch: own.then_some(parked.watch),
+            permit,
+        })
+    }
+
+    async fn opened(
+        mut permit: Permit,
+        handle: &ClusterHandle,
+        endpoint: EndpointId,
+        address: Address,
+    ) -> Result<Self, NoLease> {
+        let worker = permit.worker.clone();
+        let dialled = connect(&address, &handle.plan).await;
+        let now = worker.clock.now();
+        let transport = match dialled {
+            Ok(transport) => transport,
+            Err(error) => {
+                permit.held = false;
+                let timed_out = matches!(error, ConnectError::TimedOut(_));
+                permit
+                    .shared
+                    .with(|s| s.cluster.connect_failed(permit.connection, timed_out, now));
+                return Err(NoLease::Connect {
+                    endpoint,
+                    address,
+                    error,
+                });
+            }
+        };
+        let round_trip = sys::tcp_facts(&transport).map(|facts| facts.round_trip);
+        permit
+            .shared
+            .with(|state| state.cluster.connected(permit.connection, round_trip, now));
+        Ok(Self {
+            transport,
+            input: worker.buffers.read_buffer(),
+            written_before: 0,
+            written: 0,
+            writing: Writing::Direct,
+            facts: ConnectionFacts::default(),
+            fresh: true,
+            endpoint,
+            address,
+            watch: None,
+            permit,
+        })
+    }
+
+    /// Bytes of this attempt that the peer has acknowledged; `None` where nobody can tell.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        let facts = sys::tcp_facts(&self.transport)?;
+        // The SYN of a connection that we opened counts as one byte.
+        Some(facts.bytes_acknowledged.saturating_sub(self.written_before + 1))
+    }
+
+    /// The response was read to its end: the connection may be used again.
+    pub(crate) fn recycle(self, hint: Option<std::time::Duration>) {
+        let Self {
+            transport,
+            input,
+            written_before,
+            written,
+            watch: watcher,
+            mut permit,
+            ..
+        } = self;
+        assert!(
+            input.is_empty(),
+            "a connection with surplus bytes is never used again"
+        );
+        permit.held = false;
+        let (worker, connection) = (permit.worker.clone(), permit.connection);
+        let watcher = watcher.unwrap_or_else(|| {
+            let cluster = Arc::downgrade(&permit.shared);
+            Arc::new(Watch {
+                cluster,
+                connection,
+                queue: worker.watch_queue.clone(),
+            })
+        });
+        let handback = Handback::Reusable {
+            hint,
+            round_trip: None,
+        };
+        let now = worker.clock.now();
+        permit.shared.with(|state| {
+            if state.cluster.hand_back(connection, handback, worker.id, now) == Verdict::Keep {
+                watch(&transport, &watcher);
+                let parked = Parked {
+                    transport,
+                    written: written_before + written,
+                    watch: watcher,
+                };
+                state.parked.insert(connection, parked);
+            }
+        });
+    }
+
+    /// The peer closed the connection under the request.
+    pub(crate) fn peer_closed(mut self, reset: bool, raced: bool) {
+        self.permit.hand_back(Handback::PeerClosed { reset, raced });
+    }
+}
+
+impl Permit {
+    fn new(worker: &Rc<Worker>, shared: &Arc<SharedCluster>, connection: ConnectionId) -> Self {
+        Self {
+            shared: shared.clone(),
+            worker: worker.clone(),
+            connection,
+            held: true,
+        }
+    }
+
+    fn hand_back(&mut self, how: Handback) {
+        if std::mem::take(&mut self.held) {
+            let now = self.worker.clock.now();
+            self.shared
+                .with(|s| s.cluster.hand_back(self.connection, how, self.worker.id, now));
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.hand_back(Handback::Closed);
+    }
+}
+
+/// A place in the queue; leaving it gives the place up.
+struct Waiting<'a> {
+    shared: &'a SharedCluster,
+    worker: &'a Worker,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.shared.with(|state| {
+                state.waiters.remove(&ticket);
+                state.cluster.cancel(ticket, self.worker.clock.now());
+            });
+        }
+    }
+}
+
+async fn wait(
+    worker: &Worker,
+    shared: &SharedCluster,
+    ask: &Ask<'_>,
+    ticket: Ticket,
+) -> (Checkout, Option<Parked>) {
+    let mut waiting = Waiting {
+        shared,
+        worker,
+        ticket: Some(ticket),
+    };
+    let claimed = std::future::poll_fn(|cx| {
+        shared.with(|state| {
+            let now = worker.clock.now();
+            match state
+                .cluster
+                .claim(ticket, ask, now, &mut worker.dice.borrow_mut())
+            {
+                Some(checkout) => {
+                    let parked = take_parked(&mut state.parked, &checkout);
+                    Poll::Ready((checkout, parked))
+                }
+                None => {
+                    state.waiters.insert(ticket, cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+    })
+    .await;
+    waiting.ticket = None;
+    claimed
+}
+
+fn take_parked(
+    parked: &mut std::collections::HashMap<ConnectionId, Parked>,
+    checkout: &Checkout,
+) -> Option<Parked> {
+    match checkout {
+        Checkout::Reuse(reused) => parked.remove(&reused.connection),
+        _ => None,
+    }
+}

@@ -1,0 +1,6 @@
+//! Towards the endpoints: ids to sockets, dialling, speaking.
+
+pub(crate) mod attempt;
+pub(crate) mod connect;
+pub(crate) mod lease;
+pub(crate) mod shared;

@@ -1,0 +1,215 @@
+//! A cluster behind its one lock, with the sockets of its idle connections and its waiters.
+//!
+//! Whether workers share a cluster or own a part of it is this file's affair alone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Wake, Waker};
+
+use policy::cluster::{Cluster, ConnectionId, IdleEnd, Members, Ticket};
+use policy::plan::ClusterPlan;
+use policy::time::Moment;
+
+use crate::transport::Transport;
+
+/// A cluster as all workers share it. Outlives reloads, so what was learned survives them.
+#[derive(Debug)]
+pub(crate) struct SharedCluster {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    state: Mutex<State>,
+}
+
+/// What the lock guards.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The decisions.
+    pub(crate) cluster: Cluster,
+    /// Sockets of connections that `cluster` holds to be idle.
+    pub(crate) parked: HashMap<ConnectionId, Parked>,
+    /// Who waits for a ticket.
+    pub(crate) waiters: HashMap<Ticket, Waker>,
+}
+
+/// An idle connection's socket.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) transport: Transport,
+    /// Bytes written on it so far.
+    pub(crate) written: u64,
+    /// What wakes the watcher when something comes.
+    pub(crate) watch: Arc<Watch>,
+}
+
+impl SharedCluster {
+    /// A cluster without endpoints.
+    pub(crate) fn new(name: Arc<str>) -> Arc<Self> {
+        let cluster = Cluster::new(name.clone());
+        let state = State {
+            cluster,
+            parked: HashMap::new(),
+            waiters: HashMap::new(),
+        };
+        Arc::new(Self {
+            name,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Visits the state. A closure cannot await, so the lock crosses none.
+    pub(crate) fn with<T>(&self, visit: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = visit(&mut state);
+        state.wake_granted();
+        let evicted = state.unpark_evicted();
+        drop(state);
+        // Closing is a system call each, which nobody has to wait for.
+        drop(evicted);
+        result
+    }
+
+    /// Locks. A panic under the lock leaves a half-made decision, which must not steer traffic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let die = |poisoned: PoisonError<_>| -> MutexGuard<'_, State> {
+            drop(poisoned);
+            tracing::error!(cluster = %self.name, "a decision panicked; the cluster's state cannot be trusted");
+            std::process::abort()
+        };
+        self.state.lock().unwrap_or_else(die)
+    }
+}
+
+impl State {
+    fn wake_granted(&mut self) {
+        while let Some(ticket) = self.cluster.granted() {
+            if let Some(waker) = self.waiters.remove(&ticket) {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Takes out the sockets of connections that had to make room for others.
+    fn unpark_evicted(&mut self) -> Vec<Parked> {
+        let mut evicted = Vec::new();
+        while let Some(connection) = self.cluster.evicted() {
+            evicted.extend(self.parked.remove(&connection));
+        }
+        evicted
+    }
+
+    /// Takes the sockets of `gone` out, to be closed by dropping them once the lock is free.
+    pub(crate) fn unpark(&mut self, gone: &[ConnectionId]) -> Vec<Parked> {
+        gone.iter().filter_map(|id| self.parked.remove(id)).collect()
+    }
+}
+
+/// A cluster in one configuration snapshot.
+#[derive(Debug)]
+pub(crate) struct ClusterHandle {
+    /// The cluster.
+    pub(crate) shared: Arc<SharedCluster>,
+    /// The snapshot's endpoints of it.
+    pub(crate) members: Members,
+    /// The snapshot's plan for it.
+    pub(crate) plan: Arc<ClusterPlan>,
+    pub(crate) clock: crate::clock::Clock,
+}
+
+impl Drop for ClusterHandle {
+    fn drop(&mut self) {
+        let now = self.clock.now();
+        let closed = self.shared.with(|state| {
+            let gone = state.cluster.retire(&self.members, now);
+            state.unpark(&gone)
+        });
+        drop(closed);
+    }
+}
+
+/// Wakes the worker's watcher when an idle connection has something to say. Made once for each
+/// connection, so that watching costs a request neither an allocation nor a system call.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) cluster: Weak<SharedCluster>,
+    pub(crate) connection: ConnectionId,
+    pub(crate) queue: Arc<WatchQueue>,
+}
+
+/// Idle connections of one worker that have something to say.
+#[derive(Debug, Default)]
+pub(crate) struct WatchQueue {
+    ready: Mutex<Vec<(Weak<SharedCluster>, ConnectionId)>>,
+    news: tokio::sync::Notify,
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        let mut ready = self.queue.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.push((self.cluster.clone(), self.connection));
+        drop(ready);
+        self.queue.news.notify_one();
+    }
+}
+
+impl WatchQueue {
+    /// Closes idle connections that ended, for as long as the worker lives.
+    pub(crate) async fn run(self: Arc<Self>, clock: crate::clock::Clock) {
+        let mut batch = Vec::new();
+        loop {
+            self.news.notified().await;
+            std::mem::swap(
+                &mut batch,
+                &mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            for (cluster, connection) in batch.drain(..) {
+                if let Some(cluster) = cluster.upgrade() {
+                    look_at_idle(&cluster, connection, clock.now());
+                }
+            }
+        }
+    }
+}
+
+/// An idle connection's reactor says that something came: what?
+fn look_at_idle(cluster: &SharedCluster, connection: ConnectionId, now: Moment) {
+    let closed = cluster.with(|state| {
+        let parked = state.parked.get(&connection)?;
+        match idle_end(&parked.transport) {
+            Some(end) => {
+                state.cluster.idle_ended(connection, end, now);
+                state.parked.remove(&connection)
+            }
+            None => {
+                // A false alarm, or it was used and parked again since: keep watching.
+                watch(&parked.transport, &parked.watch);
+                None
+            }
+        }
+    });
+    drop(closed);
+}
+
+/// Asks the reactor to wake `watch` when something comes on an idle connection.
+pub(crate) fn watch(transport: &Transport, watch: &Arc<Watch>) {
+    let waker = Waker::from(watch.clone());
+    let mut context = std::task::Context::from_waker(&waker);
+    if transport.poll_read_ready(&mut context).is_ready() {
+        // Readiness left over from the last response, or news already: the watcher looks.
+        waker.wake();
+    }
+}
+
+/// Whether an idle connection has ended, and how; `None` while it is quiet.
+pub(crate) fn idle_end(transport: &Transport) -> Option<IdleEnd> {
+    let mut first = [0; 16];
+    match transport.peek(&mut first) {
+        sys::Peek::Quiet => None,
+        sys::Peek::Fin => Some(IdleEnd::Fin),
+        sys::Peek::Reset | sys::Peek::Failed(_) => Some(IdleEnd::Reset),
+        // An unsolicited 408 is how some servers say that their keep-alive timer fired.
+        sys::Peek::Bytes(_) if first.starts_with(b"HTTP/1.1 408") || first.starts_with(b"HTTP/1.0 408") => {
+            Some(IdleEnd::Fin)
+        }
+        sys::Peek::Bytes(_) => Some(IdleEnd::Unsolicited),
+    }
+}

@@ -1,0 +1,72 @@
+//! A request's head as routing and filters see it.
+
+use std::borrow::Cow;
+
+use policy::filter::HeadEdit;
+use policy::route::RequestView;
+use wire::field::Fields;
+use wire::h1::head::RequestHead;
+use wire::path::Target;
+
+/// What routing looks at: the head, and the host and target in their one normal form.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) head: &'a RequestHead,
+    pub(crate) host: Cow<'a, str>,
+    pub(crate) target: &'a Target<'a>,
+}
+
+impl RequestView for View<'_> {
+    fn method(&self) -> &str {
+        self.head.method_text()
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn path(&self) -> &str {
+        &self.target.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.target.query
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        // The head outlives the name only by convention of the trait: values borrow from the head.
+        let mut values = self
+            .head
+            .fields
+            .iter()
+            .filter(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes()));
+        let (_, _, first) = values.next()?;
+        let mut rest = values.peekable();
+        if rest.peek().is_none() {
+            return Some(Cow::Borrowed(first));
+        }
+        let mut joined = first.to_vec();
+        for (_, _, value) in rest {
+            joined.push(b',');
+            joined.extend_from_slice(value);
+        }
+        Some(Cow::Owned(joined))
+    }
+}
+
+/// Fields that a filter edits.
+pub(crate) struct Editable<'a>(pub(crate) &'a mut Fields);
+
+impl HeadEdit for Editable<'_> {
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.set(name.as_bytes(), value.as_bytes());
+    }
+
+    fn add(&mut self, name: &str, value: &str) {
+        self.0.push(name.as_bytes(), value.as_bytes());
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.0.remove_named(name.as_bytes());
+    }
+}
