@@ -1,3 +1,77 @@
-//! The operator's words: text -> checked values. No IO, so `evenkeel check` and fuzzing are free.
+//! The operator's words: text -> checked values, all mistakes at once. No IO, so that checking and
+//! fuzzing are free.
+//!
+//! Text becomes a tree with spans (`text`), the tree is held against the one table of fields
+//! (`shape`), and what holds becomes a [`model::Model`] (`resolve`). Each step notes what is wrong
+//! and goes on.
 
+mod code;
+mod diff;
+mod mistake;
 pub mod model;
+mod node;
+mod reference;
+mod render;
+mod resolve;
+mod schema;
+mod shape;
+mod single;
+mod suggest;
+mod text;
+mod units;
+
+use std::sync::Arc;
+
+pub use code::Severity;
+pub use diff::changes;
+pub use mistake::{Code, Mistake, Mistakes};
+pub use reference::reference;
+pub use schema::schema;
+pub use single::single;
+
+/// One text to read: a file, usually.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// What mistakes call it: a path, usually.
+    pub name: String,
+    /// Its text: YAML or JSON, any number of documents.
+    pub text: String,
+}
+
+/// How to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// The namespace of resources that name none. Default `default`.
+    pub namespace: String,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            namespace: "default".to_owned(),
+        }
+    }
+}
+
+/// Reads a configuration, in any number of sources whose order does not matter.
+///
+/// # Errors
+/// Every mistake of every source, and the warnings among them. Warnings alone are no error; they
+/// are in [`model::Model::warnings`].
+pub fn read(sources: &[Source], options: &ReadOptions) -> Result<model::Model, Mistakes> {
+    let sources: Arc<[Source]> = sources.into();
+    let mut report = mistake::Report::new(sources.clone());
+    let mut documents = Vec::new();
+    for (index, source) in (0_u32..).zip(sources.iter()) {
+        documents.extend(text::parse(index, &source.text, &mut report));
+    }
+    let model = resolve::model(&documents, options, &mut report);
+    let (failed, mistakes) = (report.failed(), report.finish());
+    match model {
+        Some(model) if !failed => Ok(model::Model {
+            warnings: mistakes.render_warnings(),
+            ..model
+        }),
+        _ => Err(mistakes),
+    }
+}

@@ -1,0 +1,98 @@
+//! The kinds of mistakes, each with a number that never changes meaning.
+
+/// Whether a configuration with such a mistake is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It is.
+    Error,
+    /// It is used, but probably not meant so.
+    Warning,
+}
+
+impl Severity {
+    /// `error` or `warning`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($name:ident $number:literal $severity:ident $doc:literal,)*) => {
+        /// A kind of mistake.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(#[doc = $doc] $name,)*
+        }
+
+        impl Code {
+            /// Every code, by number.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its stable number, such as `EK0011`.
+            #[must_use]
+            pub fn number(self) -> &'static str {
+                match self { $(Self::$name => $number,)* }
+            }
+
+            /// Whether it is an error or a warning.
+            #[must_use]
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)* }
+            }
+
+            /// What it means, in a sentence or two.
+            #[must_use]
+            pub fn explain(self) -> &'static str {
+                match self { $(Self::$name => $doc,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Syntax "EK0001" Error "The text is not YAML (or JSON). Other documents of the file are still checked.",
+    DuplicateKey "EK0002" Error "A mapping has the same key twice; YAML leaves open which one counts.",
+    Tab "EK0003" Error "A tab indents a line; YAML indents with spaces only.",
+    TooLarge "EK0004" Error "A file is larger than 8 MiB or has more than 1024 documents.",
+    NotAResource "EK0005" Error "A document is not a mapping with `apiVersion` and `kind`.",
+    UnknownKind "EK0006" Error "No such `kind`, or not of this `apiVersion`.",
+    UnknownField "EK0010" Error "The field does not exist here.",
+    WrongType "EK0011" Error "The value has another type than the field asks for.",
+    Missing "EK0012" Error "A required field is not there.",
+    OutOfRange "EK0013" Error "A number, or the length of a text or list, is outside its bounds.",
+    NotAllowed "EK0014" Error "The value is not one of those that the field can have.",
+    BadDuration "EK0015" Error "Not a duration of GEP-2257: one to four groups of digits (at most five) and `h`, `m`, `s` or `ms`.",
+    BadName "EK0016" Error "Not a name as Kubernetes has them (RFC 1123): lower-case letters, digits, `-`, and `.` in some.",
+    BadHostname "EK0017" Error "Not a hostname in lower case, or a wildcard that is not the whole first label.",
+    BadPath "EK0018" Error "Not an absolute path in its normal form: no `//`, no `.` or `..` segment, no encoded slash.",
+    BadRegex "EK0019" Error "The regular expression cannot be compiled, or its program would be too large.",
+    BadHeader "EK0020" Error "Not a field name or field value of HTTP (RFC 9110, 5.1 and 5.5).",
+    BadAddress "EK0021" Error "Not an IP address, or not an address of the form that is asked for.",
+    BadQuantity "EK0022" Error "Not a quantity of bytes such as `65536` or `64Ki`.",
+    BadOrigin "EK0023" Error "Not an origin: `*`, or scheme, `://`, host and perhaps a port.",
+    Exclusive "EK0024" Error "Fields that exclude each other are both there, or none of them is.",
+    DuplicateName "EK0025" Error "Two things of one kind have the same name.",
+    Later "EK0026" Error "The feature exists in the API and comes in a later release. It is refused rather than ignored.",
+    Inconsistent "EK0027" Error "Two values contradict each other.",
+    FramingField "EK0028" Error "A header filter edits a field that carries framing, routing or hop-by-hop meaning.",
+    NoGateway "EK0030" Error "There is no Gateway, so nothing would listen.",
+    GatewayNotFound "EK0031" Error "A reference to a Gateway, or to a listener of one, that does not exist.",
+    BackendNotFound "EK0032" Error "A reference to a Backend that does not exist.",
+    ServiceInFile "EK0033" Error "A reference to a Kubernetes Service, which a file cannot resolve.",
+    NotGranted "EK0034" Error "A reference into another namespace without a ReferenceGrant there.",
+    TargetNotFound "EK0035" Error "A policy's target does not exist.",
+    PolicyConflict "EK0036" Error "Two policies of one kind have the same target.",
+    NoParent "EK0037" Error "A route without `parentRefs`, and more or less than one Gateway.",
+    NotAccepted "EK0038" Error "No listener of the Gateway accepts the route, by namespace, kind or hostname.",
+    ListenerClash "EK0039" Error "Two listeners have the same address, port and hostname.",
+    OldVersion "EK0100" Warning "An older version of the API; it still works.",
+    Ignored "EK0101" Warning "The field is accepted and has no effect.",
+    NoShare "EK0102" Warning "Nothing can receive the rule's requests: they are answered with 500.",
+    FirstCounts "EK0103" Warning "A match names the same field or parameter twice; only the first counts.",
+    Widened "EK0104" Warning "The setting applies to more than it names.",
+}

@@ -1,0 +1,243 @@
+//! Gateways: listeners and their addresses, and which of them a route may attach to.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use policy::route::ListenerId;
+
+use crate::mistake::{Code, Report};
+use crate::model::Listener;
+use crate::node::Spot;
+use crate::shape::{APOXY_GROUP, GATEWAY_GROUP, ResourceKind};
+
+use super::resource::{Resource, Resources};
+use super::view::View;
+
+/// All Gateways, and their listeners in the model's order.
+#[derive(Debug)]
+pub(super) struct Gateways {
+    list: Vec<Gateway>,
+    listeners: Vec<Listener>,
+}
+
+/// One Gateway.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) sections: Vec<Section>,
+}
+
+/// One listener as written; bound to several addresses, it is several of the model's.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) name: String,
+    pub(super) port: u16,
+    pub(super) hostname: Option<String>,
+    pub(super) allows: Allows,
+    pub(super) ids: Vec<ListenerId>,
+    spot: Spot,
+}
+
+/// The routes that may attach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allows {
+    SameNamespace,
+    Every,
+    Nothing,
+}
+
+impl Gateways {
+    pub(super) fn resolve(resources: &Resources<'_>, report: &mut Report) -> Self {
+        let mut all = Self {
+            list: Vec::new(),
+            listeners: Vec::new(),
+        };
+        for resource in resources.of(ResourceKind::Gateway) {
+            all.add(resource, report);
+        }
+        if all.list.is_empty() && report.complete(ResourceKind::Gateway) {
+            report
+                .error(
+                    Code::NoGateway,
+                    Spot::default(),
+                    "there is no Gateway, so nothing would listen",
+                )
+                .help(GATEWAY_EXAMPLE);
+        }
+        all.check_clashes(report);
+        all
+    }
+
+    pub(super) fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn find(&self, namespace: &str, name: &str) -> Option<&Gateway> {
+        self.list
+            .iter()
+            .find(|gateway| gateway.namespace == namespace && gateway.name == name)
+    }
+
+    /// The only Gateway, if there is exactly one.
+    pub(super) fn only(&self) -> Option<&Gateway> {
+        match self.list.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    fn add(&mut self, resource: &Resource<'_>, report: &mut Report) {
+        let mut gateway = Gateway {
+            namespace: resource.namespace.clone(),
+            name: resource.name.clone(),
+            sections: Vec::new(),
+        };
+        let addresses = resource
+            .spec
+            .map(|spec| addresses(spec, report))
+            .unwrap_or_default();
+        for view in resource
+            .spec
+            .map(|spec| spec.objects("listeners"))
+            .unwrap_or_default()
+        {
+            let mut section = section(view);
+            if let Some(first) = gateway
+                .sections
+                .iter()
+                .find(|s| s.name == section.name && !s.name.is_empty())
+            {
+                report
+                    .error(
+                        Code::DuplicateName,
+                        section.spot,
+                        format!("two listeners are called `{}`", section.name),
+                    )
+                    .also(first.spot, "the first one")
+                    .help("rename one of them: routes refer to listeners by name");
+            }
+            for address in &addresses {
+                section.ids.push(ListenerId(
+                    u32::try_from(self.listeners.len()).unwrap_or(u32::MAX),
+                ));
+                self.listeners.push(Listener {
+                    name: listener_name(&gateway, &section, &addresses, *address).into(),
+                    address: SocketAddr::new(*address, section.port),
+                    hostname: section.hostname.clone(),
+                });
+            }
+            gateway.sections.push(section);
+        }
+        self.list.push(gateway);
+    }
+
+    /// Two listeners that nothing tells apart would take each other's requests.
+    fn check_clashes(&self, report: &mut Report) {
+        let mut seen: std::collections::BTreeMap<_, &Section> = std::collections::BTreeMap::new();
+        for section in self
+            .list
+            .iter()
+            .flat_map(|gateway| &gateway.sections)
+            .filter(|s| s.port > 0)
+        {
+            for id in &section.ids {
+                let listener = &self.listeners[id.0 as usize];
+                let Some(first) = seen.insert((listener.address, &listener.hostname), section) else {
+                    continue;
+                };
+                seen.insert((listener.address, &listener.hostname), first);
+                let host = listener.hostname.as_deref().unwrap_or("every host");
+                let message = format!("two listeners take {host} on {}", listener.address);
+                report
+                    .error(Code::ListenerClash, section.spot, message)
+                    .also(first.spot, "the first one")
+                    .help("give one of them another `port` or `hostname`");
+                break;
+            }
+        }
+    }
+}
+
+/// Shown where no Gateway was written.
+const GATEWAY_EXAMPLE: &str = "add one:
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata:
+  name: gateway
+spec:
+  listeners:
+  - name: http
+    port: 8080
+    protocol: HTTP";
+
+/// `namespace/gateway/listener`, and the address behind it where there are several.
+fn listener_name(gateway: &Gateway, section: &Section, addresses: &[IpAddr], address: IpAddr) -> String {
+    let name = format!("{}/{}/{}", gateway.namespace, gateway.name, section.name);
+    if addresses.len() == 1 {
+        name
+    } else {
+        format!("{name}@{address}")
+    }
+}
+
+fn addresses(spec: View<'_>, report: &mut Report) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for view in spec.objects("addresses") {
+        let Some(address) = view.text("value").and_then(|text| text.parse().ok()) else {
+            continue;
+        };
+        if addresses.contains(&address) {
+            report
+                .error(
+                    Code::DuplicateName,
+                    view.value_spot("value"),
+                    format!("{address} is there twice"),
+                )
+                .help("remove one of them");
+        } else {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        addresses.push(Ipv4Addr::UNSPECIFIED.into());
+    }
+    addresses
+}
+
+fn section(view: View<'_>) -> Section {
+    Section {
+        name: view.text("name").unwrap_or_default().to_owned(),
+        // An ill-formed port has been noted; 0 keeps it out of every comparison.
+        port: view.int("port").unwrap_or(0),
+        hostname: view.text("hostname").map(str::to_owned),
+        allows: allows(view),
+        ids: Vec::new(),
+        spot: view.key_spot("name"),
+    }
+}
+
+fn allows(view: View<'_>) -> Allows {
+    let Some(allowed) = view.object("allowedRoutes") else {
+        return Allows::SameNamespace;
+    };
+    let kinds = allowed.objects("kinds");
+    let is_http_route = |kind: &View<'_>| {
+        let group = kind.text("group").unwrap_or(GATEWAY_GROUP);
+        kind.text("kind") == Some("HTTPRoute") && (group == GATEWAY_GROUP || group == APOXY_GROUP)
+    };
+    if !kinds.is_empty() && !kinds.iter().any(is_http_route) {
+        return Allows::Nothing;
+    }
+    match allowed
+        .object("namespaces")
+        .and_then(|namespaces| namespaces.text("from"))
+    {
+        None | Some("Same") => Allows::SameNamespace,
+        Some("All") => Allows::Every,
+        Some(_) => Allows::Nothing,
+    }
+}

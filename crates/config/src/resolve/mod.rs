@@ -1,0 +1,78 @@
+//! Checked trees -> the model: names are looked up, and what contradicts itself is noted.
+
+mod attach;
+mod backend;
+mod client_policy;
+mod cluster;
+mod filter;
+mod gateway;
+mod http_route;
+mod matching;
+mod reference;
+mod resource;
+mod retry;
+mod telemetry;
+mod traffic_policy;
+mod view;
+
+use policy::route::{ListenerHost, RouteTable};
+
+use crate::ReadOptions;
+use crate::mistake::Report;
+use crate::model::Model;
+use crate::node::Node;
+
+use cluster::Clusters;
+use gateway::Gateways;
+use reference::Grants;
+use resource::Resources;
+use traffic_policy::Policies;
+
+/// The model of all documents, without warnings; `None` if mistakes leave none. It is only of use
+/// if the report has no error.
+pub(crate) fn model(documents: &[Node], options: &ReadOptions, report: &mut Report) -> Option<Model> {
+    let resources = Resources::gather(documents, options, report);
+    let gateways = Gateways::resolve(&resources, report);
+    let backends = backend::resolve(&resources, report);
+    let policies = Policies::resolve(&resources, report);
+    let access_log = telemetry::resolve(&resources, report);
+    let downstream = client_policy::resolve(&resources, report);
+    let grants = Grants::gather(&resources);
+    let clusters = Clusters::new(&backends, &policies, gateways.count());
+    let mut world = World {
+        resources: &resources,
+        gateways: &gateways,
+        grants: &grants,
+        clusters,
+    };
+    let routes = http_route::resolve(&mut world, report);
+    if report.failed() {
+        return None;
+    }
+    let clusters = world.clusters.finish();
+    let hosts: Vec<_> = gateways
+        .listeners()
+        .iter()
+        .map(|listener| ListenerHost {
+            address: listener.address,
+            hostname: listener.hostname.as_deref(),
+        })
+        .collect();
+    Some(Model {
+        routes: RouteTable::build(routes, &hosts),
+        listeners: gateways.listeners().to_vec(),
+        clusters,
+        access_log,
+        downstream,
+        warnings: Vec::new(),
+        dump: documents.iter().map(Node::to_json).collect(),
+    })
+}
+
+/// What a route can refer to.
+struct World<'w, 'a> {
+    resources: &'w Resources<'a>,
+    gateways: &'w Gateways,
+    grants: &'w Grants,
+    clusters: Clusters<'w>,
+}

@@ -1,0 +1,199 @@
+//! Which resources there are: their kinds, names, and the mistakes that can be seen in one alone.
+
+use crate::ReadOptions;
+use crate::mistake::{Code, Report};
+use crate::node::{Entry, Node, Spot, entry, quoted};
+use crate::shape::check::{check_object, listed};
+use crate::shape::{KINDS, KindShape, ResourceKind};
+use crate::suggest::nearest;
+
+use super::view::View;
+
+/// One resource, held against its shape.
+#[derive(Debug)]
+pub(crate) struct Resource<'a> {
+    pub(crate) kind: ResourceKind,
+    /// The value of `kind`.
+    pub(crate) kind_name: &'static str,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// Where it is named.
+    pub(crate) spot: Spot,
+    /// `metadata.creationTimestamp`, where Kubernetes wrote one.
+    pub(crate) created: Option<String>,
+    /// Its `spec`, unless that is missing.
+    pub(crate) spec: Option<View<'a>>,
+}
+
+impl Resource<'_> {
+    /// `namespace/name`.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// All resources, each checked alone.
+#[derive(Debug)]
+pub(crate) struct Resources<'a> {
+    list: Vec<Resource<'a>>,
+}
+
+impl<'a> Resources<'a> {
+    /// Finds out what each document is and checks it.
+    pub(crate) fn gather(documents: &'a [Node], options: &ReadOptions, report: &mut Report) -> Self {
+        let mut list = Vec::new();
+        for document in documents {
+            if let Some(shape) = identify(document, report) {
+                list.push(resource(document, shape, options, report));
+            }
+        }
+        let all = Self { list };
+        all.check_names(report);
+        all
+    }
+
+    /// Those of a kind, in the order read.
+    pub(crate) fn of(&self, kind: ResourceKind) -> impl Iterator<Item = &Resource<'a>> {
+        self.list.iter().filter(move |resource| resource.kind == kind)
+    }
+
+    /// The one of that name.
+    pub(crate) fn find(&self, kind: ResourceKind, namespace: &str, name: &str) -> Option<&Resource<'a>> {
+        self.of(kind)
+            .find(|resource| resource.namespace == namespace && resource.name == name)
+    }
+
+    /// The help for a reference to a resource that does not exist: the nearest name, or those
+    /// there are.
+    pub(crate) fn instead(&self, kind: ResourceKind, namespace: &str, name: &str) -> String {
+        if let Some(other) = self.of(kind).find(|resource| resource.name == name) {
+            return format!("there is one in namespace `{}`", other.namespace);
+        }
+        let here = || {
+            self.of(kind)
+                .filter(|resource| resource.namespace == namespace)
+                .map(|r| r.name.as_str())
+        };
+        match nearest(name, here()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if here().next().is_none() => format!("there is none in namespace `{namespace}`"),
+            None => format!(
+                "there {} {}",
+                if here().count() == 1 { "is" } else { "are" },
+                listed(here().take(8))
+            ),
+        }
+    }
+
+    fn check_names(&self, report: &mut Report) {
+        let mut seen = std::collections::BTreeMap::new();
+        for resource in self.list.iter().filter(|resource| !resource.name.is_empty()) {
+            let key = (resource.kind, &resource.namespace, &resource.name);
+            if let Some(first) = seen.insert(key, resource.spot) {
+                seen.insert(key, first);
+                let message = format!("{} `{}` is there twice", resource.kind_name, resource.full_name());
+                report
+                    .error(Code::DuplicateName, resource.spot, message)
+                    .also(first, "the first one")
+                    .help("rename one of them, or remove it");
+            }
+        }
+    }
+}
+
+/// The shape of a document's kind; `None` (and a mistake) if there is none.
+fn identify(document: &Node, report: &mut Report) -> Option<&'static KindShape> {
+    let Some(entries) = document.entries() else {
+        let message = format!("expected a resource, found {}", document.what());
+        report
+            .error(Code::NotAResource, document.spot, message)
+            .help("a resource has `apiVersion`, `kind`, `metadata` and `spec`");
+        return None;
+    };
+    let (version, kind) = (word(entries, "apiVersion"), word(entries, "kind"));
+    let (Some((version, version_spot)), Some((kind, kind_spot))) = (version, kind) else {
+        let missing = if kind.is_none() { "kind" } else { "apiVersion" };
+        let at = entries.first().map_or(document.spot, |entry| entry.key_spot);
+        report
+            .error(
+                Code::NotAResource,
+                at,
+                format!("this document has no `{missing}`, so it is no resource"),
+            )
+            .help("a resource has `apiVersion`, `kind`, `metadata` and `spec`");
+        report.lost_text();
+        return None;
+    };
+    let Some(shape) = KINDS.iter().find(|shape| shape.name == kind) else {
+        let names = || KINDS.iter().map(|shape| shape.name);
+        let meant = nearest(kind, names());
+        if let Some(meant) = KINDS.iter().find(|shape| Some(shape.name) == meant) {
+            report.lost_name(meant.kind);
+        }
+        let help = match meant {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("known kinds: {}", listed(names())),
+        };
+        report
+            .error(
+                Code::UnknownKind,
+                kind_spot,
+                format!("there is no kind {}", quoted(kind)),
+            )
+            .help(help);
+        return None;
+    };
+    if shape.old_versions.contains(&version) {
+        report
+            .error(
+                Code::OldVersion,
+                version_spot,
+                format!("{} is an old version", quoted(version)),
+            )
+            .help(format!("write `{}`", shape.versions[0]));
+    } else if !shape.versions.contains(&version) {
+        let message = format!("{} has no version {}", shape.name, quoted(version));
+        let help = format!("write {}", listed(shape.versions.iter().copied()));
+        report.error(Code::UnknownKind, version_spot, message).help(help);
+    }
+    Some(shape)
+}
+
+fn word<'a>(entries: &'a [Entry], name: &str) -> Option<(&'a str, Spot)> {
+    entry(entries, name).and_then(|entry| Some((entry.value.text()?, entry.value.spot)))
+}
+
+fn resource<'a>(
+    document: &'a Node,
+    shape: &'static KindShape,
+    options: &ReadOptions,
+    report: &mut Report,
+) -> Resource<'a> {
+    let at = document
+        .entries()
+        .and_then(|entries| entry(entries, "kind"))
+        .map_or(document.spot, |e| e.value.spot);
+    check_object(shape.root, document, at, report);
+    let root = View::new(document, shape.root, at);
+    let metadata = root.and_then(|root| root.object("metadata"));
+    let text = |name| metadata.and_then(|metadata| metadata.text(name));
+    let created = document
+        .entries()
+        .and_then(|entries| entry(entries, "metadata")?.value.entries())
+        .and_then(|entries| entry(entries, "creationTimestamp")?.value.text())
+        .map(str::to_owned);
+    if text("name").is_none() {
+        report.lost_name(shape.kind);
+    }
+    Resource {
+        kind: shape.kind,
+        kind_name: shape.name,
+        namespace: text("namespace").unwrap_or(&options.namespace).to_owned(),
+        name: text("name").unwrap_or_default().to_owned(),
+        spot: metadata
+            .filter(|metadata| metadata.has("name"))
+            .map_or(at, |metadata| metadata.value_spot("name")),
+        created,
+        spec: root.and_then(|root| root.object("spec")),
+    }
+}

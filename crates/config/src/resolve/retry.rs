@@ -1,0 +1,97 @@
+//! Retries, in the words of HTTPRoute and of BackendTrafficPolicy.
+
+use std::time::Duration;
+
+use policy::plan::{OwnerRetry, RetryOn, RetryPlan};
+
+use crate::mistake::{Code, Report};
+
+use super::view::View;
+
+/// HTTPRoute's `retry`: every method, on a broken connection, a per-try timeout, and the codes.
+pub(super) fn of_route(view: View<'_>) -> RetryPlan {
+    RetryPlan::Owner(OwnerRetry {
+        attempts: view.int("attempts").unwrap_or(1),
+        backoff: view.duration("backoff").filter(|pause| !pause.is_zero()),
+        backoff_max: None,
+        on: RetryOn {
+            reset: true,
+            connect_failure: true,
+            reset_before_request: false,
+            timeout: true,
+            statuses: sorted(view.ints("codes")),
+        },
+    })
+}
+
+/// BackendTrafficPolicy's `retry`, with Envoy Gateway's defaults.
+pub(super) fn of_policy(view: View<'_>, report: &mut Report) -> RetryPlan {
+    let back_off = view
+        .object("perRetry")
+        .and_then(|per_retry| per_retry.object("backOff"));
+    let backoff = back_off.map(|view| view.duration("baseInterval").unwrap_or(BASE_INTERVAL));
+    let backoff_max = back_off.and_then(|view| view.duration("maxInterval"));
+    if let (Some(view), Some(base), Some(most)) = (back_off, backoff, backoff_max)
+        && most < base
+    {
+        report
+            .error(
+                Code::Inconsistent,
+                view.value_spot("maxInterval"),
+                "`maxInterval` is shorter than `baseInterval`",
+            )
+            .help("make it as long, or longer");
+    }
+    RetryPlan::Owner(OwnerRetry {
+        attempts: view.int("numRetries").unwrap_or(2),
+        backoff,
+        backoff_max,
+        on: view.object("retryOn").map_or_else(default_conditions, conditions),
+    })
+}
+
+/// Envoy's default for `baseInterval`.
+const BASE_INTERVAL: Duration = Duration::from_millis(25);
+
+fn default_conditions() -> RetryOn {
+    RetryOn {
+        connect_failure: true,
+        reset_before_request: true,
+        statuses: vec![503],
+        ..RetryOn::default()
+    }
+}
+
+/// Envoy's triggers. `refused-stream` is HTTP/2's and never occurs; `retriable-status-codes` only
+/// says that `httpStatusCodes` counts, which it does anyway.
+fn conditions(view: View<'_>) -> RetryOn {
+    let mut on = RetryOn {
+        statuses: view.ints("httpStatusCodes"),
+        ..RetryOn::default()
+    };
+    for trigger in view.words("triggers") {
+        match trigger.text {
+            "5xx" => {
+                (on.reset, on.connect_failure, on.timeout) = (true, true, true);
+                on.statuses.extend(500..=599);
+            }
+            "gateway-error" => {
+                (on.reset, on.connect_failure, on.timeout) = (true, true, true);
+                on.statuses.extend([502, 503, 504]);
+            }
+            "reset" => (on.reset, on.timeout) = (true, true),
+            "reset-before-request" => on.reset_before_request = true,
+            "connect-failure" => on.connect_failure = true,
+            "retriable-4xx" => on.statuses.push(409),
+            _ => {}
+        }
+    }
+    on.statuses = sorted(on.statuses);
+    on
+}
+
+fn sorted(mut statuses: Vec<u16>) -> Vec<u16> {
+    statuses.sort_unstable();
+    statuses.dedup();
+    statuses
+}

@@ -1,0 +1,204 @@
+//! ClientTrafficPolicy.
+
+use super::{
+    API_VERSION, Choice, Format, KIND, Kind, KindShape, META, ResourceKind, STATUS, Shape, comes_later,
+    field, word,
+};
+
+pub(crate) static CLIENT_TRAFFIC_POLICY: KindShape = KindShape {
+    kind: ResourceKind::ClientTrafficPolicy,
+    name: "ClientTrafficPolicy",
+    versions: &["evenkeel.dev/v1alpha1", "gateway.envoyproxy.io/v1alpha1"],
+    old_versions: &[],
+    doc: "How clients are treated: limits, time limits, whose `X-Forwarded-*` is believed. \
+          At most one; it applies to every listener.",
+    root: &Shape {
+        name: "ClientTrafficPolicy",
+        fields: &[
+            API_VERSION,
+            KIND,
+            META,
+            field("spec", Kind::Object(&SPEC), "The policy.").required(),
+            STATUS,
+        ],
+    },
+};
+
+const REMOVE: &str = "it comes in a later release; remove it";
+
+static SPEC: Shape = Shape {
+    name: "the ClientTrafficPolicy's spec",
+    fields: &[
+        field(
+            "targetRef",
+            Kind::Object(&TARGET),
+            "A Gateway; excludes `targetRefs`.",
+        ),
+        field(
+            "targetRefs",
+            Kind::Objects {
+                of: &TARGET,
+                least: 1,
+                most: 16,
+            },
+            "Gateways.",
+        ),
+        field(
+            "clientIPDetection",
+            Kind::Object(&DETECTION),
+            "Whose word about the client is believed.",
+        ),
+        field("timeout", Kind::Object(&TIMEOUT), "Time limits."),
+        field(
+            "headers",
+            Kind::Object(&HEADERS),
+            "Limits of a request head; past them the answer is 431 or 414.",
+        ),
+        field("connection", Kind::Object(&CONNECTION), "Connections."),
+        comes_later("targetSelectors", "name the Gateway in `targetRefs`"),
+        comes_later("tcpKeepalive", REMOVE),
+        comes_later("proxyProtocol", REMOVE),
+        comes_later("enableProxyProtocol", REMOVE),
+        comes_later("tls", "TLS comes in a later release; remove it"),
+        comes_later("path", "paths are always brought into one normal form; remove it"),
+        comes_later("http1", REMOVE),
+        comes_later("http2", "HTTP/2 comes later; remove it"),
+        comes_later("http3", "HTTP/3 comes later; remove it"),
+        comes_later("healthCheck", REMOVE),
+    ],
+};
+
+static TARGET: Shape = Shape {
+    name: "the targetRef",
+    fields: &[
+        field("group", Kind::Text(Format::Group), "The target's API group.")
+            .default("`gateway.networking.k8s.io`"),
+        field("kind", Kind::Choice(TARGET_KINDS), "The target's kind.").required(),
+        field(
+            "name",
+            Kind::Text(Format::Name),
+            "The Gateway's name, in the policy's namespace.",
+        )
+        .required(),
+        comes_later("sectionName", "the policy applies to every listener; remove it"),
+    ],
+};
+
+const TARGET_KINDS: &[Choice] = &[word("Gateway")];
+
+static DETECTION: Shape = Shape {
+    name: "`clientIPDetection`",
+    fields: &[
+        field("xForwardedFor", Kind::Object(&FORWARDED), "By `X-Forwarded-For`."),
+        comes_later("customHeader", "use `xForwardedFor`"),
+    ],
+};
+
+static FORWARDED: Shape = Shape {
+    name: "`xForwardedFor`",
+    fields: &[
+        field(
+            "numTrustedHops",
+            Kind::Int(0, 100),
+            "Reverse proxies before this one whose `X-Forwarded-*` is believed.",
+        )
+        .default("`0`"),
+        comes_later("trustedCIDRs", "use `numTrustedHops`"),
+    ],
+};
+
+static TIMEOUT: Shape = Shape {
+    name: "`timeout`",
+    fields: &[
+        field(
+            "http",
+            Kind::Object(&TIMEOUT_HTTP),
+            "Time limits of HTTP connections.",
+        ),
+        comes_later("tcp", "TCP listeners come in a later release; use `timeout.http`"),
+    ],
+};
+
+static TIMEOUT_HTTP: Shape = Shape {
+    name: "`timeout.http`",
+    fields: &[
+        field(
+            "idleTimeout",
+            Kind::Duration { least_ms: 1 },
+            "Between requests of a connection. Keep it longer than that of a load balancer in front.",
+        )
+        .default("`1h`"),
+        field(
+            "requestReceivedTimeout",
+            Kind::Duration { least_ms: 1 },
+            "From a request head's first byte to its last.",
+        )
+        .default("`10s`"),
+        field(
+            "streamIdleTimeout",
+            Kind::Duration { least_ms: 1 },
+            "Between two bytes of a request body, and of a response that the client does not take.",
+        )
+        .default("`60s`"),
+    ],
+};
+
+static HEADERS: Shape = Shape {
+    name: "`headers`",
+    fields: &[
+        field("maxBytes", Kind::Quantity(1 << 10, 60 << 10), "Bytes of a head.").default("`60Ki`"),
+        field("maxFields", Kind::Int(1, 1000), "Fields of a head.").default("`100`"),
+        field(
+            "maxRequestLineBytes",
+            Kind::Quantity(256, 60 << 10),
+            "Bytes of a request line.",
+        )
+        .default("`16Ki`"),
+        comes_later("enableEnvoyHeaders", REMOVE),
+        comes_later("disableRateLimitHeaders", REMOVE),
+        comes_later("xForwardedClientCert", "TLS comes in a later release; remove it"),
+        comes_later(
+            "withUnderscoresAction",
+            "fields with underscores are forwarded as they are; remove it",
+        ),
+        comes_later("preserveXRequestID", REMOVE),
+        comes_later("requestID", REMOVE),
+        comes_later(
+            "earlyRequestHeaders",
+            "use a filter of type `RequestHeaderModifier`",
+        ),
+        comes_later(
+            "lateResponseHeaders",
+            "use a filter of type `ResponseHeaderModifier`",
+        ),
+    ],
+};
+
+static CONNECTION: Shape = Shape {
+    name: "`connection`",
+    fields: &[
+        field(
+            "connectionLimit",
+            Kind::Object(&LIMIT),
+            "How many client connections.",
+        ),
+        field("bufferLimit", Kind::Quantity(0, 1 << 40), "").ignored("bodies stream in bounded memory"),
+        field("socketBufferLimit", Kind::Quantity(0, 1 << 40), "")
+            .ignored("the kernel sizes socket buffers by itself"),
+        comes_later("maxAcceptPerSocketEvent", REMOVE),
+    ],
+};
+
+static LIMIT: Shape = Shape {
+    name: "`connectionLimit`",
+    fields: &[
+        field(
+            "value",
+            Kind::Int(1, 4_294_967_295),
+            "Client connections at once, of the whole process.",
+        )
+        .default("what the descriptor limit allows, less a reserve"),
+        field("closeDelay", Kind::Duration { least_ms: 0 }, "")
+            .ignored("surplus connections are closed at once"),
+    ],
+};

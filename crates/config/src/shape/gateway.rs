@@ -1,0 +1,178 @@
+//! Gateway.
+
+use super::{
+    API_VERSION, Choice, Format, KIND, Kind, KindShape, META, ResourceKind, STATUS, Shape, comes_later,
+    field, later, word,
+};
+
+const TLS_LATER: &str = "TLS comes in a later release; use `protocol: HTTP`";
+const STREAM_LATER: &str = "TCP and UDP listeners come in a later release; use `protocol: HTTP`";
+
+pub(crate) static GATEWAY: KindShape = KindShape {
+    kind: ResourceKind::Gateway,
+    name: "Gateway",
+    versions: &[
+        "gateway.networking.k8s.io/v1",
+        "gateway.apoxy.dev/v1",
+        "gateway.apoxy.dev/v1alpha2",
+    ],
+    old_versions: &["gateway.networking.k8s.io/v1beta1"],
+    doc: "Where to listen. Listeners of several Gateways may share a port if their hostnames differ; \
+          the most specific hostname takes a request.",
+    root: &Shape {
+        name: "Gateway",
+        fields: &[
+            API_VERSION,
+            KIND,
+            META,
+            field("spec", Kind::Object(&SPEC), "The Gateway.").required(),
+            STATUS,
+        ],
+    },
+};
+
+static SPEC: Shape = Shape {
+    name: "the Gateway's spec",
+    fields: &[
+        field(
+            "gatewayClassName",
+            Kind::Text(Format::Name),
+            "The controller that serves it; not needed in files.",
+        ),
+        field(
+            "listeners",
+            Kind::Objects {
+                of: &LISTENER,
+                least: 1,
+                most: 64,
+            },
+            "Ports and hostnames to accept requests for.",
+        )
+        .required(),
+        field(
+            "addresses",
+            Kind::Objects {
+                of: &ADDRESS,
+                least: 0,
+                most: 16,
+            },
+            "Addresses to bind. `::` takes IPv6.",
+        )
+        .default("`0.0.0.0`"),
+        field("infrastructure", Kind::Anything, "")
+            .ignored("it shapes what a controller deploys; here the process is already running"),
+        comes_later("allowedListeners", "write the listeners into the Gateway"),
+        comes_later(
+            "backendTLS",
+            "TLS to backends comes in a later release; remove it",
+        ),
+        comes_later("tls", TLS_LATER),
+        comes_later("defaultScope", "name the Gateway in the route's `parentRefs`"),
+    ],
+};
+
+static ADDRESS: Shape = Shape {
+    name: "the address",
+    fields: &[
+        field("type", Kind::Choice(ADDRESS_TYPES), "The kind of address.").default("`IPAddress`"),
+        field("value", Kind::Text(Format::IpAddress), "The address to bind.").required(),
+    ],
+};
+
+const ADDRESS_TYPES: &[Choice] = &[
+    word("IPAddress"),
+    later("Hostname", "use `type: IPAddress` and an address of this machine"),
+];
+
+static LISTENER: Shape = Shape {
+    name: "the listener",
+    fields: &[
+        field(
+            "name",
+            Kind::Text(Format::Name),
+            "Unique in the Gateway; routes name it in `sectionName`.",
+        )
+        .required(),
+        field("port", Kind::Int(1, 65_535), "The port to listen on.").required(),
+        field("protocol", Kind::Choice(PROTOCOLS), "What is spoken there.").required(),
+        field(
+            "hostname",
+            Kind::Text(Format::Hostname),
+            "Only requests for this host; `*.` takes every subdomain.",
+        )
+        .default("every host"),
+        field(
+            "allowedRoutes",
+            Kind::Object(&ALLOWED_ROUTES),
+            "Which routes may attach.",
+        ),
+        comes_later("tls", TLS_LATER),
+    ],
+};
+
+const PROTOCOLS: &[Choice] = &[
+    word("HTTP"),
+    later("HTTPS", TLS_LATER),
+    later("TLS", TLS_LATER),
+    later("TCP", STREAM_LATER),
+    later("UDP", STREAM_LATER),
+];
+
+static ALLOWED_ROUTES: Shape = Shape {
+    name: "`allowedRoutes`",
+    fields: &[
+        field("namespaces", Kind::Object(&NAMESPACES), "From which namespaces."),
+        field(
+            "kinds",
+            Kind::Objects {
+                of: &ROUTE_KIND,
+                least: 0,
+                most: 8,
+            },
+            "Of which kinds.",
+        )
+        .default("HTTPRoute"),
+    ],
+};
+
+static NAMESPACES: Shape = Shape {
+    name: "`namespaces`",
+    fields: &[
+        field(
+            "from",
+            Kind::Choice(FROM),
+            "`Same` is the Gateway's own namespace.",
+        )
+        .default("`Same`"),
+        comes_later(
+            "selector",
+            "namespaces have no labels in files; use `from: All` or `from: Same`",
+        ),
+    ],
+};
+
+const FROM: &[Choice] = &[
+    word("Same"),
+    word("All"),
+    word("None"),
+    later(
+        "Selector",
+        "namespaces have no labels in files; use `from: All` or `from: Same`",
+    ),
+];
+
+static ROUTE_KIND: Shape = Shape {
+    name: "the route kind",
+    fields: &[
+        field("group", Kind::Text(Format::Group), "Its API group.").default("`gateway.networking.k8s.io`"),
+        field("kind", Kind::Choice(ROUTE_KINDS), "Its kind.").required(),
+    ],
+};
+
+const ROUTE_KINDS: &[Choice] = &[
+    word("HTTPRoute"),
+    later("GRPCRoute", "gRPC comes in a later release; use `HTTPRoute`"),
+    later("TLSRoute", TLS_LATER),
+    later("TCPRoute", STREAM_LATER),
+    later("UDPRoute", STREAM_LATER),
+];
