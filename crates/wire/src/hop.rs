@@ -6,6 +6,7 @@
 //! `Proxy-Authenticate`, which asks for them: we are no such proxy, and a backend that got the one
 //! could steal it. `Trailer` is kept, since trailers are.
 
+use crate::bytes::is_token;
 use crate::field::{Fields, Known, KnownSet};
 use crate::h1::head::{Method, RequestHead, Version};
 use crate::shown_by_its_sentence;
@@ -28,6 +29,8 @@ pub(crate) const HOP_BY_HOP: KnownSet = KnownSet::of(&[
 pub enum HopError {
     /// `Connection` names a field that it may not remove; see [`check_connection`].
     ProtectedField,
+    /// An option of `Connection` is no token, so recipients differ in whether they see the others.
+    BadOption,
     /// `Connection` has more than 32 options.
     TooManyOptions,
     /// `Expect` asks for something other than `100-continue` (RFC 9110, 10.1.1).
@@ -41,7 +44,9 @@ impl HopError {
     #[must_use]
     pub const fn details(self) -> &'static str {
         match self {
-            Self::ProtectedField | Self::TooManyOptions => "http1.connection_header_rejected",
+            Self::ProtectedField | Self::BadOption | Self::TooManyOptions => {
+                "http1.connection_header_rejected"
+            }
             Self::UnknownExpectation | Self::BadMaxForwards => "http1.codec_error",
         }
     }
@@ -51,7 +56,7 @@ impl HopError {
     pub const fn status(self) -> u16 {
         match self {
             Self::UnknownExpectation => 417,
-            Self::ProtectedField | Self::TooManyOptions | Self::BadMaxForwards => 400,
+            Self::ProtectedField | Self::BadOption | Self::TooManyOptions | Self::BadMaxForwards => 400,
         }
     }
 
@@ -60,6 +65,7 @@ impl HopError {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::ProtectedField => "Connection names a field that it may not remove.",
+            Self::BadOption => "An option of Connection has a character that options may not have.",
             Self::TooManyOptions => "Connection has more than 32 options.",
             Self::UnknownExpectation => "Expect asks for something other than 100-continue.",
             Self::BadMaxForwards => "Max-Forwards is not one number.",
@@ -78,12 +84,15 @@ shown_by_its_sentence!(HopError);
 /// for all recipients); so the message is refused rather than the option ignored.
 ///
 /// # Errors
-/// [`HopError::ProtectedField`]; [`HopError::TooManyOptions`], because each option is compared with
+/// [`HopError::ProtectedField`]; [`HopError::BadOption`]; [`HopError::TooManyOptions`], because each option is compared with
 /// each field.
 pub fn check_connection(fields: &Fields) -> Result<(), HopError> {
     for (before, option) in fields.tokens(Known::Connection).enumerate() {
         if before == OPTIONS_MAX {
             return Err(HopError::TooManyOptions);
+        }
+        if !is_token(option) {
+            return Err(HopError::BadOption);
         }
         if PROTECTED.contains(Known::of(option)) {
             return Err(HopError::ProtectedField);

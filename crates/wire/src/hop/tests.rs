@@ -35,6 +35,9 @@ fn connection_may_name_any_field_but_those_that_others_rely_on() {
             "{name}"
         );
     }
+    for odd in ["close, \"x\"", "close;", "keep-alive x", "close, \u{e9}"] {
+        assert_eq!(check(odd), Err(HopError::BadOption), "{odd}");
+    }
     assert_eq!(check(&["a"; 32].join(",")), Ok(()));
     assert_eq!(check(&["a"; 33].join(",")), Err(HopError::TooManyOptions));
     assert_eq!(check_connection(&get(&[]).fields), Ok(()));
