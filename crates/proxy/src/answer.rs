@@ -19,8 +19,9 @@ use crate::exchange::{Exchange, Limits, Next, Tried, TriedEnd};
 use crate::fault::Fault;
 use crate::forward::{self, Inbound};
 use crate::record::{ClosedBy, Evidence, SavedBy};
-use crate::relay::{self, RelayEnd};
+use crate::relay::{self, RelayEnd, RelayLimits};
 use crate::routing::{Accepted, Routed};
+use crate::stats::ClusterTimes;
 use crate::tunnel::{self, Mouth};
 use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::Lease;
@@ -33,6 +34,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) routed: &'a Routed<'a>,
     pub(crate) cluster: &'a ClusterHandle,
     pub(crate) limits: &'a Limits,
+    pub(crate) times: &'a ClusterTimes,
 }
 
 /// Answers with what the last attempt left.
@@ -86,7 +88,7 @@ pub(crate) async fn settle(
             before,
             ..Fault::bad_response(error.sentence())
         }),
-        TriedEnd::Late(_) => Err(Fault {
+        TriedEnd::Late => Err(Fault {
             before,
             ..Failure::PerTryTimeout.into()
         }),
@@ -179,6 +181,7 @@ async fn respond(
         .cluster
         .shared
         .with(|state| state.cluster.on_response(status, service));
+    setting.times.rq_time.record(service);
     exchange.record.status(status);
     exchange.record.upstream_service_time(service);
     exchange.record.details("via_upstream");
@@ -194,16 +197,18 @@ async fn respond(
     let persists = exchange.persists() && to != BodyLength::UntilClose;
     write_head(exchange, to, exchange.announce(persists), Upgrade::Drop, service);
     let mut download = Download::new(from, to);
-    let idle = setting.cluster.plan.timeouts.stream_idle;
-    let deadline = setting.limits.request;
+    let limits = RelayLimits {
+        request: setting.limits.request,
+        idle: setting.cluster.plan.timeouts.stream_idle,
+        client: exchange.worker.snapshot().downstream().body_timeout,
+    };
     let relayed = relay::run(
         exchange.worker,
         &mut lease,
         upload,
         &mut download,
         exchange.client,
-        idle,
-        deadline,
+        limits,
     )
     .await;
     exchange.record.bytes_sent(download.relayed);
@@ -233,6 +238,7 @@ fn cut(exchange: &mut Exchange<'_>, end: RelayEnd) -> Next {
         }
         RelayEnd::Upstream(_) => Failure::Truncated,
         RelayEnd::ClientLeft => Failure::DownstreamLeft,
+        RelayEnd::ClientStuck => Failure::IdleDownstream,
         RelayEnd::Idle => Failure::IdleUpstream,
         RelayEnd::Late => Failure::LateTimeout,
     };

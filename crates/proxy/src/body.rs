@@ -56,6 +56,30 @@ pub(crate) enum UploadEnd {
     Malformed(DecodeError),
 }
 
+/// Signs of life of one exchange, for whoever watches its time limits.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    beats: Cell<u64>,
+    awaiting_client: Cell<bool>,
+}
+
+impl Pulse {
+    /// Something moved.
+    pub(crate) fn beat(&self) {
+        self.beats.set(self.beats.get() + 1);
+    }
+
+    /// How often something moved so far.
+    pub(crate) fn beats(&self) -> u64 {
+        self.beats.get()
+    }
+
+    /// Whether it is the client's turn: more of its body is to come.
+    pub(crate) fn awaits_client(&self) -> bool {
+        self.awaiting_client.get()
+    }
+}
+
 /// The sending half of a lease.
 #[derive(Debug)]
 pub(crate) struct Sender<'a> {
@@ -157,7 +181,7 @@ impl Upload {
         from: &Transport,
         input: &mut ReadBuffer,
         limits: &Limits,
-        progress: &Cell<bool>,
+        pulse: &Pulse,
     ) -> Result<(), UploadEnd> {
         loop {
             let room = self.take_in(input, limits).map_err(UploadEnd::Malformed)?;
@@ -168,7 +192,7 @@ impl Upload {
                     .await
                     .map_err(UploadEnd::Upstream)?;
                 self.sent += count as u64;
-                progress.set(true);
+                pulse.beat();
                 continue;
             }
             if self.finished {
@@ -178,8 +202,11 @@ impl Upload {
                 self.make_room(to).await;
                 continue;
             }
-            match fill(from, input, READ_SIZE).await {
-                Ok(count) if count > 0 => progress.set(true),
+            pulse.awaiting_client.set(true);
+            let came = fill(from, input, READ_SIZE).await;
+            pulse.awaiting_client.set(false);
+            match came {
+                Ok(count) if count > 0 => pulse.beat(),
                 _ => return Err(UploadEnd::ClientLeft),
             }
         }
@@ -191,9 +218,6 @@ impl Upload {
             let most = if self.whole { self.copy_max } else { WINDOW };
             if self.outgoing.len() >= most {
                 return Ok(false);
-            }
-            if input.is_empty() {
-                break;
             }
             // What is decoded may exceed the room by one read at most, which bounds it as well.
             let step = self.decoder.decode(input.data(), limits, &mut self.trailers)?;
@@ -245,7 +269,7 @@ pub(crate) struct Download {
 #[derive(Debug)]
 pub(crate) enum DownloadEnd {
     /// The endpoint's connection ended inside the body.
-    Upstream(Option<io::Error>),
+    Upstream,
     /// The endpoint's body is malformed.
     Malformed(DecodeError),
     /// The client takes no more bytes.
@@ -272,7 +296,7 @@ impl Download {
         to: &Transport,
         out: &mut Vec<u8>,
         limits: &Limits,
-        progress: &Cell<bool>,
+        pulse: &Pulse,
     ) -> Result<(), DownloadEnd> {
         let left = |_| DownloadEnd::ClientLeft;
         loop {
@@ -283,9 +307,11 @@ impl Download {
             match step.part {
                 Part::Data(range) => {
                     self.relayed += range.len() as u64;
+                    pulse.awaiting_client.set(true);
                     self.pass_on(input.data(), range, to, out).await.map_err(left)?;
+                    pulse.awaiting_client.set(false);
                     input.consume(step.consumed);
-                    progress.set(true);
+                    pulse.beat();
                 }
                 Part::End => {
                     input.consume(step.consumed);
@@ -294,17 +320,19 @@ impl Download {
                 }
                 Part::NeedMore => {
                     input.consume(step.consumed);
+                    pulse.awaiting_client.set(true);
                     flush(to, out).await.map_err(left)?;
+                    pulse.awaiting_client.set(false);
                     match fill(from, input, READ_SIZE).await {
                         Ok(0) => {
                             let decoder =
                                 std::mem::replace(&mut self.decoder, BodyDecoder::new(BodyLength::None));
-                            decoder.finish_at_eof().map_err(|_| DownloadEnd::Upstream(None))?;
+                            decoder.finish_at_eof().map_err(|_| DownloadEnd::Upstream)?;
                             encode_end(out, self.length, &self.trailers);
                             return Ok(());
                         }
-                        Ok(_) => progress.set(true),
-                        Err(error) => return Err(DownloadEnd::Upstream(Some(error))),
+                        Ok(_) => pulse.beat(),
+                        Err(_) => return Err(DownloadEnd::Upstream),
                     }
                 }
             }

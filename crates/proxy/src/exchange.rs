@@ -29,6 +29,7 @@ use crate::fault::Fault;
 use crate::forward::{self, Outbound, Scratch};
 use crate::record::Record;
 use crate::routing::{self, Accepted, Routed, Way};
+use crate::stats::ClusterTimes;
 use crate::upstream::attempt::{self, Attempted, Limit, TimeLimits};
 use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::{Lease, NoLease, Want};
@@ -143,7 +144,15 @@ impl Exchange<'_> {
         let cluster = snapshot.cluster(routed.cluster);
         self.record.cluster(&cluster.shared.name);
         let mut upload = self.encode(&accepted, &routed, cluster);
-        let result = self.attempts(&accepted, &routed, cluster, &mut upload).await;
+        let result = self
+            .attempts(
+                &accepted,
+                &routed,
+                cluster,
+                snapshot.times(routed.cluster),
+                &mut upload,
+            )
+            .await;
         self.record.bytes_received(upload.received);
         self.body_read = upload.received_whole();
         if let Some(whole) = upload.complete() {
@@ -193,6 +202,7 @@ impl Exchange<'_> {
         accepted: &Accepted,
         routed: &Routed<'_>,
         cluster: &ClusterHandle,
+        times: &ClusterTimes,
         upload: &mut Upload,
     ) -> Result<Next, Fault> {
         let nature = Nature {
@@ -211,6 +221,9 @@ impl Exchange<'_> {
                 avoid: attempts.avoid(),
             };
             let tried = self.attempt(cluster, want, upload, &timeouts).await?;
+            if let Some(time) = tried.connect_time() {
+                times.cx_connect_ms.record(time);
+            }
             self.record.attempts(attempts.made_again() + 1);
             let now = self.worker.clock.now();
             let after = attempts.on_result(&tried.summary, now, &mut self.worker.dice.borrow_mut());
@@ -220,6 +233,7 @@ impl Exchange<'_> {
                     routed,
                     cluster,
                     limits: &timeouts,
+                    times,
                 };
                 return answer::settle(self, tried, &attempts, &setting, upload).await;
             };
@@ -306,10 +320,18 @@ pub(crate) enum TriedEnd {
     /// The endpoint sent what is no HTTP response.
     NotHttp(HeadError),
     /// A time limit passed.
-    Late(Limit),
+    Late,
 }
 
 impl Tried {
+    /// How long opening its connection took, if it was opened for it.
+    fn connect_time(&self) -> Option<Duration> {
+        match &self.end {
+            TriedEnd::Response(lease) | TriedEnd::Dead(lease) => lease.connect_time,
+            TriedEnd::Unconnected(_) | TriedEnd::NotHttp(_) | TriedEnd::Late => None,
+        }
+    }
+
     fn unconnected(endpoint: EndpointId, error: ConnectError, upload: &Upload, begun: Moment) -> Self {
         let result = match error {
             ConnectError::TimedOut(_) => Outcome::ConnectTimedOut,
@@ -379,7 +401,7 @@ impl Tried {
         let end = match attempted {
             Attempted::Dead(_) => TriedEnd::Dead(lease),
             Attempted::NotHttp(error) => TriedEnd::NotHttp(error),
-            Attempted::Late(limit) => TriedEnd::Late(limit),
+            Attempted::Late(_) => TriedEnd::Late,
             _ => TriedEnd::Response(lease),
         };
         Ok(Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use policy::time::Moment;
 
-use crate::body::{Download, DownloadEnd, Sender, Upload, UploadEnd};
+use crate::body::{Download, DownloadEnd, Pulse, Sender, Upload, UploadEnd};
 use crate::downstream::client::Client;
 use crate::timers::Alarm;
 use crate::upstream::lease::Lease;
@@ -19,10 +19,23 @@ pub(crate) enum RelayEnd {
     Upstream(DownloadEnd),
     /// The client left.
     ClientLeft,
+    /// The client has not taken or sent a byte for too long.
+    ClientStuck,
     /// Nothing moved for too long.
     Idle,
     /// The whole request's time is up.
     Late,
+}
+
+/// The time limits of a relay.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RelayLimits {
+    /// When the whole request is too late.
+    pub(crate) request: Moment,
+    /// No byte either way.
+    pub(crate) idle: Option<Duration>,
+    /// No byte taken or sent by the client, when it is its turn.
+    pub(crate) client: Duration,
 }
 
 /// Relays a response's body to its end. What is left in the client's buffer is the caller's to
@@ -33,12 +46,11 @@ pub(crate) async fn run(
     upload: &mut Upload,
     download: &mut Download,
     client: &mut Client,
-    idle: Option<Duration>,
-    request_deadline: Moment,
+    limits: RelayLimits,
 ) -> Result<(), RelayEnd> {
-    let progress = Cell::new(false);
+    let pulse = Pulse::default();
     let written = Cell::new(lease.written);
-    let limits = client.limits;
+    let head_limits = client.limits;
     let Client {
         transport: client_transport,
         input: client_input,
@@ -63,7 +75,7 @@ pub(crate) async fn run(
                 return std::future::pending().await;
             }
             match upload
-                .run(&sender, client_transport, client_input, &limits, &progress)
+                .run(&sender, client_transport, client_input, &head_limits, &pulse)
                 .await
             {
                 // The endpoint may have heard enough; its answer says what it thinks.
@@ -71,7 +83,7 @@ pub(crate) async fn run(
                 Err(UploadEnd::ClientLeft | UploadEnd::Malformed(_)) => RelayEnd::ClientLeft,
             }
         };
-        let relaying = download.run(transport, input, client_transport, out, &limits, &progress);
+        let relaying = download.run(transport, input, client_transport, out, &head_limits, &pulse);
         match crate::wait::first(sending, relaying).await {
             crate::wait::First::A(ended) => Err(ended),
             crate::wait::First::B(Err(DownloadEnd::ClientLeft)) => Err(RelayEnd::ClientLeft),
@@ -79,7 +91,7 @@ pub(crate) async fn run(
             crate::wait::First::B(Ok(())) => Ok(()),
         }
     };
-    let outcome = until_done(worker, alarm, idle, request_deadline, &progress, work).await;
+    let outcome = until_done(worker, alarm, limits, &pulse, work).await;
     lease.written = written.get();
     outcome
 }
@@ -88,24 +100,31 @@ pub(crate) async fn run(
 async fn until_done(
     worker: &Worker,
     alarm: &Alarm,
-    idle: Option<Duration>,
-    request_deadline: Moment,
-    progress: &Cell<bool>,
+    limits: RelayLimits,
+    pulse: &Pulse,
     work: impl Future<Output = Result<(), RelayEnd>>,
 ) -> Result<(), RelayEnd> {
     let mut work = std::pin::pin!(work);
     loop {
+        let (since, beats) = (worker.clock.now(), pulse.beats());
+        let idle = limits.idle.map_or(Moment::NEVER, |idle| since + idle);
+        let client = since + limits.client;
+        alarm.set(idle.min(client).min(limits.request));
+        if let Ok(done) = within(alarm, work.as_mut()).await {
+            return done;
+        }
         let now = worker.clock.now();
-        alarm.set(
-            idle.map_or(Moment::NEVER, |idle| now + idle)
-                .min(request_deadline),
-        );
-        progress.set(false);
-        match within(alarm, work.as_mut()).await {
-            Ok(done) => return done,
-            Err(_) if worker.clock.now() >= request_deadline => return Err(RelayEnd::Late),
-            Err(_) if !progress.get() => return Err(RelayEnd::Idle),
-            Err(_) => {}
+        if limits.request <= now {
+            return Err(RelayEnd::Late);
+        }
+        if pulse.beats() > beats {
+            continue;
+        }
+        if pulse.awaits_client() {
+            return Err(RelayEnd::ClientStuck);
+        }
+        if idle <= now {
+            return Err(RelayEnd::Idle);
         }
     }
 }

@@ -1,8 +1,7 @@
 //! One concrete byte stream, so that nothing upstairs is generic. Every call tries first and
 //! waits only if it must.
 
-use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
@@ -89,24 +88,6 @@ impl Transport {
         }
     }
 
-    /// Writes once from several slices.
-    pub(crate) fn poll_write_vectored(
-        &self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            let tried = match self {
-                Self::Tcp(stream) => stream.try_write_vectored(slices),
-                Self::Unix(stream) => stream.try_write_vectored(slices),
-            };
-            match tried {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx))?,
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
@@ -117,14 +98,6 @@ impl Transport {
     /// Says that no more will be written: a FIN.
     pub(crate) fn shut_down_write(&self) -> io::Result<()> {
         socket2::SockRef::from(&self.as_fd()).shutdown(std::net::Shutdown::Write)
-    }
-
-    /// Our address of a TCP connection.
-    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Unix(_) => None,
-        }
     }
 
     /// Takes the transport out of its reactor.

@@ -10,7 +10,7 @@ use wire::h1::decode::DecodeError;
 use wire::h1::head::{HeadError, Limits, ResponseHead, Scan};
 
 use super::lease::Lease;
-use crate::body::{Sender, Upload, UploadEnd};
+use crate::body::{Pulse, Sender, Upload, UploadEnd};
 use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::downstream::client::Client;
 use crate::io::{fill, write_all};
@@ -79,7 +79,7 @@ pub(crate) async fn run(
     response: &mut ResponseHead,
     limits: TimeLimits,
 ) -> Attempted {
-    let written = Cell::new(0);
+    let (written, pulse) = (Cell::new(0), Pulse::default());
     let autopsy = Autopsy {
         head_len: upload.head_len(),
         first_error: Cell::new(None),
@@ -116,9 +116,9 @@ pub(crate) async fn run(
             if *writing == policy::cluster::Writing::TwoStep {
                 two_step(worker, upload, &sender).await.map_err(Ended::Died)?;
             }
-            converse(upload, &sender, client, input, response, &autopsy).await
+            converse(upload, &sender, client, input, response, &autopsy, &pulse).await
         };
-        under_limits(worker, alarm, limits, &sender, &autopsy, work).await
+        under_limits(worker, alarm, limits, &sender, &autopsy, &pulse, work).await
     };
     lease.written = written.get();
     match outcome {
@@ -204,17 +204,23 @@ async fn under_limits(
     limits: TimeLimits,
     sender: &Sender<'_>,
     autopsy: &Autopsy,
+    pulse: &Pulse,
     work: impl Future<Output = Result<(), Ended>>,
 ) -> Result<(), Ended> {
     let start = worker.clock.now();
-    let (mut silence, mut idle) = (
-        start + limits.silence,
-        limits.idle.map_or(Moment::NEVER, |idle| start + idle),
-    );
-    let mut moved = sender.written.get();
+    let idle_after = |from: Moment| limits.idle.map_or(Moment::NEVER, |idle| from + idle);
+    let mut silence = start + limits.silence;
+    let (mut idle, mut idle_beats) = (idle_after(start), 0);
+    let (mut body, mut body_beats) = (start + limits.body, 0);
     let mut work = std::pin::pin!(work);
     loop {
-        alarm.set(silence.min(idle).min(limits.request).min(limits.per_try));
+        alarm.set(
+            silence
+                .min(idle)
+                .min(body)
+                .min(limits.request)
+                .min(limits.per_try),
+        );
         if let Ok(done) = within(alarm, work.as_mut()).await {
             return done;
         }
@@ -232,12 +238,17 @@ async fn under_limits(
             }
             silence = Moment::NEVER;
         }
+        if body <= now {
+            if pulse.awaits_client() && pulse.beats() == body_beats {
+                return Err(Ended::Late(Limit::Body));
+            }
+            (body, body_beats) = (now + limits.body, pulse.beats());
+        }
         if idle <= now {
-            if sender.written.get() == moved {
+            if pulse.beats() == idle_beats {
                 return Err(Ended::Late(Limit::Idle));
             }
-            moved = sender.written.get();
-            idle = limits.idle.map_or(Moment::NEVER, |idle| now + idle);
+            (idle, idle_beats) = (idle_after(now), pulse.beats());
         }
     }
 }
@@ -284,11 +295,11 @@ async fn converse(
     input: &mut ReadBuffer,
     response: &mut ResponseHead,
     autopsy: &Autopsy,
+    pulse: &Pulse,
 ) -> Result<(), Ended> {
-    let progress = Cell::new(false);
     let sending = async {
         match upload
-            .run(to, client.transport, client.input, client.limits, &progress)
+            .run(to, client.transport, client.input, client.limits, pulse)
             .await
         {
             Ok(()) => watch_for_reset(client.transport).await,

@@ -34,6 +34,8 @@ pub(crate) struct Lease {
     pub(crate) facts: ConnectionFacts,
     /// Whether it was opened for this attempt.
     pub(crate) fresh: bool,
+    /// How long opening it took, if it is fresh.
+    pub(crate) connect_time: Option<std::time::Duration>,
     /// Where it leads.
     pub(crate) endpoint: EndpointId,
     /// … in figures.
@@ -152,6 +154,7 @@ impl Lease {
             writing: reused.writing,
             facts: reused.facts,
             fresh: false,
+            connect_time: None,
             endpoint: reused.endpoint,
             address: reused.address,
             watch: own.then_some(parked.watch),
@@ -166,6 +169,7 @@ impl Lease {
         address: Address,
     ) -> Result<Self, NoLease> {
         let worker = permit.worker.clone();
+        let begun = worker.clock.now();
         let dialled = connect(&address, &handle.plan).await;
         let now = worker.clock.now();
         let transport = match dialled {
@@ -195,6 +199,7 @@ impl Lease {
             writing: Writing::Direct,
             facts: ConnectionFacts::default(),
             fresh: true,
+            connect_time: Some(now.since(begun)),
             endpoint,
             address,
             watch: None,
