@@ -1,0 +1,244 @@
+//! The command line. `--help` teaches by example.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  evenkeel quickstart                          see the keep-alive race met and absorbed, in one process
+  evenkeel run --to http://127.0.0.1:3000      a gateway on 127.0.0.1:8080 before one backend
+  evenkeel run --to :3000 --listen :80         the same, for everybody, on port 80
+  evenkeel run -c /etc/evenkeel/               Gateway API resources from a folder, watched and reloaded
+  evenkeel check -c gateway.yaml               every mistake at once, with line, column and what would be right
+  evenkeel schema > evenkeel.schema.json       completion for our kinds in your editor
+
+While it runs:
+  curl 127.0.0.1:9901/clusters                 what was learned of each endpoint
+  kill -HUP PID                                reload now; a bad file keeps the configuration in force
+  kill PID                                     drain and end; once more ends at once";
+
+/// A reverse proxy, API gateway and sidecar without the keep-alive race.
+#[derive(Debug, Parser)]
+#[command(name = "evenkeel", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway, with one backend (--to) or with a configuration (-c).
+    Run(RunArgs),
+    /// Check a configuration and report every mistake at once.
+    Check(CheckArgs),
+    /// Print the JSON Schema of evenkeel's own kinds.
+    Schema,
+    /// Show it at work: a demo backend that closes idle connections, the gateway, a demo client.
+    Quickstart(QuickstartArgs),
+    /// Print the version.
+    Version,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  evenkeel run --to http://127.0.0.1:3000
+  evenkeel run --to :3000 --listen :8080 --access-log json
+  evenkeel run -c gateway.yaml --admin 127.0.0.1:9902
+  evenkeel run -c /etc/evenkeel/ --drain-timeout 60s --workers 4";
+
+/// `evenkeel run`.
+#[derive(Args, Debug)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// The backend to send everything to: http://HOST:PORT, HOST:PORT or :PORT.
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with = "config",
+        required_unless_present = "config"
+    )]
+    pub(crate) to: Option<String>,
+    /// Where to listen; `:PORT` is every address. Only with --to: a configuration names its listeners.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        conflicts_with = "config",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub(crate) listen: Listen,
+    /// Configuration: a file, or a folder whose *.yaml, *.yml and *.json are read in order of name.
+    #[arg(short, long, value_name = "FILE|DIR")]
+    pub(crate) config: Option<PathBuf>,
+    /// Worker threads; 0 is one per core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) workers: usize,
+    /// Where the admin listens, or `off`.
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9901")]
+    pub(crate) admin: Admin,
+    /// How long a drain waits for requests in flight.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub(crate) drain_timeout: Duration,
+    /// Access log on standard output; without it, as the configuration says (text by default).
+    #[arg(long, value_enum, value_name = "off|text|json", hide_possible_values = true)]
+    pub(crate) access_log: Option<AccessLogChoice>,
+    /// Operational log on standard error: error, warn, info, debug, trace, or directives such as
+    /// `info,evenkeel_proxy=debug`.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: String,
+}
+
+/// What `--access-log` may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessLogChoice {
+    /// No access log.
+    Off,
+    /// Envoy's default line.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `evenkeel check`.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// A file, a folder, or `-` for standard input.
+    #[arg(short, long, value_name = "FILE|DIR|-")]
+    pub(crate) config: PathBuf,
+    /// How to report.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// `evenkeel quickstart`.
+#[derive(Args, Debug)]
+pub(crate) struct QuickstartArgs {
+    /// End by itself after this long, with a summary; without it, until Ctrl-C.
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    pub(crate) span: Option<Duration>,
+    /// How to report the summary.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+    /// Where the gateway listens; if taken, the next free port.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: Listen,
+    /// Where the admin listens, or `off`; if taken, the next free port.
+    #[arg(long, value_name = "ADDR|off", default_value = "127.0.0.1:9901")]
+    pub(crate) admin: Admin,
+}
+
+/// For people or for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON object on standard output.
+    Json,
+}
+
+/// An address to listen on; `:PORT` is every IPv4 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listen(pub(crate) SocketAddr);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is no address: write IP:PORT (as 127.0.0.1:8080) or :PORT");
+        match text.strip_prefix(':') {
+            Some(port) => port
+                .parse()
+                .map(|port| Self((Ipv4Addr::UNSPECIFIED, port).into())),
+            None => return text.parse().map(Self).map_err(|_| bad()),
+        }
+        .map_err(|_: std::num::ParseIntError| bad())
+    }
+}
+
+/// Where the admin listens; `None` is `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admin(pub(crate) Option<SocketAddr>);
+
+impl FromStr for Admin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        text.parse::<Listen>()
+            .map(|listen| Self(Some(listen.0)))
+            .map_err(|why| format!("{why}, or `off`"))
+    }
+}
+
+/// A span of time in one unit: `500ms`, `20s`, `5m`, `1h`.
+fn time(text: &str) -> Result<Duration, String> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => {
+            return Err(format!(
+                "`{text}` is no time: write a number and ms, s, m or h, as 30s"
+            ));
+        }
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(millis))
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("`{text}` is no time: write a whole number and its unit, as 30s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_port_alone_means_every_address() {
+        assert_eq!(":80".parse(), Ok(Listen(SocketAddr::from(([0, 0, 0, 0], 80)))));
+        assert_eq!(
+            "[::1]:80".parse(),
+            Ok(Listen("[::1]:80".parse().expect("an address")))
+        );
+        assert!(
+            "localhost"
+                .parse::<Listen>()
+                .expect_err("no address")
+                .contains("127.0.0.1:8080")
+        );
+    }
+
+    #[test]
+    fn times_carry_their_unit() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "5", "s", "1.5s", "-1s", "1d", "99999999999999999999s"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn run_takes_a_backend_or_a_configuration_and_not_both() {
+        assert!(Cli::try_parse_from(["evenkeel", "run"]).is_err());
+        assert!(Cli::try_parse_from(["evenkeel", "run", "--to", ":3000", "-c", "x.yaml"]).is_err());
+        assert!(Cli::try_parse_from(["evenkeel", "run", "-c", "x.yaml", "--listen", ":80"]).is_err());
+        assert!(Cli::try_parse_from(["evenkeel", "run", "-c", "x.yaml", "--admin", "off"]).is_ok());
+    }
+}

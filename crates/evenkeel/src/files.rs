@@ -1,0 +1,134 @@
+//! Configuration files: which ones, in which order, and whether they changed.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use config::model::Model;
+use config::{Mistakes, ReadOptions, Source};
+
+use crate::complaint::Complaint;
+
+/// Configuration is small; more than this is some other file, given by mistake.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Why there is no model.
+#[derive(Debug)]
+pub(crate) enum NoModel {
+    /// The files could not be read.
+    Unreadable(Complaint),
+    /// They were read and are wrong.
+    Wrong(Mistakes),
+}
+
+/// Reads `path` (a file, a folder, or `-`) into a checked model.
+pub(crate) fn model(path: &Path) -> Result<Model, NoModel> {
+    let sources = sources(path).map_err(NoModel::Unreadable)?;
+    config::read(&sources, &ReadOptions::default()).map_err(NoModel::Wrong)
+}
+
+/// A number that changes when the files do: their names, contents, or whether they can be read.
+pub(crate) fn fingerprint(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match sources(path) {
+        Ok(sources) => sources
+            .iter()
+            .for_each(|source| (&source.name, &source.text).hash(&mut hasher)),
+        Err(complaint) => complaint.to_string().hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+/// The folder whose changes matter. A ConfigMap's files are links to a folder that is swapped
+/// whole, so watching the file itself would miss it.
+pub(crate) fn folder(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        return path.to_owned();
+    }
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn sources(path: &Path) -> Result<Vec<Source>, Complaint> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        return match std::io::stdin().take(FILE_BYTES_MAX).read_to_string(&mut text) {
+            Ok(_) => Ok(vec![Source {
+                name: "<stdin>".into(),
+                text,
+            }]),
+            Err(why) => Err(Complaint::new(
+                format!("standard input: {why}"),
+                "pipe YAML or JSON text in",
+            )),
+        };
+    }
+    let paths = if path.is_dir() {
+        in_folder(path)?
+    } else {
+        vec![path.to_owned()]
+    };
+    paths.iter().map(|path| source(path)).collect()
+}
+
+fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Complaint> {
+    let entries = std::fs::read_dir(folder).map_err(|why| unreadable(folder, &why))?;
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|end| end == "yaml" || end == "yml" || end == "json")
+        })
+        .filter(|path| {
+            !path
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+        })
+        .collect();
+    paths.sort();
+    if paths.is_empty() {
+        return Err(Complaint::new(
+            format!("{}: no *.yaml, *.yml or *.json in this folder", folder.display()),
+            "put a Gateway and an HTTPRoute there, or name a file",
+        ));
+    }
+    Ok(paths)
+}
+
+fn source(path: &Path) -> Result<Source, Complaint> {
+    let size = std::fs::metadata(path)
+        .map_err(|why| unreadable(path, &why))?
+        .len();
+    if size > FILE_BYTES_MAX {
+        return Err(Complaint::new(
+            format!(
+                "{}: {size} bytes, more than any configuration has",
+                path.display()
+            ),
+            format!("name a file of at most {FILE_BYTES_MAX} bytes"),
+        ));
+    }
+    let text = std::fs::read_to_string(path).map_err(|why| unreadable(path, &why))?;
+    Ok(Source {
+        name: path.display().to_string(),
+        text,
+    })
+}
+
+fn unreadable(path: &Path, why: &std::io::Error) -> Complaint {
+    use std::io::ErrorKind;
+    let next = match why.kind() {
+        ErrorKind::NotFound => match std::env::current_dir() {
+            Ok(here) if path.is_relative() => {
+                format!("check the name; it was looked for in {}", here.display())
+            }
+            _ => "check the name".to_owned(),
+        },
+        ErrorKind::PermissionDenied => "give this user the right to read it".to_owned(),
+        ErrorKind::InvalidData => "save it as UTF-8 text".to_owned(),
+        _ => "check the file and its file system".to_owned(),
+    };
+    Complaint::new(format!("{}: {why}", path.display()), next)
+}

@@ -1,0 +1,259 @@
+//! `evenkeel run`: start, then wait for what may happen: a changed file, a signal, the end.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use config::model::{LogFormat, LogSink, Model};
+use policy::route::RouteTable;
+use proxy::server::{Options, Server};
+
+use crate::cli::{AccessLogChoice, RunArgs};
+use crate::complaint::Complaint;
+use crate::files::{self, NoModel};
+use crate::signals::{Ask, Ending};
+use crate::{logging, ports, signals, watch};
+
+/// What the main loop waits for.
+enum Event {
+    Changed,
+    Signal(Ask),
+    Drained,
+}
+
+/// Where the configuration comes from.
+enum Origin {
+    To {
+        url: String,
+        listen: std::net::SocketAddr,
+    },
+    Files(PathBuf),
+}
+
+impl Origin {
+    fn model(&self) -> Result<Model, NoModel> {
+        match self {
+            Self::To { url, listen } => config::single(url, *listen).map_err(NoModel::Wrong),
+            Self::Files(path) => files::model(path),
+        }
+    }
+
+    fn change_address_with(&self) -> &'static str {
+        match self {
+            Self::To { .. } => "--listen",
+            Self::Files(_) => "the Gateway's listeners",
+        }
+    }
+}
+
+/// Runs the gateway until a signal ends it.
+pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
+    logging::start(&args.log_level)?;
+    let descriptors = signals::raise_descriptor_limit();
+    let (tell, events) = channel();
+    listen_for_signals(&tell)?;
+
+    let origin = match (&args.to, &args.config) {
+        (Some(url), _) => Origin::To {
+            url: url.clone(),
+            listen: args.listen.0,
+        },
+        (None, Some(path)) => Origin::Files(path.clone()),
+        (None, None) => unreachable!("clap asks for one of --to and -c"),
+    };
+    let model = with_access_log(origin.model().map_err(fatal)?, args.access_log);
+    for listener in &model.listeners {
+        ports::ensure_free(listener.address, origin.change_address_with())?;
+    }
+    if let Some(admin) = args.admin.0 {
+        ports::ensure_free(admin, "--admin")?;
+    }
+    model
+        .warnings
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    let in_force = remembered(&model);
+    let options = Options {
+        workers: args.workers,
+        admin: args.admin.0,
+        drain_timeout: args.drain_timeout,
+    };
+    let server = Server::start(model, options).map_err(|why| {
+        Complaint::new(
+            format!("the gateway could not start: {why}"),
+            "check the addresses it is to listen on and the limits of this machine (`ulimit -n`)",
+        )
+    })?;
+    tracing::debug!(descriptors, "descriptor limit");
+    announce(&server);
+    listen_for_the_admin(&server, &tell)?;
+    if let Origin::Files(path) = &origin {
+        let tell = tell.clone();
+        watch::watch(path.clone(), move || tell.send(Event::Changed).is_ok())
+            .unwrap_or_else(|why| tracing::warn!("changes are not noticed, SIGHUP reloads: {why}"));
+    }
+    let running = Running {
+        server,
+        origin,
+        in_force,
+        access_log: args.access_log,
+    };
+    Ok(running.until_the_end(&tell, &events))
+}
+
+fn listen_for_signals(tell: &Sender<Event>) -> Result<(), Complaint> {
+    let tell = tell.clone();
+    signals::listen(move |ask| tell.send(Event::Signal(ask)).is_ok()).map_err(|why| {
+        Complaint::new(
+            format!("no signal handlers: {why}"),
+            "check `ulimit -n` and `ulimit -u`",
+        )
+    })
+}
+
+/// The admin's `/drain` asks for the same as SIGTERM.
+fn listen_for_the_admin(server: &Server, tell: &Sender<Event>) -> Result<(), Complaint> {
+    let (asked, tell) = (server.drain_asked(), tell.clone());
+    let waiting = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .and_then(|runtime| {
+            thread::Builder::new().name("admin-drain".into()).spawn(move || {
+                runtime.block_on(asked.notified());
+                tell.send(Event::Signal(Ask::End(Ending::Terminate)))
+            })
+        });
+    waiting
+        .map(drop)
+        .map_err(|why| Complaint::new(format!("no thread for the admin: {why}"), "check `ulimit -u`"))
+}
+
+struct Running {
+    server: Server,
+    origin: Origin,
+    /// What the log compares the next configuration with.
+    in_force: Model,
+    access_log: Option<AccessLogChoice>,
+}
+
+impl Running {
+    fn until_the_end(mut self, tell: &Sender<Event>, events: &Receiver<Event>) -> ExitCode {
+        loop {
+            match events.recv() {
+                Ok(Event::Changed | Event::Signal(Ask::Reload)) => self.reload(),
+                Ok(Event::Signal(Ask::Reopen)) => self.server.reopen_log(),
+                Ok(Event::Signal(Ask::End(_))) => return self.drain(tell, events),
+                Ok(Event::Drained) | Err(_) => return ExitCode::SUCCESS,
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        let model = match self.origin.model() {
+            Ok(model) => with_access_log(model, self.access_log),
+            Err(why) => {
+                eprintln!("{}", fatal(why).to_string().trim_end());
+                tracing::error!("configuration rejected, the one in force stays");
+                return;
+            }
+        };
+        model
+            .warnings
+            .iter()
+            .for_each(|warning| tracing::warn!("{warning}"));
+        let next = remembered(&model);
+        match self.server.reload(model) {
+            Ok(()) => {
+                let changes = config::changes(&self.in_force, &next);
+                let changes = if changes.is_empty() {
+                    "nothing changed".to_owned()
+                } else {
+                    changes.join(", ")
+                };
+                tracing::info!("configuration loaded: {changes}");
+                self.in_force = next;
+            }
+            Err(why) => tracing::error!("configuration rejected, the one in force stays: {why}"),
+        }
+    }
+
+    /// Drains on a thread of its own, so that a second signal is heard.
+    fn drain(self, tell: &Sender<Event>, events: &Receiver<Event>) -> ExitCode {
+        tracing::info!(
+            "draining: no new connections, requests in flight are finished; a second signal ends at once"
+        );
+        let (server, drained) = (self.server, tell.clone());
+        thread::spawn(move || {
+            server.drain();
+            drained.send(Event::Drained)
+        });
+        for event in events {
+            match event {
+                Event::Drained => break,
+                Event::Signal(Ask::End(ending)) => return hurried(ending),
+                Event::Changed | Event::Signal(Ask::Reload | Ask::Reopen) => {}
+            }
+        }
+        tracing::info!("drained");
+        ExitCode::SUCCESS
+    }
+}
+
+fn hurried(ending: Ending) -> ExitCode {
+    tracing::warn!("ended before the drain was complete");
+    ending.exit_code()
+}
+
+fn with_access_log(mut model: Model, choice: Option<AccessLogChoice>) -> Model {
+    match choice {
+        None => {}
+        Some(AccessLogChoice::Off) => model.access_log.sink = LogSink::Off,
+        Some(AccessLogChoice::Text) => {
+            (model.access_log.format, model.access_log.sink) = (LogFormat::Text, LogSink::Stdout)
+        }
+        Some(AccessLogChoice::Json) => {
+            (model.access_log.format, model.access_log.sink) = (LogFormat::Json, LogSink::Stdout)
+        }
+    }
+    model
+}
+
+/// A model without its routes' trees, which the gateway has taken: what `config::changes` compares.
+fn remembered(model: &Model) -> Model {
+    Model {
+        listeners: model.listeners.clone(),
+        routes: RouteTable::default(),
+        clusters: model.clusters.clone(),
+        access_log: model.access_log.clone(),
+        downstream: model.downstream.clone(),
+        warnings: Vec::new(),
+        dump: model.dump.clone(),
+    }
+}
+
+fn fatal(why: NoModel) -> Complaint {
+    match why {
+        NoModel::Unreadable(complaint) => complaint,
+        NoModel::Wrong(mistakes) => Complaint::rendered(mistakes.render(std::io::stderr().is_terminal())),
+    }
+}
+
+/// Says where it listens, and what to try next.
+fn announce(server: &Server) {
+    eprintln!("evenkeel {} is running", env!("CARGO_PKG_VERSION"));
+    let addresses = server.addresses();
+    for (name, address) in &addresses {
+        eprintln!("  listening  http://{address}  ({name})");
+    }
+    if let Some(admin) = server.admin_address() {
+        eprintln!("  admin      http://{admin}");
+    }
+    match (addresses.first(), server.admin_address()) {
+        (Some((_, address)), Some(admin)) => {
+            eprintln!("  try        curl -i http://{address}/    then    curl http://{admin}/clusters");
+        }
+        (Some((_, address)), None) => eprintln!("  try        curl -i http://{address}/"),
+        (None, _) => eprintln!("  try        add a Gateway: this configuration has no listener"),
+    }
+}
