@@ -1,0 +1,253 @@
+//! One end of a TCP connection that a test speaks from, byte by byte.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::PATIENCE;
+use super::message::{Framing, Message, fields};
+
+/// How the other side ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It did not, for as long as was waited.
+    Open,
+    /// With a FIN.
+    Fin,
+    /// With an RST.
+    Reset,
+}
+
+/// A connection and what was read ahead of it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    stream: TcpStream,
+    ahead: Vec<u8>,
+    /// How the connection ended, once it has.
+    ended: End,
+}
+
+impl Peer {
+    /// Connects.
+    #[track_caller]
+    pub(crate) fn connect(to: SocketAddr) -> Self {
+        Self::over(TcpStream::connect_timeout(&to, PATIENCE).expect("a connection"))
+    }
+
+    /// Speaks over an accepted connection.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).expect("an open socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+        stream.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+        Self {
+            stream,
+            ahead: Vec::new(),
+            ended: End::Open,
+        }
+    }
+
+    /// Sends; a closed connection is a failure.
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream
+            .write_all(bytes.as_ref())
+            .expect("the peer to take it");
+    }
+
+    /// Sends what the other side will take; false if it has closed.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Sends a FIN; reading goes on.
+    pub(crate) fn half_close(&mut self) {
+        self.stream.shutdown(Shutdown::Write).expect("an open socket");
+    }
+
+    /// Ends with an RST.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream)
+            .set_linger(Some(Duration::ZERO))
+            .expect("an open socket");
+    }
+
+    /// Reads until `enough` finds an end in what has come; false at the connection's end.
+    fn fill_until(&mut self, mut enough: impl FnMut(&[u8]) -> bool) -> bool {
+        let mut piece = [0; 64 * 1024];
+        while !enough(&self.ahead) {
+            match self.stream.read(&mut piece) {
+                Ok(0) => self.ended = End::Fin,
+                Ok(count) => {
+                    self.ahead.extend_from_slice(&piece[..count]);
+                    continue;
+                }
+                Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(why) if why.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => self.ended = End::Reset,
+            }
+            return false;
+        }
+        true
+    }
+
+    fn drain(&mut self, count: usize) -> Vec<u8> {
+        self.ahead.drain(..count).collect()
+    }
+
+    /// Reads a head; `None` if the connection ends, or nothing comes, before it is whole.
+    pub(crate) fn try_head(&mut self) -> Option<Message> {
+        let mut end = None;
+        self.fill_until(|bytes| {
+            end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+            end.is_some()
+        });
+        let head = self.drain(end? + 4);
+        Some(Message::parse(&head[..head.len() - 4]))
+    }
+
+    /// Reads exactly `count` bytes, or fewer if the connection ends.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
+        self.fill_until(|bytes| bytes.len() >= count);
+        self.drain(count.min(self.ahead.len()))
+    }
+
+    /// Reads all until the connection ends.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        self.fill_until(|_| false);
+        std::mem::take(&mut self.ahead)
+    }
+
+    /// Reads a request with its body; `None` at the connection's end.
+    pub(crate) fn request(&mut self) -> Option<Message> {
+        let mut request = self.try_head()?;
+        request.framing = framing(&request).unwrap_or(Framing::None);
+        self.body(&mut request);
+        Some(request)
+    }
+
+    /// Reads a response to a request that was not HEAD, 1xx ones before it included.
+    #[track_caller]
+    pub(crate) fn response(&mut self) -> Message {
+        self.response_to("GET")
+    }
+
+    /// Reads a response to a request of this method.
+    #[track_caller]
+    pub(crate) fn response_to(&mut self, method: &str) -> Message {
+        match self.try_response_to(method) {
+            Some(response) => response,
+            None => panic!(
+                "no response: {:?} after {:?}",
+                self.ended,
+                String::from_utf8_lossy(&self.ahead)
+            ),
+        }
+    }
+
+    /// The same; `None` if the connection ends, or nothing comes, before a head.
+    pub(crate) fn try_response_to(&mut self, method: &str) -> Option<Message> {
+        let mut interim = Vec::new();
+        loop {
+            let mut head = self.try_head()?;
+            let status = head.status();
+            if (100..200).contains(&status) && status != 101 {
+                interim.push(head);
+                continue;
+            }
+            head.interim = interim;
+            let bodiless = method == "HEAD" || matches!(status, 101 | 204 | 304);
+            head.framing = if bodiless {
+                Framing::None
+            } else {
+                framing(&head).unwrap_or(Framing::Close)
+            };
+            self.body(&mut head);
+            return Some(head);
+        }
+    }
+
+    fn body(&mut self, message: &mut Message) {
+        match message.framing {
+            Framing::None => {}
+            Framing::Length(length) => {
+                message.body = self.take(length);
+                message.complete = message.body.len() == length;
+            }
+            Framing::Chunked => self.chunks(message),
+            Framing::Close => {
+                message.body = self.rest();
+                message.complete = self.ended == End::Fin;
+            }
+        }
+    }
+
+    fn chunks(&mut self, message: &mut Message) {
+        message.complete = false;
+        while let Some(line) = self.line() {
+            let digits = line.split(';').next().unwrap_or_default().trim();
+            let size =
+                usize::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("no chunk size: {line:?}"));
+            if size == 0 {
+                return self.trailers(message);
+            }
+            let chunk = self.take(size + 2);
+            message.body.extend_from_slice(&chunk[..chunk.len().min(size)]);
+            if chunk.len() < size + 2 {
+                return;
+            }
+        }
+    }
+
+    fn trailers(&mut self, message: &mut Message) {
+        while let Some(line) = self.line() {
+            if line.is_empty() {
+                message.complete = true;
+                return;
+            }
+            message.trailers.extend(fields([line.as_str()].into_iter()));
+        }
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut end = None;
+        self.fill_until(|bytes| {
+            end = bytes.windows(2).position(|two| two == b"\r\n");
+            end.is_some()
+        });
+        let line = self.drain(end? + 2);
+        Some(String::from_utf8_lossy(&line[..line.len() - 2]).into_owned())
+    }
+
+    /// Waits up to `span` for the end; bytes that come first are kept.
+    pub(crate) fn end_within(&mut self, span: Duration) -> End {
+        if self.ended == End::Open {
+            self.stream.set_read_timeout(Some(span)).expect("an open socket");
+            self.fill_until(|_| false);
+            self.stream
+                .set_read_timeout(Some(PATIENCE))
+                .expect("an open socket");
+        }
+        self.ended
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(&mut self) -> End {
+        self.end_within(PATIENCE)
+    }
+
+    /// Whether nothing at all comes for `span`.
+    pub(crate) fn is_quiet_for(&mut self, span: Duration) -> bool {
+        self.end_within(span) == End::Open && self.ahead.is_empty()
+    }
+}
+
+/// The framing that a head announces; `None` if it announces none.
+fn framing(head: &Message) -> Option<Framing> {
+    if head.field("transfer-encoding").is_some() {
+        return Some(Framing::Chunked);
+    }
+    let length = head.field("content-length")?;
+    Some(Framing::Length(
+        length.parse().unwrap_or_else(|_| panic!("no length: {length:?}")),
+    ))
+}

@@ -1,0 +1,16 @@
+//! Black box: the real binary, real sockets, scripted peers on both sides. What these tests say is
+//! what the gateway promises; nothing here knows how it is done.
+
+mod access_log;
+mod admin;
+mod change_under_load;
+mod command_line;
+mod conformance;
+mod drain;
+mod harness;
+mod limits;
+mod other_protocols;
+mod quickstart;
+mod race;
+mod reload;
+mod routing;
