@@ -1,7 +1,12 @@
 //! The project's own commands.
 
+mod change;
+mod ci;
 mod race;
 mod real;
+mod step;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -23,6 +28,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Everything that a change must pass: format, clippy, docs, deny, tidy, tests
+    Ci(ci::CiArgs),
+    /// The walls that no compiler checks: file sizes, words, floors, leftovers
+    Tidy,
+    /// Every test, with the lanes of real programs; installs what they need where it may
+    Test,
+    /// Change the configuration under load: no request may fail or go astray
+    Change(change::ChangeArgs),
     /// Race requests against backends that close idle connections, in the lab (needs root)
     Race(race::RaceArgs),
     /// Race requests against real backends at their defaults, in the lab (needs root)
@@ -34,6 +47,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Ci(args) => ci::ci(args),
+        Command::Tidy => tidy::tidy(),
+        Command::Test => test::test(),
+        Command::Change(args) => change::change(args),
         Command::Race(args) => race::run(&args),
         Command::Real(args) => real::run(&args),
         Command::RaceBackend(args) => race::run_backend(args).map(|()| Verdict::Passed),
