@@ -1,0 +1,356 @@
+//! Inspection: what the process is, has counted and has learned, and how to end it.
+//!
+//! The paths and words are Envoy's, so that scripts and dashboards carry over. Reading is `GET`;
+//! what changes something is `POST`, so that no link and no crawler can do it.
+
+mod clusters;
+mod connection;
+mod guard;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use regex::{Regex, RegexBuilder};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+
+use crate::stats::{self, ClusterView, Liveness, LogCounts, Selection, ServerView, Snapshot, WorkerStats};
+use guard::Guard;
+
+/// Where the admin's answers come from. Every method is quick: none waits for a worker.
+pub trait AdminSource: Send + Sync + 'static {
+    /// The process.
+    fn server(&self) -> ServerView;
+    /// All clusters of the configuration in force.
+    fn clusters(&self) -> Vec<ClusterView>;
+    /// Every listener's name, and the address that it is bound to.
+    fn listeners(&self) -> Vec<(String, SocketAddr)>;
+    /// What each worker counted.
+    fn workers(&self) -> &[Arc<WorkerStats>];
+    /// What became of access log lines.
+    fn log(&self) -> &LogCounts;
+    /// The configuration in force, as JSON.
+    fn config(&self) -> Value;
+    /// Hostnames by which the admin may be asked for, besides `localhost` and IP addresses.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Starts the drain: stop accepting, announce `Connection: close`, wait for exchanges to end.
+    fn drain(&self);
+    /// Ends the process without waiting for exchanges.
+    fn quit(&self);
+}
+
+/// Serves the admin on `socket`, for as long as the runtime lives.
+///
+/// # Errors
+/// The socket cannot be handed to the runtime.
+pub fn spawn(
+    runtime: &Handle,
+    socket: std::net::TcpListener,
+    source: Arc<dyn AdminSource>,
+) -> io::Result<()> {
+    let _entered = runtime.enter();
+    socket.set_nonblocking(true)?;
+    let listener = connection::Listener::new(TcpListener::from_std(socket)?);
+    runtime.spawn(async move { axum::serve(listener, router(source)).await });
+    Ok(())
+}
+
+/// What handlers share.
+#[derive(Clone)]
+struct Admin {
+    source: Arc<dyn AdminSource>,
+    /// `/healthcheck/fail` was asked for.
+    failed: Arc<AtomicBool>,
+}
+
+/// Path, method and meaning, for `/` and `/help`.
+const ENDPOINTS: [(&str, &str, &str); 14] = [
+    ("/", "GET", "this list"),
+    ("/help", "GET", "this list as text"),
+    (
+        "/stats",
+        "GET",
+        "all metrics; filter=REGEX, usedonly, format=text|json|prometheus",
+    ),
+    (
+        "/stats/prometheus",
+        "GET",
+        "all metrics for Prometheus; filter=REGEX, usedonly",
+    ),
+    (
+        "/clusters",
+        "GET",
+        "clusters, their endpoints, and what was learned of each; format=text|json",
+    ),
+    (
+        "/listeners",
+        "GET",
+        "listeners and their addresses; format=text|json",
+    ),
+    ("/config_dump", "GET", "the configuration in force"),
+    ("/server_info", "GET", "version, state, uptime"),
+    (
+        "/ready",
+        "GET",
+        "200 LIVE while new requests are welcome, otherwise 503",
+    ),
+    ("/healthcheck/fail", "POST", "make /ready fail, and go on serving"),
+    ("/healthcheck/ok", "POST", "take /healthcheck/fail back"),
+    (
+        "/drain_listeners",
+        "POST",
+        "stop accepting, let exchanges end, then end the process",
+    ),
+    ("/drain", "POST", "the same"),
+    ("/quitquitquit", "POST", "end the process now"),
+];
+
+fn router(source: Arc<dyn AdminSource>) -> Router {
+    let guard = Arc::new(Guard::new(source.names()));
+    Router::new()
+        .route("/", get(index))
+        .route("/help", get(help))
+        .route("/stats", get(all_stats))
+        .route("/stats/prometheus", get(prometheus))
+        .route("/clusters", get(all_clusters))
+        .route("/listeners", get(listeners))
+        .route("/config_dump", get(config_dump))
+        .route("/server_info", get(server_info))
+        .route("/ready", get(ready))
+        .route("/healthcheck/fail", post(healthcheck_fail))
+        .route("/healthcheck/ok", post(healthcheck_ok))
+        .route("/drain", post(drain))
+        .route("/drain_listeners", post(drain))
+        .route("/quitquitquit", post(quit))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .with_state(Admin {
+            source,
+            failed: Arc::default(),
+        })
+}
+
+impl Admin {
+    /// The process, as `/healthcheck/fail` makes it look.
+    fn server(&self) -> ServerView {
+        let mut server = self.source.server();
+        if server.state == Liveness::Live && self.failed.load(Relaxed) {
+            server.state = Liveness::Draining;
+        }
+        server
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let source = &*self.source;
+        Snapshot::read(self.server(), &source.clusters(), source.workers(), source.log())
+    }
+}
+
+async fn index() -> Html<String> {
+    let rows = ENDPOINTS.map(|(path, method, meaning)| {
+        let name = if method == "GET" {
+            format!("<a href=\"{path}\">{path}</a>")
+        } else {
+            path.to_owned()
+        };
+        format!("<tr><td>{method}<td>{name}<td>{meaning}\n")
+    });
+    let rows = rows.concat();
+    Html(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>evenkeel admin</title>\n\
+         <h1>evenkeel {}</h1>\n<table>\n{rows}</table>\n",
+        env!("CARGO_PKG_VERSION")
+    ))
+}
+
+async fn help() -> String {
+    let line = |(path, method, meaning)| format!("{method:<4} {path:<18} {meaning}\n");
+    ENDPOINTS.map(line).concat()
+}
+
+/// Parameters as Envoy has them; those that it has and we do not are let pass.
+#[derive(Debug, Deserialize)]
+struct Parameters {
+    filter: Option<String>,
+    usedonly: Option<String>,
+    format: Option<String>,
+}
+
+impl Parameters {
+    fn selection(&self) -> Result<Selection, Refused> {
+        let filter = self.filter.as_deref().map(compile).transpose()?;
+        Ok(Selection {
+            filter,
+            used_only: self.usedonly.is_some(),
+        })
+    }
+
+    fn format(&self) -> Result<Format, Refused> {
+        match self.format.as_deref() {
+            None | Some("" | "text") => Ok(Format::Text),
+            Some("json") => Ok(Format::Json),
+            Some("prometheus") => Ok(Format::Prometheus),
+            Some(other) => Err(refuse(format!(
+                "there is no format {other:?}: ask for text, json or prometheus"
+            ))),
+        }
+    }
+}
+
+enum Format {
+    Text,
+    Json,
+    Prometheus,
+}
+
+/// A status, and a sentence that says what would be right.
+type Refused = (StatusCode, String);
+
+fn refuse(sentence: String) -> Refused {
+    (StatusCode::BAD_REQUEST, format!("{sentence}\n"))
+}
+
+/// A filter of any sensible size compiles to far less than this.
+const FILTER_BYTES_MAX: usize = 256 * 1024;
+
+fn compile(filter: &str) -> Result<Regex, Refused> {
+    RegexBuilder::new(filter)
+        .size_limit(FILTER_BYTES_MAX)
+        .build()
+        .map_err(|error| refuse(format!("the filter is no regular expression: {error}")))
+}
+
+async fn all_stats(State(admin): State<Admin>, Query(asked): Query<Parameters>) -> Result<Response, Refused> {
+    let selection = asked.selection()?;
+    Ok(match asked.format()? {
+        Format::Text => stats::text(&admin.snapshot(), &selection).into_response(),
+        Format::Json => Json(stats::json(&admin.snapshot(), &selection)).into_response(),
+        Format::Prometheus => prometheus_page(&admin, &selection),
+    })
+}
+
+async fn prometheus(
+    State(admin): State<Admin>,
+    Query(asked): Query<Parameters>,
+) -> Result<Response, Refused> {
+    Ok(prometheus_page(&admin, &asked.selection()?))
+}
+
+fn prometheus_page(admin: &Admin, selection: &Selection) -> Response {
+    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, stats::prometheus(&admin.snapshot(), selection)).into_response()
+}
+
+async fn all_clusters(
+    State(admin): State<Admin>,
+    Query(asked): Query<Parameters>,
+) -> Result<Response, Refused> {
+    let clusters = admin.source.clusters();
+    Ok(match asked.format()? {
+        Format::Json => Json(clusters::json(&clusters)).into_response(),
+        Format::Text | Format::Prometheus => clusters::text(&clusters).into_response(),
+    })
+}
+
+async fn listeners(State(admin): State<Admin>, Query(asked): Query<Parameters>) -> Result<Response, Refused> {
+    let listeners = admin.source.listeners();
+    Ok(match asked.format()? {
+        Format::Json => {
+            let one = |(name, address): &(String, SocketAddr)| {
+                let address = json!({ "address": address.ip().to_string(), "port_value": address.port() });
+                json!({ "name": name, "local_address": { "socket_address": address } })
+            };
+            Json(json!({ "listener_statuses": listeners.iter().map(one).collect::<Vec<_>>() }))
+                .into_response()
+        }
+        Format::Text | Format::Prometheus => listeners
+            .iter()
+            .map(|(name, address)| format!("{name}::{address}\n"))
+            .collect::<String>()
+            .into_response(),
+    })
+}
+
+async fn config_dump(State(admin): State<Admin>) -> Response {
+    pretty(&admin.source.config())
+}
+
+async fn server_info(State(admin): State<Admin>) -> Response {
+    let server = admin.server();
+    pretty(&json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "state": server.state.word(),
+        "uptime_current_epoch": format!("{}s", server.uptime.as_secs()),
+        "command_line_options": { "concurrency": server.workers },
+    }))
+}
+
+/// People read these two, and pipe them through nothing.
+fn pretty(value: &Value) -> Response {
+    ([(CONTENT_TYPE, "application/json")], format!("{value:#}\n")).into_response()
+}
+
+async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
+    let state = admin.server().state;
+    let status = if state == Liveness::Live {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, format!("{}\n", state.word()))
+}
+
+async fn healthcheck_fail(State(admin): State<Admin>) -> &'static str {
+    admin.failed.store(true, Relaxed);
+    "OK\n"
+}
+
+async fn healthcheck_ok(State(admin): State<Admin>) -> &'static str {
+    admin.failed.store(false, Relaxed);
+    "OK\n"
+}
+
+async fn drain(State(admin): State<Admin>) -> &'static str {
+    admin.source.drain();
+    "OK\n"
+}
+
+async fn quit(State(admin): State<Admin>) -> &'static str {
+    admin.source.quit();
+    "OK\n"
+}
+
+async fn no_such_path(uri: Uri) -> (StatusCode, String) {
+    (
+        StatusCode::NOT_FOUND,
+        format!("there is no {}; /help lists what there is\n", uri.path()),
+    )
+}
+
+async fn wrong_method(uri: Uri) -> (StatusCode, String) {
+    let wanted = ENDPOINTS
+        .iter()
+        .find(|(path, ..)| *path == uri.path())
+        .map_or("GET", |(_, method, _)| method);
+    let sentence = format!(
+        "{} wants {wanted}: what changes something is POST, reading is GET\n",
+        uri.path()
+    );
+    (StatusCode::METHOD_NOT_ALLOWED, sentence)
+}
+
+#[cfg(test)]
+mod tests;

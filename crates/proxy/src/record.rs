@@ -1,0 +1,354 @@
+//! One exchange, one access log line, by construction: nobody calls "log", dropping the
+//! [`Record`] writes the line and counts the request, whatever happened.
+//!
+//! Nothing is allocated for a record in the steady state: its texts go into an arena that the
+//! worker's log lends and gets back, and its line goes straight into the worker's buffer.
+
+mod json;
+mod line;
+mod sink;
+mod stamp;
+mod worker;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use policy::cluster::ConnectionFacts;
+use policy::evidence::Grade;
+use policy::outcome::{Flag, FlagSet};
+use policy::time::Moment;
+
+pub use sink::{LogHandle, LogWriter};
+pub use worker::WorkerLog;
+
+/// Bytes kept of a method, path, authority, details or sentence. No less than the longest request
+/// line that is accepted by default, so that a path is cut only where the owner raised that limit.
+const LONG_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes kept of any other value that a client sends. Real user agents and address lists stay
+/// below 1 KiB; longer ones would let a client choose what its line costs us.
+const SHORT_BYTES_MAX: usize = 4 * 1024;
+
+/// Ends a value that was cut.
+const CUT: &[u8] = b"...";
+
+/// The facts behind one access log line. Open it at a head's first byte, tell it what becomes
+/// known, and let it go: the line is written on drop, once.
+#[derive(Debug)]
+pub struct Record {
+    log: Rc<WorkerLog>,
+    facts: Facts,
+}
+
+/// What a line tells.
+#[derive(Debug, Default)]
+struct Facts {
+    start: Moment,
+    end: Option<Moment>,
+    wall_nanos: u64,
+    arena: Vec<u8>,
+    method: Span,
+    path: Span,
+    protocol: &'static str,
+    authority: Span,
+    user_agent: Span,
+    forwarded_for: Span,
+    request_id: Span,
+    route: Span,
+    cluster: Span,
+    upstream: Span,
+    details: Span,
+    sentence: Span,
+    remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    status: u16,
+    flags: FlagSet,
+    bytes_received: u64,
+    bytes_sent: u64,
+    service_ms: Option<u64>,
+    attempts: u32,
+    connection: Option<ConnectionFacts>,
+    evidence: Evidence,
+    saved: Option<SavedBy>,
+}
+
+/// A text in the arena; empty is unknown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    length: u32,
+}
+
+/// What is known of the attempt that died: the last one that did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// What the facts prove.
+    pub grade: Option<Grade>,
+    /// Who ended the connection.
+    pub closed_by: Option<ClosedBy>,
+    /// Bytes of the request that the upstream's TCP has acknowledged, if the platform can tell.
+    pub acknowledged: Option<u64>,
+    /// Bytes of the request that were handed to the kernel.
+    pub written: Option<u64>,
+}
+
+/// Who ended the connection of an attempt that died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// The upstream, with a FIN.
+    UpstreamFin,
+    /// The upstream, with an RST and no FIN before it.
+    UpstreamReset,
+    /// The client left.
+    Downstream,
+    /// We did: a time limit, a malformed response, a drain.
+    Local,
+}
+
+/// What kept a closing connection from failing the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavedBy {
+    /// It was found closed before a byte was written, and another was used (layer 2).
+    Checkout,
+    /// The attempt was proven unapplied and made again (layer 4).
+    Proof,
+    /// The request may be applied twice (idempotent, keyed, or its owner said so) and was made again.
+    Retry,
+}
+
+impl Record {
+    /// Opens the record of a request whose first byte was read at `start`, which the wall clock
+    /// calls `wall_nanos` since the Unix epoch. Counts the request as begun.
+    #[must_use]
+    pub fn open(log: &Rc<WorkerLog>, start: Moment, wall_nanos: u64) -> Self {
+        let downstream = log.stats();
+        downstream.rq_total.inc();
+        downstream.rq_active.up();
+        let facts = Facts {
+            start,
+            wall_nanos,
+            arena: log.borrow_arena(),
+            ..Facts::default()
+        };
+        Self {
+            log: Rc::clone(log),
+            facts,
+        }
+    }
+
+    /// The request line and authority as the client sent them, before any rewrite. What a bad head
+    /// did not get to is empty.
+    pub fn request(
+        &mut self,
+        method: impl AsRef<[u8]>,
+        target: impl AsRef<[u8]>,
+        protocol: &'static str,
+        authority: impl AsRef<[u8]>,
+    ) {
+        self.facts.method = self.facts.keep(method.as_ref(), SHORT_BYTES_MAX);
+        self.facts.path = self.facts.keep(target.as_ref(), LONG_BYTES_MAX);
+        self.facts.protocol = protocol;
+        self.facts.authority = self.facts.keep(authority.as_ref(), SHORT_BYTES_MAX);
+    }
+
+    /// The value of `User-Agent`.
+    pub fn user_agent(&mut self, value: impl AsRef<[u8]>) {
+        self.facts.user_agent = self.facts.keep(value.as_ref(), SHORT_BYTES_MAX);
+    }
+
+    /// The value of `X-Forwarded-For` as it is sent upstream.
+    pub fn x_forwarded_for(&mut self, value: impl AsRef<[u8]>) {
+        self.facts.forwarded_for = self.facts.keep(value.as_ref(), SHORT_BYTES_MAX);
+    }
+
+    /// The value of `X-Request-Id` as it is sent upstream.
+    pub fn request_id(&mut self, value: impl AsRef<[u8]>) {
+        self.facts.request_id = self.facts.keep(value.as_ref(), SHORT_BYTES_MAX);
+    }
+
+    /// The name of the route that matched.
+    pub fn route(&mut self, name: &str) {
+        self.facts.route = self.facts.keep(name.as_bytes(), SHORT_BYTES_MAX);
+    }
+
+    /// The name of the cluster that was chosen.
+    pub fn cluster(&mut self, name: &str) {
+        self.facts.cluster = self.facts.keep(name.as_bytes(), SHORT_BYTES_MAX);
+    }
+
+    /// The address of the endpoint; the last attempt's counts.
+    pub fn upstream(&mut self, address: impl AsRef<[u8]>) {
+        self.facts.upstream = self.facts.keep(address.as_ref(), SHORT_BYTES_MAX);
+    }
+
+    /// Both ends of the client's connection.
+    pub fn downstream(&mut self, remote: SocketAddr, local: SocketAddr) {
+        (self.facts.remote, self.facts.local) = (Some(remote), Some(local));
+    }
+
+    /// The status of the final response head that was sent to the client.
+    pub fn status(&mut self, status: u16) {
+        self.facts.status = status;
+    }
+
+    /// Why it ended, in Envoy's flags. Flags add up.
+    pub fn flags(&mut self, flags: FlagSet) {
+        self.facts.flags = flags.iter().fold(self.facts.flags, FlagSet::with);
+    }
+
+    /// Envoy's response code details.
+    pub fn details(&mut self, details: &str) {
+        self.facts.details = self.facts.keep(details.as_bytes(), LONG_BYTES_MAX);
+    }
+
+    /// Bytes of the request's body so far.
+    pub fn bytes_received(&mut self, total: u64) {
+        self.facts.bytes_received = total;
+    }
+
+    /// Bytes of the response's body so far.
+    pub fn bytes_sent(&mut self, total: u64) {
+        self.facts.bytes_sent = total;
+    }
+
+    /// From the request's first byte to the upstream's first (`X-Envoy-Upstream-Service-Time`).
+    pub fn upstream_service_time(&mut self, time: Duration) {
+        self.facts.service_ms = Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Attempts made so far.
+    pub fn attempts(&mut self, attempts: u32) {
+        self.facts.attempts = attempts;
+    }
+
+    /// What is known of the connection that the last attempt used.
+    pub fn connection(&mut self, facts: ConnectionFacts) {
+        self.facts.connection = Some(facts);
+    }
+
+    /// What is known of an attempt that died.
+    pub fn evidence(&mut self, evidence: Evidence) {
+        self.facts.evidence = evidence;
+    }
+
+    /// What saved the request; `None` takes it back, when the attempt that should have saved it
+    /// failed as well.
+    pub fn saved(&mut self, by: Option<SavedBy>) {
+        self.facts.saved = by;
+    }
+
+    /// What happened, in one plain sentence: of a request that was saved, or that failed. The text
+    /// line has it as one more field at its end.
+    pub fn sentence(&mut self, sentence: &str) {
+        self.facts.sentence = self.facts.keep(sentence.as_bytes(), LONG_BYTES_MAX);
+    }
+
+    /// The exchange is over: the duration ends here. Without it, a record that is dropped was
+    /// abandoned.
+    pub fn finish(&mut self, now: Moment) {
+        self.facts.end = Some(now);
+    }
+
+    /// An abandoned record says so: the client left (`DC`), unless our own code panicked (`LR`).
+    /// Whoever set a status or flag knew better.
+    fn settle(&mut self) {
+        if self.facts.end.is_some() {
+            return;
+        }
+        self.facts.end = Some(self.log.now());
+        if self.facts.status != 0 || self.facts.flags != FlagSet::NONE {
+            return;
+        }
+        let (flag, details) = if std::thread::panicking() {
+            (Flag::LR, "internal_error")
+        } else {
+            (Flag::DC, "downstream_remote_disconnect")
+        };
+        self.flags(FlagSet::NONE.with(flag));
+        if self.facts.details.length == 0 {
+            self.details(details);
+        }
+    }
+
+    /// Counts the request as ended.
+    fn count(&self) {
+        let downstream = self.log.stats();
+        downstream.rq_active.down();
+        downstream.rq_time.record(self.facts.duration());
+        if self.facts.status != 0 {
+            downstream.rq_completed.inc();
+            downstream.rq_class(self.facts.status).inc();
+        }
+        if self.facts.flags.has(Flag::DC) {
+            downstream.rq_rx_reset.inc();
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.settle();
+        self.count();
+        self.log.write(&self.facts);
+        self.log.return_arena(std::mem::take(&mut self.facts.arena));
+    }
+}
+
+impl Facts {
+    /// Copies a text into the arena, cut to `most` bytes. What it replaces stays in the arena,
+    /// which lives no longer than the exchange.
+    fn keep(&mut self, text: &[u8], most: usize) -> Span {
+        let start = self.arena.len();
+        if text.len() <= most {
+            self.arena.extend_from_slice(text);
+        } else {
+            self.arena.extend_from_slice(&text[..most - CUT.len()]);
+            self.arena.extend_from_slice(CUT);
+        }
+        let of = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
+        Span {
+            start: of(start),
+            length: of(self.arena.len() - start),
+        }
+    }
+
+    fn text(&self, span: Span) -> &[u8] {
+        let start = span.start as usize;
+        self.arena
+            .get(start..start + span.length as usize)
+            .unwrap_or_default()
+    }
+
+    fn duration(&self) -> Duration {
+        self.end.unwrap_or(self.start).since(self.start)
+    }
+
+    fn duration_ms(&self) -> u64 {
+        u64::try_from(self.duration().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl ClosedBy {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::UpstreamFin => "upstream_fin",
+            Self::UpstreamReset => "upstream_reset",
+            Self::Downstream => "downstream",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl SavedBy {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Checkout => "checkout",
+            Self::Proof => "proof",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

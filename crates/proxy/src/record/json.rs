@@ -1,0 +1,173 @@
+//! The JSON line: one object, written straight into the line buffer.
+//!
+//! Keys in Envoy's words are always there, `null` where nothing is known; keys that begin with
+//! `evenkeel_` are there only where there is something to say.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::line::{flags, hex_escape, is_harmless, number};
+use super::{Facts, Span};
+
+/// Appends the object of `facts` and a line feed.
+pub(super) fn write(facts: &Facts, stamp: &mut super::stamp::Stamp, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"{\"start_time\":\"");
+    stamp.write(facts.wall_nanos, line);
+    line.push(b'"');
+    let mut object = Object { facts, line };
+    object.envoys();
+    object.ours();
+    line.extend_from_slice(b"}\n");
+}
+
+/// An object whose first key is already there.
+struct Object<'a> {
+    facts: &'a Facts,
+    line: &'a mut Vec<u8>,
+}
+
+impl Object<'_> {
+    fn envoys(&mut self) {
+        let facts = self.facts;
+        self.text("method", facts.method);
+        self.text("path", facts.path);
+        self.key("protocol");
+        string_or_null(facts.protocol.as_bytes(), self.line);
+        self.text("authority", facts.authority);
+        self.count("http_response_status_code", u64::from(facts.status));
+        self.key("envoy_response_flags");
+        self.line.push(b'"');
+        flags(facts, self.line);
+        self.line.push(b'"');
+        self.text("envoy_response_code_details", facts.details);
+        self.count("bytes_received", facts.bytes_received);
+        self.count("bytes_sent", facts.bytes_sent);
+        self.count("http_request_duration_ms", facts.duration_ms());
+        match facts.service_ms {
+            Some(ms) => self.count("upstream_service_time_ms", ms),
+            None => self.raw("upstream_service_time_ms", b"null"),
+        }
+        self.text("x_forwarded_for", facts.forwarded_for);
+        self.text("user_agent", facts.user_agent);
+        self.text("request_id", facts.request_id);
+        self.text("upstream_host", facts.upstream);
+        self.text("upstream_cluster", facts.cluster);
+        self.text("route_name", facts.route);
+        self.address("downstream_remote_address", facts.remote);
+        self.address("downstream_local_address", facts.local);
+        self.count("upstream_request_attempt_count", u64::from(facts.attempts));
+    }
+
+    fn ours(&mut self) {
+        let facts = self.facts;
+        let evidence = facts.evidence;
+        self.word(
+            "evenkeel_grade",
+            evidence.grade.map(policy::evidence::Grade::as_str),
+        );
+        if let Some(connection) = facts.connection {
+            self.count("evenkeel_idle_age_ms", millis(connection.idle_age));
+            self.count("evenkeel_connection_age_ms", millis(connection.age));
+            self.count("evenkeel_uses", u64::from(connection.uses));
+            self.known("evenkeel_reuse_limit_ms", connection.limit.map(millis));
+        }
+        self.word(
+            "evenkeel_closed_by",
+            evidence.closed_by.map(super::ClosedBy::name),
+        );
+        self.known("evenkeel_bytes_acknowledged", evidence.acknowledged);
+        self.known("evenkeel_bytes_written", evidence.written);
+        self.word("evenkeel_saved_by", facts.saved.map(super::SavedBy::name));
+        if facts.sentence.length > 0 {
+            self.text("evenkeel_sentence", facts.sentence);
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        self.line.extend_from_slice(b",\"");
+        self.line.extend_from_slice(key.as_bytes());
+        self.line.extend_from_slice(b"\":");
+    }
+
+    fn raw(&mut self, key: &str, value: &[u8]) {
+        self.key(key);
+        self.line.extend_from_slice(value);
+    }
+
+    fn text(&mut self, key: &str, value: Span) {
+        self.key(key);
+        string_or_null(self.facts.text(value), self.line);
+    }
+
+    fn count(&mut self, key: &str, value: u64) {
+        self.key(key);
+        number(value, self.line);
+    }
+
+    fn known(&mut self, key: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.count(key, value);
+        }
+    }
+
+    fn word(&mut self, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.key(key);
+            string_or_null(value.as_bytes(), self.line);
+        }
+    }
+
+    fn address(&mut self, key: &str, value: Option<SocketAddr>) {
+        self.key(key);
+        match value {
+            // Writing to a Vec cannot fail, and an address has nothing to escape.
+            Some(address) => drop(write!(self.line, "\"{address}\"")),
+            None => self.line.extend_from_slice(b"null"),
+        }
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn string_or_null(value: &[u8], line: &mut Vec<u8>) {
+    if value.is_empty() {
+        line.extend_from_slice(b"null");
+        return;
+    }
+    line.push(b'"');
+    // The text line's harmless bytes are JSON's as well.
+    if value.iter().fold(true, |all, &byte| all & is_harmless(byte)) {
+        line.extend_from_slice(value);
+    } else {
+        for chunk in value.utf8_chunks() {
+            chunk
+                .valid()
+                .chars()
+                .for_each(|character| escape(character, line));
+            for &byte in chunk.invalid() {
+                // JSON has no way to say a byte that is no text: the text line's escape, as text.
+                line.push(b'\\');
+                line.extend_from_slice(&hex_escape(byte));
+            }
+        }
+    }
+    line.push(b'"');
+}
+
+/// RFC 8259 section 7 asks for `"`, `\` and the control characters below U+0020. The others
+/// are escaped because readers split lines at them (U+0085, U+2028, U+2029), or because terminals
+/// obey them (U+007F to U+009F).
+fn escape(character: char, line: &mut Vec<u8>) {
+    match character {
+        '"' | '\\' => line.extend_from_slice(&[b'\\', character as u8]),
+        '\n' => line.extend_from_slice(b"\\n"),
+        '\r' => line.extend_from_slice(b"\\r"),
+        '\t' => line.extend_from_slice(b"\\t"),
+        '\u{2028}' | '\u{2029}' => drop(write!(line, "\\u{:04x}", character as u32)),
+        _ if character.is_control() => drop(write!(line, "\\u{:04x}", character as u32)),
+        _ => line.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}

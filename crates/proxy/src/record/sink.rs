@@ -1,0 +1,297 @@
+//! From the workers' buffers to a file: lines are handed over in batches, through one bounded
+//! queue, to one writer thread. A worker never waits for a disk; when the queue is full the batch
+//! is dropped and its lines are counted (`access_log.dropped`).
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use config::model::{AccessLog, LogFormat, LogSink};
+
+use crate::stats::LogCounts;
+
+/// A worker's buffer is handed over when it has this much: few system calls for many lines.
+pub(super) const BATCH_BYTES: usize = 32 * 1024;
+
+/// A buffer that a rare long line has grown past this is given up instead of being kept.
+const BUFFER_BYTES_KEPT: usize = 128 * 1024;
+
+/// Batches that may wait for the writer: 8 MiB of lines, about a second of a busy disk.
+const QUEUE_BATCHES: usize = 256;
+
+/// How long the end waits for lines to be written.
+const FINISH_MAX: Duration = Duration::from_secs(2);
+
+/// Empty buffers kept for the workers.
+const SPARE_BUFFERS: usize = 64;
+
+/// The access log of one configuration: where lines go, and the thread that writes them. The thread
+/// ends when the log and all of its handles are gone, after all lines are written.
+#[derive(Debug)]
+pub struct LogWriter {
+    handle: LogHandle,
+    ended: Option<Receiver<()>>,
+}
+
+/// What a worker sends lines through.
+#[derive(Clone, Debug)]
+pub struct LogHandle {
+    queue: Option<SyncSender<Batch>>,
+    format: LogFormat,
+    shared: Arc<Shared>,
+}
+
+/// Whole lines, and how many. An empty batch only wakes the writer.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) lines: Vec<u8>,
+    pub(super) count: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    counts: Arc<LogCounts>,
+    spare: Mutex<Vec<Vec<u8>>>,
+    reopen: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl LogWriter {
+    /// Opens the log and starts its writer.
+    ///
+    /// # Errors
+    /// The file cannot be opened or created, or there are no more threads.
+    pub fn start(log: &AccessLog) -> io::Result<Self> {
+        let format = log.format.clone();
+        match &log.sink {
+            LogSink::Off => Ok(Self {
+                handle: LogHandle::new(None, format),
+                ended: None,
+            }),
+            LogSink::Stdout => Self::write_to(|| Ok(Box::new(io::stdout())), format),
+            LogSink::File(path) => {
+                let path = path.clone();
+                Self::write_to(move || open(&path), format)
+            }
+        }
+    }
+
+    /// Starts a writer to what `open` opens, now and at each reopening.
+    pub(super) fn write_to(
+        mut open: impl FnMut() -> io::Result<Box<dyn Write + Send>> + Send + 'static,
+        format: LogFormat,
+    ) -> io::Result<Self> {
+        let out = open()?;
+        let (queue, batches) = sync_channel(QUEUE_BATCHES);
+        let handle = LogHandle::new(Some(queue), format);
+        let (end, ended) = sync_channel(1);
+        let writer = Writer {
+            out,
+            open,
+            torn: false,
+            shared: Arc::clone(&handle.shared),
+        };
+        std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || {
+                writer.run(&batches);
+                // Nobody waits unless `shutdown` does.
+                let _ = end.send(());
+            })?;
+        Ok(Self {
+            handle,
+            ended: Some(ended),
+        })
+    }
+
+    /// What a worker writes through.
+    #[must_use]
+    pub fn handle(&self) -> LogHandle {
+        self.handle.clone()
+    }
+
+    /// What became of the lines.
+    #[must_use]
+    pub fn counts(&self) -> Arc<LogCounts> {
+        Arc::clone(&self.handle.shared.counts)
+    }
+
+    /// Closes the file and opens it anew by its name, after a rotation. It happens soon; if it
+    /// cannot be opened, the old one stays in use.
+    pub fn reopen(&self) {
+        self.handle.shared.reopen.store(true, Relaxed);
+        self.handle.wake();
+    }
+
+    /// Writes what was handed over and ends the writer. Flush the workers' logs first. Waits no
+    /// longer than two seconds: what it writes to may be stuck.
+    pub fn finish(self) {
+        self.handle.shared.stop.store(true, Relaxed);
+        self.handle.wake();
+        drop(self.handle);
+        if let Some(ended) = self.ended
+            && ended.recv_timeout(FINISH_MAX).is_err()
+        {
+            tracing::warn!("the access log could not be written to its end");
+        }
+    }
+}
+
+impl LogHandle {
+    fn new(queue: Option<SyncSender<Batch>>, format: LogFormat) -> Self {
+        let shared = Shared {
+            counts: Arc::default(),
+            spare: Mutex::default(),
+            reopen: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        };
+        Self {
+            queue,
+            format,
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(super) fn format(&self) -> &LogFormat {
+        &self.format
+    }
+
+    /// Whether lines go nowhere.
+    pub(super) fn is_off(&self) -> bool {
+        self.queue.is_none()
+    }
+
+    /// Sends a batch, or drops and counts it. An empty buffer takes its place.
+    pub(super) fn send(&self, batch: &mut Batch) {
+        let Some(queue) = &self.queue else { return };
+        let empty = Batch {
+            lines: self.shared.spare_buffer(),
+            count: 0,
+        };
+        match queue.try_send(std::mem::replace(batch, empty)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => {
+                self.shared.counts.dropped.fetch_add(lost.count, Relaxed);
+                self.shared.recycle(lost.lines);
+            }
+        }
+    }
+
+    /// A full queue needs no waking.
+    fn wake(&self) {
+        if let Some(queue) = &self.queue {
+            let _ = queue.try_send(Batch::default());
+        }
+    }
+}
+
+impl Shared {
+    fn with_spare<T>(&self, visit: impl FnOnce(&mut Vec<Vec<u8>>) -> T) -> T {
+        // Buffers are whole whatever happened to whoever held the lock.
+        visit(&mut self.spare.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn spare_buffer(&self) -> Vec<u8> {
+        self.with_spare(Vec::pop)
+            .unwrap_or_else(|| Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 4))
+    }
+
+    fn recycle(&self, mut buffer: Vec<u8>) {
+        if (1..=BUFFER_BYTES_KEPT).contains(&buffer.capacity()) {
+            buffer.clear();
+            self.with_spare(|spare| {
+                if spare.len() < SPARE_BUFFERS {
+                    spare.push(buffer);
+                }
+            });
+        }
+    }
+}
+
+/// The thread that writes.
+struct Writer<F> {
+    out: Box<dyn Write + Send>,
+    open: F,
+    /// The last write failed, and may have left half a line.
+    torn: bool,
+    shared: Arc<Shared>,
+}
+
+impl<F: FnMut() -> io::Result<Box<dyn Write + Send>>> Writer<F> {
+    fn run(mut self, batches: &Receiver<Batch>) {
+        while let Ok(batch) = batches.recv() {
+            self.take(batch);
+            if self.shared.stop.load(Relaxed) {
+                batches.try_iter().for_each(|batch| self.take(batch));
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        if self.shared.reopen.swap(false, Relaxed) {
+            self.reopen();
+        }
+        if batch.count > 0 {
+            self.write(&batch);
+        }
+        self.shared.recycle(batch.lines);
+    }
+
+    fn write(&mut self, batch: &Batch) {
+        let counts = &self.shared.counts;
+        // Half a line must not swallow the next one.
+        let mended = if self.torn {
+            self.out.write_all(b"\n")
+        } else {
+            Ok(())
+        };
+        match mended
+            .and_then(|()| self.out.write_all(&batch.lines))
+            .and_then(|()| self.out.flush())
+        {
+            Ok(()) => {
+                self.torn = false;
+                counts.written.fetch_add(batch.count, Relaxed);
+            }
+            Err(error) => {
+                // Said once, counted each time: a full disk must not fill another one.
+                if !self.torn {
+                    tracing::warn!(%error, "the access log cannot be written; its lines are being dropped");
+                }
+                self.torn = true;
+                counts.write_failed.fetch_add(1, Relaxed);
+                counts.dropped.fetch_add(batch.count, Relaxed);
+            }
+        }
+    }
+
+    fn reopen(&mut self) {
+        match (self.open)() {
+            Ok(out) => (self.out, self.torn) = (out, false),
+            Err(error) => {
+                self.shared.counts.reopen_failed.fetch_add(1, Relaxed);
+                tracing::warn!(%error, "the access log cannot be opened anew; the old file stays in use");
+            }
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("access log {}: {error}", path.display()));
+    Ok(Box::new(
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(named)?,
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! What a worker keeps of the log: a buffer of lines, and the arenas of its records.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use config::model::LogFormat;
+use policy::time::Moment;
+
+use super::sink::{BATCH_BYTES, Batch, LogHandle};
+use super::stamp::Stamp;
+use super::{Facts, json, line};
+use crate::stats::WorkerStats;
+
+/// Arenas kept for records: as many as a worker usually has exchanges at once.
+const SPARE_ARENAS: usize = 256;
+
+/// An arena that a rare long head has grown past this is given up.
+const ARENA_BYTES_KEPT: usize = 8 * 1024;
+
+/// One worker's share of the log. Records write into it; it does not leave its thread.
+pub struct WorkerLog {
+    handle: LogHandle,
+    stats: Arc<WorkerStats>,
+    clock: Box<dyn Fn() -> Moment>,
+    local: RefCell<Local>,
+}
+
+struct Local {
+    batch: Batch,
+    stamp: Stamp,
+    arenas: Vec<Vec<u8>>,
+}
+
+impl WorkerLog {
+    /// The log of the worker that counts in `stats`. `clock` says when a record ended that nobody
+    /// finished.
+    #[must_use]
+    pub fn new(handle: LogHandle, stats: Arc<WorkerStats>, clock: impl Fn() -> Moment + 'static) -> Rc<Self> {
+        let local = Local {
+            batch: Batch::default(),
+            stamp: Stamp::new(),
+            arenas: Vec::new(),
+        };
+        Rc::new(Self {
+            handle,
+            stats,
+            clock: Box::new(clock),
+            local: RefCell::new(local),
+        })
+    }
+
+    /// Hands over the lines written since the last time, if there are any. Call it every 50 ms, and
+    /// before the end.
+    pub fn flush(&self) {
+        // Not the usual borrow, because this also runs while a panic unwinds, and a second panic
+        // would end the process.
+        if let Ok(mut local) = self.local.try_borrow_mut()
+            && local.batch.count > 0
+        {
+            self.handle.send(&mut local.batch);
+        }
+    }
+
+    pub(super) fn stats(&self) -> &WorkerStats {
+        &self.stats
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        (self.clock)()
+    }
+
+    pub(super) fn borrow_arena(&self) -> Vec<u8> {
+        self.local
+            .try_borrow_mut()
+            .ok()
+            .and_then(|mut local| local.arenas.pop())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn return_arena(&self, mut arena: Vec<u8>) {
+        if arena.capacity() > ARENA_BYTES_KEPT {
+            return;
+        }
+        arena.clear();
+        if let Ok(mut local) = self.local.try_borrow_mut()
+            && local.arenas.len() < SPARE_ARENAS
+        {
+            local.arenas.push(arena);
+        }
+    }
+
+    pub(super) fn write(&self, facts: &Facts) {
+        if self.handle.is_off() {
+            return;
+        }
+        let Ok(mut local) = self.local.try_borrow_mut() else {
+            return;
+        };
+        let Local { batch, stamp, .. } = &mut *local;
+        match self.handle.format() {
+            LogFormat::Text => line::write(facts, stamp, &mut batch.lines),
+            LogFormat::Json => json::write(facts, stamp, &mut batch.lines),
+        }
+        batch.count += 1;
+        if batch.lines.len() >= BATCH_BYTES {
+            self.handle.send(batch);
+        }
+    }
+}
+
+impl Drop for WorkerLog {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+impl std::fmt::Debug for WorkerLog {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("WorkerLog")
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,342 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use policy::cluster::{Address, Counters, EndpointId, EndpointReport, Gauges};
+use policy::keepalive::{Knowledge, Limit, Source};
+use policy::plan::Limits;
+use regex::Regex;
+
+use super::*;
+
+/// A cluster that met two races and has one endpoint.
+pub(crate) fn cluster_view(name: &str) -> ClusterView {
+    let wall = Duration::from_millis(5001);
+    let reuse = Duration::from_millis(4900);
+    let limit = Limit {
+        reuse,
+        safe: reuse,
+        proof: reuse,
+        source: Source::Learned { closes: 41, wall },
+    };
+    let knowledge = Knowledge {
+        limit,
+        hint: None,
+        wall: None,
+        closes: 41,
+        scatter: 0,
+        resets: 2,
+    };
+    let endpoint = EndpointReport {
+        endpoint: EndpointId(1),
+        address: Address::Ip(([127, 0, 0, 1], 3000).into()),
+        open: 2,
+        active: 1,
+        idle: 1,
+        oldest_idle: Some(Duration::from_millis(1250)),
+        probe: false,
+        uses: 120,
+        connect_failures: 3,
+        round_trip: Some(Duration::from_micros(350)),
+        leaving: false,
+        knowledge,
+        sentence: knowledge.sentence(),
+    };
+    let counters = Counters {
+        cx_total: 5,
+        rq_total: 120,
+        rq_class: [0, 0, 118, 0, 0, 2],
+        rq_status: [(200, 118), (503, 2)].into(),
+        race_met: 2,
+        race_checked: 1,
+        race_replayed: 1,
+        ..Counters::default()
+    };
+    let gauges = Gauges {
+        cx_active: 2,
+        rq_active: 1,
+        membership_total: 1,
+        ..Gauges::default()
+    };
+    ClusterView {
+        name: name.to_owned(),
+        limits: Limits::default(),
+        counters,
+        gauges,
+        endpoints: vec![endpoint],
+    }
+}
+
+/// Two workers that served a little.
+pub(crate) fn workers() -> Vec<Arc<WorkerStats>> {
+    let workers = vec![Arc::new(WorkerStats::default()), Arc::new(WorkerStats::default())];
+    for (worker, millis) in workers.iter().zip([3, 20]) {
+        worker.cx_opened();
+        worker.rq_total.add(60);
+        worker.rq_class(200).add(59);
+        worker.rq_time.record(Duration::from_millis(millis));
+        worker
+            .cluster(&"default/web".into())
+            .rq_time
+            .record(Duration::from_millis(millis));
+    }
+    workers[0].cx_closed();
+    workers
+}
+
+pub(crate) const SERVER: ServerView = ServerView {
+    state: Liveness::Live,
+    uptime: Duration::from_secs(90),
+    workers: 2,
+};
+
+fn snapshot() -> Snapshot {
+    let log = LogCounts::default();
+    log.dropped.fetch_add(7, Relaxed);
+    Snapshot::read(SERVER, &[cluster_view("default/web")], &workers(), &log)
+}
+
+#[test]
+fn the_text_form_is_envoys() {
+    let used = Selection {
+        filter: None,
+        used_only: true,
+    };
+    assert_snapshot!(text(&snapshot(), &used), @r"
+    access_log.dropped: 7
+    cluster.default/web.evenkeel.endpoint.127.0.0.1:3000.reuse_limit_ms: 4900
+    cluster.default/web.evenkeel.race_checked: 1
+    cluster.default/web.evenkeel.race_met: 2
+    cluster.default/web.evenkeel.race_replayed: 1
+    cluster.default/web.membership_total: 1
+    cluster.default/web.upstream_cx_active: 2
+    cluster.default/web.upstream_cx_total: 5
+    cluster.default/web.upstream_rq_200: 118
+    cluster.default/web.upstream_rq_2xx: 118
+    cluster.default/web.upstream_rq_503: 2
+    cluster.default/web.upstream_rq_5xx: 2
+    cluster.default/web.upstream_rq_active: 1
+    cluster.default/web.upstream_rq_total: 120
+    http.ingress.downstream_cx_active: 1
+    http.ingress.downstream_cx_destroy: 1
+    http.ingress.downstream_cx_total: 2
+    http.ingress.downstream_rq_2xx: 118
+    http.ingress.downstream_rq_total: 120
+    server.concurrency: 2
+    server.live: 1
+    server.uptime: 90
+    cluster.default/web.upstream_rq_time: P0(nan,2.9) P25(nan,2.95) P50(nan,3) P75(nan,19.5) P90(nan,19.8) P95(nan,19.9) P99(nan,19.98) P99.5(nan,19.99) P99.9(nan,19.998) P100(nan,20)
+    http.ingress.downstream_rq_time: P0(nan,2.9) P25(nan,2.95) P50(nan,3) P75(nan,19.5) P90(nan,19.8) P95(nan,19.9) P99(nan,19.98) P99.5(nan,19.99) P99.9(nan,19.998) P100(nan,20)
+    ");
+}
+
+#[test]
+fn a_filter_and_usedonly_leave_out_what_does_not_match_and_what_is_zero() {
+    let selection = |used_only| Selection {
+        filter: Some(Regex::new(r"web\.upstream_cx_to|active$").unwrap()),
+        used_only,
+    };
+    let count = |used_only| text(&snapshot(), &selection(used_only)).lines().count();
+    assert_eq!((count(false), count(true)), (8, 4));
+}
+
+#[test]
+fn a_histogram_without_values_says_so() {
+    let selection = Selection {
+        filter: Some(Regex::new("connect_ms").unwrap()),
+        used_only: false,
+    };
+    assert_eq!(
+        text(&snapshot(), &selection),
+        "cluster.default/web.upstream_cx_connect_ms: No recorded values\n"
+    );
+}
+
+#[test]
+fn the_json_form_is_envoys() {
+    let selection = Selection {
+        filter: Some(Regex::new("upstream_cx_total|web.upstream_rq_time$").unwrap()),
+        used_only: false,
+    };
+    let json = json(&snapshot(), &selection);
+    assert_eq!(
+        json["stats"][0],
+        serde_json::json!({ "name": "cluster.default/web.upstream_cx_total", "value": 5 })
+    );
+    let histograms = &json["stats"][1]["histograms"];
+    assert_eq!(histograms["supported_quantiles"][7], 99.5);
+    assert_eq!(
+        histograms["computed_quantiles"][0]["name"],
+        "cluster.default/web.upstream_rq_time"
+    );
+    assert_eq!(
+        histograms["computed_quantiles"][0]["values"][9]["cumulative"],
+        20.0
+    );
+}
+
+#[test]
+fn the_prometheus_form_has_envoys_families_and_ours() {
+    let filter =
+        Regex::new("upstream_(cx_total|rq_2|rq_time$)|race|reuse|downstream_cx_active|live").unwrap();
+    let page = prometheus(
+        &snapshot(),
+        &Selection {
+            filter: Some(filter),
+            used_only: true,
+        },
+    );
+    assert_snapshot!(page, @r#"
+    # HELP envoy_cluster_upstream_cx_total Connections opened.
+    # TYPE envoy_cluster_upstream_cx_total counter
+    envoy_cluster_upstream_cx_total{envoy_cluster_name="default/web"} 5
+    # HELP envoy_cluster_upstream_rq Responses of the upstream, by status.
+    # TYPE envoy_cluster_upstream_rq counter
+    envoy_cluster_upstream_rq{envoy_response_code="200",envoy_cluster_name="default/web"} 118
+    # HELP envoy_cluster_upstream_rq_time From a request's first byte upstream to its response's last, in ms.
+    # TYPE envoy_cluster_upstream_rq_time histogram
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="0.5"} 0
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="1"} 0
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="5"} 1
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="10"} 1
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="25"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="50"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="100"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="250"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="500"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="1000"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="2500"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="5000"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="10000"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="30000"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="60000"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="300000"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="600000"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="1800000"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="3600000"} 2
+    envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="default/web",le="+Inf"} 2
+    envoy_cluster_upstream_rq_time_sum{envoy_cluster_name="default/web"} 23
+    envoy_cluster_upstream_rq_time_count{envoy_cluster_name="default/web"} 2
+    # HELP envoy_cluster_upstream_rq_xx Responses of the upstream, by class of their status.
+    # TYPE envoy_cluster_upstream_rq_xx counter
+    envoy_cluster_upstream_rq_xx{envoy_response_code_class="2",envoy_cluster_name="default/web"} 118
+    # HELP envoy_http_downstream_cx_active Connections open.
+    # TYPE envoy_http_downstream_cx_active gauge
+    envoy_http_downstream_cx_active{envoy_http_conn_manager_prefix="ingress"} 1
+    # HELP envoy_server_live 1 while new requests are welcome.
+    # TYPE envoy_server_live gauge
+    envoy_server_live 1
+    # HELP evenkeel_race_absorbed_total Races that no client saw, by the layer that absorbed them.
+    # TYPE evenkeel_race_absorbed_total counter
+    evenkeel_race_absorbed_total{cluster="default/web",layer="checkout"} 1
+    evenkeel_race_absorbed_total{cluster="default/web",layer="replay"} 1
+    # HELP evenkeel_race_met_total Requests that met a connection which the upstream was closing.
+    # TYPE evenkeel_race_met_total counter
+    evenkeel_race_met_total{cluster="default/web"} 2
+    # HELP evenkeel_reuse_limit_seconds Idle age from which a connection to the endpoint is not used for requests again.
+    # TYPE evenkeel_reuse_limit_seconds gauge
+    evenkeel_reuse_limit_seconds{cluster="default/web",endpoint="127.0.0.1:3000"} 4.9
+    "#);
+}
+
+#[test]
+fn the_prometheus_form_is_valid() {
+    let views = [
+        cluster_view("default/web"),
+        cluster_view("odd \"name\" \\ of\na cluster"),
+    ];
+    let snapshot = Snapshot::read(SERVER, &views, &workers(), &LogCounts::default());
+    let page = prometheus(&snapshot, &Selection::default());
+    let series = check_exposition(&page);
+    assert!(series > 200, "{series} series");
+    assert!(page.contains(r#"envoy_cluster_name="odd \"name\" \\ of\na cluster"}"#));
+}
+
+/// Checks a page against the text format, version 0.0.4: each family has one help and one type and
+/// is in one piece, each series belongs to the family above it and is there once, histograms are
+/// cumulative and whole. Gives the number of series.
+fn check_exposition(page: &str) -> usize {
+    let name = Regex::new("^[a-zA-Z_:][a-zA-Z0-9_:]*$").unwrap();
+    let line = Regex::new(r#"^([a-z0-9_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? ([0-9.e+-]+)$"#)
+        .unwrap();
+    let (mut families, mut seen, mut family, mut kind) = (BTreeSet::new(), BTreeSet::new(), "", "");
+    let mut bucket: Option<(String, f64)> = None;
+    assert!(page.ends_with('\n'));
+    for text in page.lines() {
+        if let Some(help) = text.strip_prefix("# HELP ") {
+            family = help.split(' ').next().unwrap();
+            assert!(name.is_match(family) && families.insert(family), "{text}");
+            assert!(help.len() > family.len() + 1, "{text}");
+            continue;
+        }
+        if let Some(declared) = text.strip_prefix("# TYPE ") {
+            let (of, is) = declared.split_once(' ').unwrap();
+            assert_eq!(of, family);
+            assert!(["counter", "gauge", "histogram"].contains(&is), "{text}");
+            kind = is;
+            continue;
+        }
+        let parts = line.captures(text).unwrap_or_else(|| panic!("no series: {text}"));
+        let (series, labels) = (&parts[1], parts.get(2).map_or("", |labels| labels.as_str()));
+        let value: f64 = parts[3].parse().unwrap();
+        assert!(
+            seen.insert((series.to_owned(), labels.to_owned())),
+            "twice: {text}"
+        );
+        if kind != "histogram" {
+            assert_eq!(series, family, "{text}");
+            continue;
+        }
+        let suffix = series.strip_prefix(family).unwrap();
+        if suffix == "_bucket" {
+            let (of, bound) = labels.rsplit_once("le=").unwrap();
+            if let Some((before, count)) = bucket.take()
+                && before == of
+            {
+                assert!(value >= count, "not cumulative: {text}");
+            }
+            bucket = (bound != "\"+Inf\"").then(|| (of.to_owned(), value));
+        } else {
+            assert!(["_sum", "_count"].contains(&suffix) && bucket.is_none(), "{text}");
+        }
+    }
+    seen.len()
+}
+
+#[test]
+fn a_gauge_does_not_go_below_zero() {
+    let stats = WorkerStats::default();
+    stats.cx_closed();
+    assert_eq!((stats.cx_active.get(), stats.cx_destroy.get()), (0, 1));
+}
+
+#[test]
+fn a_cluster_that_is_gone_is_forgotten_and_the_others_keep_their_times() {
+    let stats = Arc::new(WorkerStats::default());
+    for name in ["gone", "kept"] {
+        stats
+            .cluster(&name.into())
+            .rq_time
+            .record(Duration::from_millis(1));
+    }
+    stats.retain_clusters(|name| name == "kept");
+    let workers = [stats];
+    assert_eq!(cluster(&workers, "gone").rq_time.count(), 0);
+    assert_eq!(cluster(&workers, "kept").rq_time.count(), 1);
+}
+
+#[test]
+fn every_metric_is_in_the_manual() {
+    let manual = include_str!("../../../../docs/metrics.md");
+    let page = prometheus(&snapshot(), &Selection::default());
+    for family in page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+    {
+        assert!(
+            manual.contains(&format!("`{family}`")),
+            "{family} is not in docs/metrics.md"
+        );
+    }
+}
