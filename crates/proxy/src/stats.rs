@@ -7,18 +7,21 @@ mod catalogue;
 mod exposition;
 mod histogram;
 mod meter;
+mod tables;
+mod view;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use catalogue::shown;
-pub use catalogue::{ClusterView, Liveness, ServerView, Snapshot};
+pub use catalogue::Snapshot;
 pub use exposition::{Selection, json, prometheus, text};
 pub use histogram::{Histogram, Summary};
 pub use meter::{
     ClusterSummaries, ClusterTimes, Counter, Downstream, DownstreamTotals, Gauge, Kind, LogCounts, Reading,
 };
+pub(crate) use view::shown;
+pub use view::{ClusterView, Liveness, ServerView};
 
 /// One worker's numbers. Only that worker writes them: a number that two threads write loses counts.
 #[derive(Debug, Default)]

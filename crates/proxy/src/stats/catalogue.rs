@@ -5,93 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use policy::cluster::{Address, Cluster, Counters, EndpointReport, Gauges};
-use policy::plan::Limits;
-use policy::time::Moment;
-
 use super::WorkerStats;
 use super::histogram::Summary;
 use super::meter::{ClusterSummaries, DownstreamTotals, Kind, LogCounts};
-
-/// A cluster as the admin shows it.
-#[derive(Clone, Debug)]
-pub struct ClusterView {
-    /// Its name.
-    pub name: String,
-    /// Its limits.
-    pub limits: Limits,
-    /// What it has counted.
-    pub counters: Counters,
-    /// What it holds.
-    pub gauges: Gauges,
-    /// Its endpoints, and what was learned of them.
-    pub endpoints: Vec<EndpointReport>,
-}
-
-impl ClusterView {
-    /// Copies what is shown, so that no lock is held while it is written.
-    #[must_use]
-    pub fn of(name: &str, cluster: &Cluster, limits: &Limits, now: Moment) -> Self {
-        Self {
-            name: name.to_owned(),
-            limits: limits.clone(),
-            counters: cluster.counters.clone(),
-            gauges: cluster.gauges(),
-            endpoints: cluster.describe(now),
-        }
-    }
-}
-
-/// An address in one line, whatever a socket's path is made of.
-pub(crate) fn shown(address: &Address) -> String {
-    match address {
-        Address::Ip(address) => address.to_string(),
-        Address::Unix(path) => path.to_string_lossy().replace(char::is_control, "?"),
-    }
-}
-
-/// How far the process is in its life, in Envoy's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Liveness {
-    /// It does not listen yet.
-    PreInitializing,
-    /// It serves.
-    Live,
-    /// It ends, or was told to look as if it did.
-    Draining,
-}
-
-impl Liveness {
-    /// The word that `/ready` answers.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::PreInitializing => "PRE_INITIALIZING",
-            Self::Live => "LIVE",
-            Self::Draining => "DRAINING",
-        }
-    }
-
-    /// Envoy's number for it (`server.state`).
-    const fn number(self) -> u64 {
-        match self {
-            Self::Live => 0,
-            Self::Draining => 1,
-            Self::PreInitializing => 2,
-        }
-    }
-}
-
-/// The process as the admin shows it.
-#[derive(Clone, Copy, Debug)]
-pub struct ServerView {
-    /// How far it is.
-    pub state: Liveness,
-    /// Since it started.
-    pub uptime: Duration,
-    /// Worker threads.
-    pub workers: usize,
-}
+use super::tables::{self, ClusterCounter, RaceCounter};
+use super::view::{ClusterView, Liveness, ServerView, shown};
 
 /// All numbers at one time.
 #[derive(Clone, Debug)]
@@ -257,7 +175,7 @@ impl Snapshot {
     }
 
     fn cluster(&mut self, cluster: &ClusterView) {
-        for (name, help, read) in CLUSTER_COUNTERS {
+        for ClusterCounter { name, help, read } in tables::CLUSTER {
             self.of_cluster(&cluster.name, name, help, Value::Counter(read(&cluster.counters)));
         }
         let gauges = [
@@ -347,7 +265,14 @@ impl Snapshot {
 
     /// What no other proxy counts.
     fn race(&mut self, cluster: &ClusterView) {
-        for (name, family, layer, help, read) in RACE_COUNTERS {
+        for RaceCounter {
+            name,
+            family,
+            layer,
+            help,
+            read,
+        } in tables::RACE
+        {
             let mut labels = vec![("cluster", cluster.name.clone())];
             labels.extend(layer.map(|layer| ("layer", layer.to_owned())));
             let name = format!("cluster.{}.evenkeel.{name}", cluster.name);
@@ -396,216 +321,3 @@ impl Snapshot {
         });
     }
 }
-
-/// Name, meaning, and where it is counted.
-type ClusterCounter = (&'static str, &'static str, fn(&Counters) -> u64);
-
-const CLUSTER_COUNTERS: &[ClusterCounter] = &[
-    ("upstream_cx_total", "Connections opened.", |c| c.cx_total),
-    (
-        "upstream_cx_connect_fail",
-        "Connections that could not be opened.",
-        |c| c.cx_connect_fail,
-    ),
-    (
-        "upstream_cx_connect_timeout",
-        "Connects that took longer than the connect timeout.",
-        |c| c.cx_connect_timeout,
-    ),
-    (
-        "upstream_cx_idle_timeout",
-        "Connections closed after the idle timeout.",
-        |c| c.cx_idle_timeout,
-    ),
-    (
-        "upstream_cx_max_duration_reached",
-        "Connections closed for their age.",
-        |c| c.cx_max_duration_reached,
-    ),
-    (
-        "upstream_cx_max_requests",
-        "Connections closed after their last allowed request.",
-        |c| c.cx_max_requests,
-    ),
-    (
-        "upstream_cx_overflow",
-        "Times that a connection limit was met.",
-        |c| c.cx_overflow,
-    ),
-    (
-        "upstream_cx_none_healthy",
-        "Requests refused for want of an endpoint.",
-        |c| c.cx_none_healthy,
-    ),
-    (
-        "upstream_cx_protocol_error",
-        "Connections closed for a malformed response.",
-        |c| c.cx_protocol_error,
-    ),
-    ("upstream_cx_destroy", "Connections closed.", |c| c.cx_destroy),
-    ("upstream_cx_destroy_local", "Connections closed by us.", |c| {
-        c.cx_destroy_local
-    }),
-    (
-        "upstream_cx_destroy_remote",
-        "Connections closed by the upstream.",
-        |c| c.cx_destroy_remote,
-    ),
-    (
-        "upstream_cx_destroy_with_active_rq",
-        "Connections closed with a request in flight.",
-        |c| c.cx_destroy_with_active_rq,
-    ),
-    (
-        "upstream_cx_destroy_local_with_active_rq",
-        "Connections closed by us with a request in flight.",
-        |c| c.cx_destroy_local_with_active_rq,
-    ),
-    (
-        "upstream_cx_destroy_remote_with_active_rq",
-        "Connections closed by the upstream with a request in flight.",
-        |c| c.cx_destroy_remote_with_active_rq,
-    ),
-    (
-        "upstream_cx_rx_bytes_total",
-        "Bytes received from the upstream.",
-        |c| c.cx_rx_bytes_total,
-    ),
-    ("upstream_cx_tx_bytes_total", "Bytes sent to the upstream.", |c| {
-        c.cx_tx_bytes_total
-    }),
-    (
-        "upstream_rq_total",
-        "Requests sent, every attempt counted.",
-        |c| c.rq_total,
-    ),
-    ("upstream_rq_completed", "Responses received to their end.", |c| {
-        c.rq_completed
-    }),
-    (
-        "upstream_rq_cancelled",
-        "Requests that ended before they had a connection.",
-        |c| c.rq_cancelled,
-    ),
-    (
-        "upstream_rq_pending_total",
-        "Requests that waited for a connection.",
-        |c| c.rq_pending_total,
-    ),
-    (
-        "upstream_rq_pending_overflow",
-        "Requests refused because a limit was met.",
-        |c| c.rq_pending_overflow,
-    ),
-    (
-        "upstream_rq_pending_failure_eject",
-        "Waiting requests failed by a failed connect.",
-        |c| c.rq_pending_failure_eject,
-    ),
-    (
-        "upstream_rq_timeout",
-        "Requests ended by their whole-request timeout.",
-        |c| c.rq_timeout,
-    ),
-    (
-        "upstream_rq_per_try_timeout",
-        "Attempts ended by the per-try timeout.",
-        |c| c.rq_per_try_timeout,
-    ),
-    ("upstream_rq_rx_reset", "Attempts that the upstream reset.", |c| {
-        c.rq_rx_reset
-    }),
-    ("upstream_rq_tx_reset", "Attempts that we reset.", |c| {
-        c.rq_tx_reset
-    }),
-    (
-        "upstream_rq_retry",
-        "Attempts made again, proven replays not counted.",
-        |c| c.rq_retry,
-    ),
-    (
-        "upstream_rq_retry_success",
-        "Attempts made again that were answered.",
-        |c| c.rq_retry_success,
-    ),
-    (
-        "upstream_rq_retry_overflow",
-        "Retries not made because a limit was met.",
-        |c| c.rq_retry_overflow,
-    ),
-    (
-        "upstream_rq_retry_limit_exceeded",
-        "Requests that failed with their retries used up.",
-        |c| c.rq_retry_limit_exceeded,
-    ),
-];
-
-/// Name, family, layer, meaning, and where it is counted.
-type RaceCounter = (
-    &'static str,
-    &'static str,
-    Option<&'static str>,
-    &'static str,
-    fn(&Counters) -> u64,
-);
-
-const ABSORBED: &str = "Races that no client saw, by the layer that absorbed them.";
-
-const RACE_COUNTERS: &[RaceCounter] = &[
-    (
-        "race_met",
-        "evenkeel_race_met_total",
-        None,
-        "Requests that met a connection which the upstream was closing.",
-        |c| c.race_met,
-    ),
-    (
-        "race_checked",
-        "evenkeel_race_absorbed_total",
-        Some("checkout"),
-        ABSORBED,
-        |c| c.race_checked,
-    ),
-    (
-        "race_replayed",
-        "evenkeel_race_absorbed_total",
-        Some("replay"),
-        ABSORBED,
-        |c| c.race_replayed,
-    ),
-    (
-        "race_failed",
-        "evenkeel_race_failed_total",
-        None,
-        "Races that a client saw.",
-        |c| c.race_failed,
-    ),
-    (
-        "race_avoided",
-        "evenkeel_race_avoided_total",
-        None,
-        "Requests kept away from a connection that was past the reuse limit.",
-        |c| c.race_avoided,
-    ),
-    (
-        "race_priced",
-        "evenkeel_race_priced_total",
-        None,
-        "Requests given a safer connection because they could not be sent twice.",
-        |c| c.race_priced,
-    ),
-    (
-        "idle_closed_by_peer",
-        "evenkeel_idle_closed_by_peer_total",
-        None,
-        "Idle connections that the upstream closed while nobody used them.",
-        |c| c.idle_closed_by_peer,
-    ),
-    (
-        "taken_over",
-        "evenkeel_taken_over_total",
-        None,
-        "Idle connections that one worker took over from another.",
-        |c| c.taken_over,
-    ),
-];
