@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use policy::attempts::{Attempts, Why};
 use policy::cluster::Address;
-use policy::evidence::{End, Facts, Grade};
+use policy::evidence::{End, Facts, Grade, Written};
 use policy::filter::{Filter, HeaderEdits};
 use policy::outcome::{Before, Failure, Story, Then, verdict};
-use wire::field::Known;
+use wire::field::{Fields, Known};
 use wire::h1::encode::{Announce, Upgrade};
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::Method;
@@ -70,7 +70,11 @@ pub(crate) async fn settle(
         }),
         TriedEnd::Dead(lease) => {
             let facts = facts.expect("a dead attempt has facts");
-            let sentence = bury(exchange, lease, &facts, setting.cluster, Then::Answered);
+            let fresh = lease.fresh;
+            let mut sentence = bury(exchange, lease, &facts, setting.cluster, Then::Answered);
+            if fresh && facts.written == Written::WholeHead {
+                sentence.push_str(SILENT_CLOSE);
+            }
             let failure = match facts.end {
                 End::Silent => Failure::Silent,
                 End::Reset => Failure::Died {
@@ -84,9 +88,9 @@ pub(crate) async fn settle(
                 sentence: sentence.into(),
             })
         }
-        TriedEnd::NotHttp(error) => Err(Fault {
+        TriedEnd::NotHttp(error, first) => Err(Fault {
             before,
-            ..Fault::bad_response(error.sentence())
+            ..Fault::not_http(error, &first)
         }),
         TriedEnd::Late => Err(Fault {
             before,
@@ -94,6 +98,10 @@ pub(crate) async fn settle(
         }),
     }
 }
+
+/// What may be behind a fresh connection that is closed without a byte.
+const SILENT_CLOSE: &str = "; a server of another protocol (uwsgi, FastCGI, TLS) closes like this too: \
+                            check that the endpoint speaks HTTP/1.1 in plain text";
 
 /// A request is sent again: what its record says if that saves it.
 pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried, why: Why, cluster: &ClusterHandle) {
@@ -200,7 +208,7 @@ async fn respond(
     let limits = RelayLimits {
         request: setting.limits.request,
         idle: setting.cluster.plan.timeouts.stream_idle,
-        client: exchange.worker.snapshot().downstream().body_timeout,
+        client: exchange.client.snapshot.downstream().body_timeout,
     };
     let relayed = relay::run(
         exchange.worker,
@@ -222,7 +230,7 @@ async fn respond(
     } else {
         drop(lease);
     }
-    let limit = exchange.worker.snapshot().downstream().body_timeout;
+    let limit = exchange.client.snapshot.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
         return Ok(cut(exchange, RelayEnd::ClientLeft));
     }
@@ -256,8 +264,10 @@ async fn upgrade(
     service: Duration,
     setting: &Setting<'_>,
 ) -> Result<Next, Fault> {
-    if !setting.accepted.upgrade {
-        let sentence = "The endpoint answered 101 to a request that asked for no upgrade.";
+    if !setting.accepted.upgrade
+        || !is_asked_for(&exchange.work.request.fields, &exchange.work.response.fields)
+    {
+        let sentence = "The endpoint answered 101 to a request that did not ask for this upgrade.";
         return Err(Fault::bad_response(sentence));
     }
     write_head(
@@ -267,7 +277,7 @@ async fn upgrade(
         Upgrade::Keep,
         service,
     );
-    let limit = exchange.worker.snapshot().downstream().body_timeout;
+    let limit = exchange.client.snapshot.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
         return Ok(cut(exchange, RelayEnd::ClientLeft));
     }
@@ -289,6 +299,17 @@ async fn upgrade(
     exchange.record.bytes_received(carried.up);
     exchange.record.bytes_sent(carried.down);
     Ok(Next::Drop)
+}
+
+/// Whether the protocol that the endpoint switches to is among those asked for (RFC 9110, 7.8).
+fn is_asked_for(request: &Fields, response: &Fields) -> bool {
+    let mut switched = response.tokens(Known::Upgrade).peekable();
+    switched.peek().is_some()
+        && switched.all(|to| {
+            request
+                .tokens(Known::Upgrade)
+                .any(|asked| asked.eq_ignore_ascii_case(to))
+        })
 }
 
 fn write_head(
@@ -372,7 +393,7 @@ async fn send(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)],
     if !head_only {
         exchange.record.bytes_sent(body.len() as u64);
     }
-    let limit = exchange.worker.snapshot().downstream().body_timeout;
+    let limit = exchange.client.snapshot.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
         return Next::Drop;
     }
@@ -385,7 +406,7 @@ impl Exchange<'_> {
         let request = &self.work.request;
         self.body_read
             && framing::keeps_alive(request.version, &request.fields)
-            && !self.worker.draining.get()
+            && !self.client.should_leave()
     }
 
     /// What `Connection` says to this client.

@@ -119,7 +119,7 @@ impl Exchange<'_> {
         let accepted = routing::accept(self.work, self.record)?;
         self.client.http_10 = self.work.request.version == Version::Http10;
         self.body_read = accepted.body == BodyLength::None;
-        let snapshot = self.worker.snapshot();
+        let snapshot = self.client.snapshot.clone();
         let way = routing::find(
             self.worker,
             &snapshot,
@@ -184,7 +184,7 @@ impl Exchange<'_> {
             upgrade: accepted.upgrade,
             host: routed.host.as_deref(),
             asked_host: authority,
-            trusted_hops: self.worker.snapshot().downstream().trusted_hops,
+            trusted_hops: self.client.snapshot.downstream().trusted_hops,
             max_forwards: accepted.max_forwards,
         };
         let mut outgoing = std::mem::take(outgoing);
@@ -265,9 +265,19 @@ impl Exchange<'_> {
         let begun = self.worker.clock.now();
         let per_try = timeouts.per_try.map_or(Moment::NEVER, |limit| begun + limit);
         self.client.alarm.set(per_try.min(timeouts.request));
-        let leased = within(&self.client.alarm, Lease::check_out(self.worker, cluster, want)).await;
+        let leased = within(
+            &self.client.alarm,
+            Lease::check_out(
+                self.worker,
+                cluster,
+                want,
+                attempt::watch_for_leave(&self.client.transport),
+            ),
+        )
+        .await;
         let mut lease = match leased {
             Ok(Ok(lease)) => lease,
+            Ok(Err(NoLease::Left)) => return Err(Failure::DownstreamLeft.into()),
             Ok(Err(NoLease::Refused(refusal))) => return Err(Failure::Refused(refusal).into()),
             Ok(Err(NoLease::Connect {
                 endpoint,
@@ -286,7 +296,7 @@ impl Exchange<'_> {
             per_try,
             silence: cluster.plan.timeouts.connect,
             idle: cluster.plan.timeouts.stream_idle,
-            body: self.worker.snapshot().downstream().body_timeout,
+            body: self.client.snapshot.downstream().body_timeout,
         };
         let attempted = attempt::run(
             self.worker,
@@ -318,7 +328,7 @@ pub(crate) enum TriedEnd {
     /// The connection died under the request.
     Dead(Lease),
     /// The endpoint sent what is no HTTP response.
-    NotHttp(HeadError),
+    NotHttp(HeadError, Vec<u8>),
     /// A time limit passed.
     Late,
 }
@@ -328,7 +338,7 @@ impl Tried {
     fn connect_time(&self) -> Option<Duration> {
         match &self.end {
             TriedEnd::Response(lease) | TriedEnd::Dead(lease) => lease.connect_time,
-            TriedEnd::Unconnected(_) | TriedEnd::NotHttp(_) | TriedEnd::Late => None,
+            TriedEnd::Unconnected(_) | TriedEnd::NotHttp(..) | TriedEnd::Late => None,
         }
     }
 
@@ -400,7 +410,7 @@ impl Tried {
         };
         let end = match attempted {
             Attempted::Dead(_) => TriedEnd::Dead(lease),
-            Attempted::NotHttp(error) => TriedEnd::NotHttp(error),
+            Attempted::NotHttp(error) => TriedEnd::NotHttp(error, lease.input.data().to_vec()),
             Attempted::Late(_) => TriedEnd::Late,
             _ => TriedEnd::Response(lease),
         };

@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 
 use policy::outcome::{Before, Failure};
+use wire::h1::head::HeadError;
+
+/// Bytes quoted of what is no HTTP response: enough for a greeting.
+const QUOTED_MAX: usize = 40;
 
 /// Why an exchange ends without an endpoint's response.
 #[derive(Debug)]
@@ -30,6 +34,22 @@ impl Fault {
         Self {
             sentence: sentence.into(),
             ..failure.into()
+        }
+    }
+
+    /// What an endpoint sent is no HTTP response; `first` are its first bytes.
+    pub(crate) fn not_http(error: HeadError, first: &[u8]) -> Self {
+        let sentence = error.sentence().trim_end_matches('.');
+        let quoted = first[..first.len().min(QUOTED_MAX)]
+            .trim_ascii_end()
+            .escape_ascii();
+        let reason = format!("{sentence} (it began with \"{quoted}\")");
+        Self {
+            sentence: reason.clone().into(),
+            ..Failure::Protocol {
+                reason: reason.into(),
+            }
+            .into()
         }
     }
 
@@ -62,7 +82,7 @@ macro_rules! from_bad_request {
     })* };
 }
 from_bad_request!(
-    wire::h1::head::HeadError,
+    HeadError,
     wire::h1::framing::FramingError,
     wire::h1::decode::DecodeError,
     wire::hop::HopError,

@@ -55,7 +55,9 @@ async fn one(
         reuse: Reuse::Allow,
         avoid: &[],
     };
-    let mut lease = Lease::check_out(worker, handle, want).await.ok()?;
+    let mut lease = Lease::check_out(worker, handle, want, std::future::pending())
+        .await
+        .ok()?;
     write_all(&lease.transport, request).await.ok()?;
     lease.written = request.len() as u64;
     let (mut response, limits) = (ResponseHead::default(), Limits::default());

@@ -33,6 +33,9 @@ const SHORT_BYTES_MAX: usize = 4 * 1024;
 /// Ends a value that was cut.
 const CUT: &[u8] = b"...";
 
+/// The status of a response after which the connection is a tunnel.
+const SWITCHING_PROTOCOLS: u16 = 101;
+
 /// The facts behind one access log line. Open it at a head's first byte, tell it what becomes
 /// known, and let it go: the line is written on drop, once.
 #[derive(Debug)]
@@ -187,8 +190,14 @@ impl Record {
         (self.facts.remote, self.facts.local) = (Some(remote), Some(local));
     }
 
-    /// The status of the final response head that was sent to the client.
+    /// The status of the final response head that was sent to the client. It is said once; 101
+    /// counts the connection as a tunnel until the record drops.
     pub fn status(&mut self, status: u16) {
+        if status == SWITCHING_PROTOCOLS && self.facts.status != status {
+            let downstream = self.log.stats();
+            downstream.cx_upgrades_total.inc();
+            downstream.cx_upgrades_active.up();
+        }
         self.facts.status = status;
     }
 
@@ -271,17 +280,32 @@ impl Record {
         }
     }
 
-    /// Counts the request as ended.
+    /// Counts the request as ended, by what its line says.
     fn count(&self) {
-        let downstream = self.log.stats();
+        let (facts, downstream) = (&self.facts, self.log.stats());
         downstream.rq_active.down();
-        downstream.rq_time.record(self.facts.duration());
-        if self.facts.status != 0 {
+        downstream.rq_time.record(facts.duration());
+        if facts.status != 0 {
             downstream.rq_completed.inc();
-            downstream.rq_class(self.facts.status).inc();
+            downstream.rq_class(facts.status).inc();
         }
-        if self.facts.flags.has(Flag::DC) {
+        if facts.status == SWITCHING_PROTOCOLS {
+            downstream.cx_upgrades_active.down();
+        }
+        if facts.flags.has(Flag::DC) {
             downstream.rq_rx_reset.inc();
+        }
+        if facts.flags.has(Flag::DPE) {
+            downstream.rq_rejected.inc();
+            downstream.cx_protocol_error.inc();
+        }
+        if facts.flags.has(Flag::SI) {
+            downstream.rq_idle_timeout.inc();
+        }
+        match facts.text(facts.details) {
+            b"request_header_timeout" => downstream.rq_header_timeout.inc(),
+            b"response_timeout" => downstream.rq_timeout.inc(),
+            _ => {}
         }
     }
 }

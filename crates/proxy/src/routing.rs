@@ -119,7 +119,7 @@ pub(crate) fn find<'a>(
         ..
     } = work;
     let target = Target::of(request)?;
-    let listener = snapshot.listener(client.address).ok_or(Failure::NoRoute)?;
+    let listener = client.listener.ok_or(Failure::NoRoute)?;
     let view = View {
         head: request,
         host: host_key(authority),
@@ -159,6 +159,10 @@ pub(crate) fn find<'a>(
         });
     }
     let mut host = accepted.host_overridden.then(|| authority.clone());
+    if authority.is_empty() {
+        // HTTP/1.0 needs no Host, HTTP/1.1 does (RFC 9112, 3.2): the one that the client connected to.
+        host = Some(client.local.to_string());
+    }
     let mut rewritten = None;
     for rewrite in route
         .filters

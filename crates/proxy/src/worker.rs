@@ -177,6 +177,7 @@ impl Worker {
                         .stats
                         .retain_clusters(|name| snapshot.clusters().iter().any(|c| &*c.shared.name == name));
                     worker.current.replace(Current::of(snapshot, &worker.stats));
+                    worker.timers.nudge();
                     worker.listen(sockets, &mut listening)?;
                 }
                 Order::Drain(limit) => {

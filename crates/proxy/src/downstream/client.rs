@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
+use policy::route::ListenerId;
 use policy::time::Moment;
 use tokio::net::TcpStream;
 use wire::h1::head::Limits;
@@ -14,7 +16,7 @@ use crate::io::{fill, flush};
 use crate::timers::Alarm;
 use crate::transport::Transport;
 use crate::wait::within;
-use crate::worker::Worker;
+use crate::worker::{Current, Worker};
 
 /// A client that was told of the close may still be sending: what comes is read and thrown away
 /// for this long, so that our last answer is not lost to a reset.
@@ -24,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
 /// While draining, a connection that stays idle this long is closed.
-const DRAIN_IDLE: Duration = Duration::from_secs(5);
+const DRAIN_IDLE: Duration = Duration::from_secs(2);
 
 /// A client's connection.
 #[derive(Debug)]
@@ -42,7 +44,13 @@ pub(crate) struct Client {
     pub(crate) limits: Limits,
     /// Whether the request being served is HTTP/1.0.
     pub(crate) http_10: bool,
+    /// The configuration that its next request runs under: the one in force, or the last one that
+    /// still listened at its address.
+    pub(crate) snapshot: Rc<Current>,
+    /// The listener by which that configuration routes its requests.
+    pub(crate) listener: Option<ListenerId>,
     worker: Rc<Worker>,
+    counted: bool,
 }
 
 /// What ended the wait for a request.
@@ -71,27 +79,54 @@ impl Client {
             alarm: worker.timers.alarm(),
             limits: worker.snapshot().limits,
             http_10: false,
+            listener: worker.snapshot().listener(address),
+            snapshot: worker.snapshot(),
             worker: worker.clone(),
+            counted: true,
+        }
+    }
+
+    /// Whether this connection is to end soon: we are draining, or nobody listens at its address
+    /// any more.
+    pub(crate) fn should_leave(&self) -> bool {
+        let current = self.worker.snapshot();
+        let unheard = || !Rc::ptr_eq(&self.snapshot, &current) && current.listener(self.address).is_none();
+        self.worker.draining.get() || unheard()
+    }
+
+    /// Takes the configuration in force, unless it has no place for this connection.
+    fn refresh(&mut self) {
+        let current = self.worker.snapshot();
+        if let Some(listener) = current.listener(self.address) {
+            (self.snapshot, self.listener) = (current, Some(listener));
         }
     }
 
     /// Waits for a request's first bytes, holding no buffer meanwhile.
     pub(crate) async fn wait_for_request(&mut self) -> Wake {
+        let since = self.worker.clock.now();
+        self.refresh();
         if !self.input.is_empty() {
             return Wake::Bytes;
         }
         self.input.release();
-        if self.out.is_empty() {
-            self.out = Vec::new();
-        }
-        let since = self.worker.clock.now();
-        let idle = self.worker.snapshot().downstream().idle_timeout;
-        let mut limit = idle;
+        self.out = Vec::new();
         loop {
-            self.alarm.set(since + limit);
+            let idle = self.snapshot.downstream().idle_timeout;
+            let leaving = self.should_leave();
+            let waited = self.worker.clock.now().since(since);
+            self.alarm.set(
+                since
+                    + if leaving {
+                        idle.min(waited + DRAIN_IDLE)
+                    } else {
+                        idle
+                    },
+            );
             let ready = std::future::poll_fn(|cx| {
-                if self.worker.draining.get() && limit == idle {
-                    return std::task::Poll::Ready(None);
+                let news = self.worker.draining.get() || !Rc::ptr_eq(&self.snapshot, &self.worker.snapshot());
+                if news && !leaving {
+                    return Poll::Ready(None);
                 }
                 self.transport.poll_read_ready(cx).map(Some)
             });
@@ -100,7 +135,7 @@ impl Client {
                     Ok(count) if count > 0 => return Wake::Bytes,
                     _ => return Wake::Over,
                 },
-                Ok(None) => limit = idle.min(self.worker.clock.now().since(since) + DRAIN_IDLE),
+                Ok(None) => self.refresh(),
                 Ok(Some(Err(_))) | Err(_) => return Wake::Over,
             }
         }
@@ -119,6 +154,8 @@ impl Client {
 
     /// Closes well: says that no more comes, and reads on for a while.
     pub(crate) async fn close(mut self) {
+        // Nobody waits for what lingers: a drain may end meanwhile.
+        self.uncount();
         if self.transport.shut_down_write().is_err() {
             return;
         }
@@ -137,10 +174,18 @@ impl Client {
     }
 }
 
+impl Client {
+    fn uncount(&mut self) {
+        if std::mem::take(&mut self.counted) {
+            self.worker.connections.set(self.worker.connections.get() - 1);
+            self.worker.connections_everywhere.fetch_sub(1, Ordering::Relaxed);
+            self.worker.stats.cx_closed();
+        }
+    }
+}
+
 impl Drop for Client {
     fn drop(&mut self) {
-        self.worker.connections.set(self.worker.connections.get() - 1);
-        self.worker.connections_everywhere.fetch_sub(1, Ordering::Relaxed);
-        self.worker.stats.cx_closed();
+        self.uncount();
     }
 }

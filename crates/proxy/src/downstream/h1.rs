@@ -65,7 +65,7 @@ enum BadHead {
 }
 
 async fn read_head(worker: &Worker, client: &mut Client, work: &mut Workspace) -> Result<(), BadHead> {
-    let limits = worker.snapshot().limits;
+    let limits = client.snapshot.limits;
     client.limits = limits;
     let mut scan = Scan::default();
     let mut timed = false;
@@ -82,7 +82,7 @@ async fn read_head(worker: &Worker, client: &mut Client, work: &mut Workspace) -
             // Total, not per read: a trickle must not hold the connection.
             client
                 .alarm
-                .set(worker.clock.now() + worker.snapshot().downstream().head_timeout);
+                .set(worker.clock.now() + client.snapshot.downstream().head_timeout);
             timed = true;
         }
         let most = limits.head_bytes + READ_SIZE;

@@ -292,6 +292,42 @@ fn a_request_is_counted_when_it_begins_and_when_it_ends() {
 }
 
 #[test]
+fn how_a_request_ended_is_counted_by_what_its_line_says() {
+    let desk = Desk::new(LogFormat::Text);
+    let end = |flag, details| {
+        let mut record = desk.open();
+        record.flags(flags(&[flag]));
+        record.details(details);
+        record.finish(at(0));
+    };
+    end(Flag::DPE, "http1.codec_error");
+    end(Flag::SI, "stream_idle_timeout");
+    end(Flag::UT, "response_timeout");
+    end(Flag::UT, "upstream_per_try_timeout");
+    let stats = &desk.stats;
+    assert_eq!((stats.rq_rejected.get(), stats.cx_protocol_error.get()), (1, 1));
+    assert_eq!(
+        (
+            stats.rq_idle_timeout.get(),
+            stats.rq_timeout.get(),
+            stats.rq_header_timeout.get()
+        ),
+        (1, 1, 0)
+    );
+    let mut tunnel = desk.open();
+    tunnel.status(101);
+    assert_eq!(
+        (stats.cx_upgrades_total.get(), stats.cx_upgrades_active.get()),
+        (1, 1)
+    );
+    drop(tunnel);
+    assert_eq!(
+        (stats.cx_upgrades_total.get(), stats.cx_upgrades_active.get()),
+        (1, 0)
+    );
+}
+
+#[test]
 fn a_second_record_writes_into_the_first_ones_memory() {
     let desk = Desk::new(LogFormat::Text);
     let address_of_arena = || {

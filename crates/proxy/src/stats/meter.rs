@@ -117,7 +117,7 @@ downstream! {
     Counter rq_total "Requests begun: at least one byte of a head was read."
     Gauge rq_active "Requests in flight."
     Counter rq_completed "Requests that were answered."
-    Counter rq_rejected "Requests refused before routing: bad head, ambiguous framing, over a limit."
+    Counter rq_rejected "Requests refused for what they are: bad head, ambiguous framing, over a limit."
     Counter rq_rx_reset "Requests whose client left before the end."
     Counter rq_header_timeout "Requests whose head did not come in time."
     Counter rq_idle_timeout "Requests ended because no byte moved either way for the stream idle timeout."

@@ -331,6 +331,18 @@ async fn watch_for_reset(client: &Transport) -> Ended {
     }
 }
 
+/// Waits for the client to leave while its request waits for a connection. Nothing was sent for it
+/// yet, so an end of its sending side counts: clients that gave up look like this, and those that
+/// half-close and then wait in a queue hardly exist.
+pub(crate) async fn watch_for_leave(client: &Transport) {
+    let ready = std::future::poll_fn(|cx| client.poll_read_ready(cx)).await;
+    match client.peek(&mut [0]) {
+        sys::Peek::Fin | sys::Peek::Reset | sys::Peek::Failed(_) => {}
+        _ if ready.is_err() => {}
+        _ => std::future::pending().await,
+    }
+}
+
 /// Reads heads until a final one; passes interim ones on.
 async fn read_final_head(
     from: &Transport,

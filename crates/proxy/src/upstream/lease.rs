@@ -15,6 +15,7 @@ use super::connect::{ConnectError, connect};
 use super::shared::{ClusterHandle, Parked, SharedCluster, Watch, idle_end, watch};
 use crate::buffer::ReadBuffer;
 use crate::transport::Transport;
+use crate::wait::{First, first};
 use crate::worker::Worker;
 
 /// One upstream connection, held for one attempt.
@@ -57,6 +58,8 @@ pub(crate) struct Want<'a> {
 pub(crate) enum NoLease {
     /// The cluster refused.
     Refused(Refusal),
+    /// Whoever asked left while waiting for a place.
+    Left,
     /// The endpoint could not be reached.
     Connect {
         endpoint: EndpointId,
@@ -76,12 +79,14 @@ struct Permit {
 
 impl Lease {
     /// Finds a connection: an idle one that the cluster allows and that a look finds open, or a
-    /// new one, after waiting for a place if need be.
+    /// new one, after waiting for a place if need be; not longer than until `left` is ready.
     pub(crate) async fn check_out(
         worker: &Rc<Worker>,
         handle: &ClusterHandle,
         want: Want<'_>,
+        left: impl Future<Output = ()>,
     ) -> Result<Self, NoLease> {
+        let mut left = std::pin::pin!(left);
         let ask = Ask {
             members: &handle.members,
             plan: &handle.plan,
@@ -100,7 +105,11 @@ impl Lease {
                 (checkout, parked)
             });
             if let Checkout::Queue(ticket) = checkout {
-                (checkout, parked) = wait(worker, &handle.shared, &ask, ticket).await;
+                let turn = wait(worker, &handle.shared, &ask, ticket);
+                (checkout, parked) = match first(turn, left.as_mut()).await {
+                    First::A(claimed) => claimed,
+                    First::B(()) => return Err(NoLease::Left),
+                };
             }
             match checkout {
                 Checkout::Reuse(reused) => {
