@@ -145,7 +145,7 @@ impl Report {
     pub(crate) fn error(&mut self, code: Code, spot: Spot, message: impl Into<String>) -> &mut Mistake {
         let fatal = code.severity() == Severity::Error;
         self.failed |= fatal;
-        if self.list.len() >= MISTAKES_MAX {
+        if self.is_full() {
             self.dropped += usize::from(fatal);
             return &mut self.scratch;
         }
@@ -175,6 +175,11 @@ impl Report {
     /// Whether a reference to a resource of this kind that is not there surely dangles.
     pub(crate) fn complete(&self, kind: ResourceKind) -> bool {
         !self.lost && !self.nameless.contains(&kind)
+    }
+
+    /// Whether further mistakes are only counted, so that advice for them would be wasted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= MISTAKES_MAX
     }
 
     /// Whether anything but warnings was noted.

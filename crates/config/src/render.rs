@@ -1,6 +1,6 @@
 //! Mistakes as a person reads them: the line, the place marked, and what would be right.
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 
 use crate::Source;
 use crate::code::Severity;
@@ -54,12 +54,7 @@ impl Mistakes {
         let mut group = level
             .primary_title(mistake.message.as_str())
             .id(mistake.code.number())
-            .elements(
-                self.sources
-                    .get(mistake.spot.source as usize)
-                    .map(|source| snippet(source, mistake)),
-            );
-        group = self.elsewhere(group, mistake);
+            .elements(self.places(mistake));
         if let Some(help) = &mistake.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
@@ -71,74 +66,80 @@ impl Mistakes {
         renderer.render(&[group])
     }
 
-    /// The second place, if it stands in another file.
-    fn elsewhere<'a>(&'a self, group: Group<'a>, mistake: &'a Mistake) -> Group<'a> {
-        match &mistake.also {
-            Some((spot, label)) if spot.source != mistake.spot.source => {
-                let source = self.sources.get(spot.source as usize);
-                group.elements(source.map(|source| {
-                    let window = Window::around(&source.text, &[*spot]);
-                    window
-                        .snippet(source)
-                        .annotation(window.mark(AnnotationKind::Context, *spot, label))
-                }))
-            }
-            _ => group,
+    /// The mistake's own place, and the second one, in one snippet if they are near each other.
+    fn places<'a>(&'a self, mistake: &'a Mistake) -> Vec<Element<'a>> {
+        let primary = Mark {
+            kind: AnnotationKind::Primary,
+            spot: mistake.spot,
+            label: "",
+        };
+        let also = mistake.also.as_ref().map(|(spot, label)| Mark {
+            kind: AnnotationKind::Context,
+            spot: *spot,
+            label,
+        });
+        let source = |mark: &Mark<'_>| self.sources.get(mark.spot.source as usize);
+        let Some(own) = source(&primary) else {
+            return Vec::new();
+        };
+        if let Some(also) = &also
+            && also.spot.source == mistake.spot.source
+            && let Some(both) = snippet(own, &[&primary, also])
+        {
+            return vec![both.into()];
         }
+        let other = also.and_then(|mark| Some(alone(source(&mark)?, &mark)));
+        std::iter::once(alone(own, &primary)).chain(other).collect()
     }
 }
 
-/// The mistake's own source, with its place marked and the second one if it is there, too.
-fn snippet<'a>(source: &'a Source, mistake: &'a Mistake) -> Snippet<'a, Annotation<'a>> {
-    let also = mistake
-        .also
-        .as_ref()
-        .filter(|(spot, _)| spot.source == mistake.spot.source);
-    let spots: Vec<Spot> = std::iter::once(mistake.spot)
-        .chain(also.map(|(spot, _)| *spot))
-        .collect();
-    let window = Window::around(&source.text, &spots);
-    window
-        .snippet(source)
-        .annotation(window.mark(AnnotationKind::Primary, mistake.spot, ""))
-        .annotations(also.map(|(spot, label)| window.mark(AnnotationKind::Context, *spot, label)))
+/// A place to be marked.
+struct Mark<'a> {
+    kind: AnnotationKind,
+    spot: Spot,
+    label: &'a str,
 }
 
-/// The lines that matter, so that a large file is not searched again for every mistake.
-struct Window<'a> {
-    text: &'a str,
-    start: usize,
-    line: usize,
+/// One place with its line; without, if the line is too long to be read.
+fn alone<'a>(source: &'a Source, mark: &Mark<'a>) -> Element<'a> {
+    if let Some(snippet) = snippet(source, &[mark]) {
+        return snippet.into();
+    }
+    let before = &source.text[..floor(&source.text, mark.spot.start as usize)];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    Origin::path(source.name.as_str())
+        .line(before.bytes().filter(|byte| *byte == b'\n').count() + 1)
+        .char_column(before[line_start..].chars().count() + 1)
+        .into()
 }
 
-impl<'a> Window<'a> {
-    fn around(text: &'a str, spots: &[Spot]) -> Self {
-        let low = spots.iter().map(|spot| spot.start as usize).min().unwrap_or(0);
-        let high = spots.iter().map(|spot| spot.end as usize).max().unwrap_or(0);
-        let (low, high) = (floor(text, low), floor(text, high));
-        let start = text[..low].rfind('\n').map_or(0, |at| at + 1);
-        let end = text[high..].find('\n').map_or(text.len(), |at| high + at);
-        let line = text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
-        Self {
-            text: &text[start..end],
-            start,
-            line,
-        }
+/// The lines that hold all of the places, unless they are too many to be read.
+fn snippet<'a>(source: &'a Source, marks: &[&Mark<'a>]) -> Option<Snippet<'a, Annotation<'a>>> {
+    let text = source.text.as_str();
+    let low = marks.iter().map(|mark| mark.spot.start as usize).min()?;
+    let high = marks.iter().map(|mark| mark.spot.end as usize).max()?;
+    let (low, high) = (floor(text, low), floor(text, high));
+    let start = text[..low].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[high..].find('\n').map_or(text.len(), |at| high + at);
+    if end - start > SNIPPET_BYTES_MAX {
+        return None;
     }
-
-    fn snippet(&self, source: &'a Source) -> Snippet<'a, Annotation<'a>> {
-        Snippet::source(self.text)
-            .line_start(self.line)
-            .path(source.name.as_str())
-    }
-
-    fn mark(&self, kind: AnnotationKind, spot: Spot, label: &'a str) -> Annotation<'a> {
-        let at = |byte: u32| floor(self.text, (byte as usize).saturating_sub(self.start));
-        let annotation = kind.span(at(spot.start)..at(spot.end));
-        if label.is_empty() {
+    let window = &text[start..end];
+    let at = |byte: u32| floor(window, (byte as usize).saturating_sub(start));
+    let annotation = |mark: &&Mark<'a>| {
+        let annotation = mark.kind.span(at(mark.spot.start)..at(mark.spot.end));
+        if mark.label.is_empty() {
             annotation
         } else {
-            annotation.label(label)
+            annotation.label(mark.label)
         }
-    }
+    };
+    let line = text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let snippet = Snippet::source(window)
+        .line_start(line)
+        .path(source.name.as_str());
+    Some(snippet.annotations(marks.iter().map(annotation)))
 }
+
+/// Drawing costs time for every byte between two places, and nobody reads that far.
+const SNIPPET_BYTES_MAX: usize = 64 * 1024;

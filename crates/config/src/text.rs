@@ -62,6 +62,8 @@ const SOURCE_BYTES_MAX: usize = 8 << 20;
 const DOCUMENTS_MAX: usize = 1024;
 /// Deeper nesting is refused: our own kinds need 12, and walking is recursive.
 const DEPTH_MAX: usize = 64;
+/// Aliases that stand for more than this are refused: a few lines could stand for millions.
+const ALIAS_EVENTS_MAX: usize = 50_000;
 
 /// The byte ranges of a text's documents. YAML 1.2 (9.1.2) forbids `---` and `...` at a line's
 /// start inside any scalar, so splitting at them is exact, and one bad document does not hide
@@ -125,7 +127,7 @@ fn document(source: u32, chunk: std::ops::Range<usize>, text: &str, report: &mut
             };
             let rendered = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
             let message = rendered
-                .rsplit_once(" at line ")
+                .split_once(" at line ")
                 .map_or(rendered.as_str(), |(before, _)| before);
             let spot = base.error_spot(piece, &error);
             if duplicate {
@@ -167,7 +169,7 @@ enum Duplicates {
 }
 
 fn read(piece: &str, duplicates: Duplicates) -> Result<Spanned<Tree>, serde_saphyr::Error> {
-    let options = serde_saphyr::options! {
+    let mut options = serde_saphyr::options! {
         strict_booleans: true,
         with_snippet: false,
         duplicate_keys: match duplicates {
@@ -176,6 +178,7 @@ fn read(piece: &str, duplicates: Duplicates) -> Result<Spanned<Tree>, serde_saph
         },
         budget: serde_saphyr::budget! { max_depth: DEPTH_MAX },
     };
+    options.alias_limits.max_total_replayed_events = ALIAS_EVENTS_MAX;
     serde_saphyr::from_str_with_options(piece, options)
 }
 
@@ -319,9 +322,9 @@ impl<'de> Visitor<'de> for TreeVisitor {
         let mut map = Vec::new();
         while let Some(entry) = entries.next_entry()? {
             map.push(entry);
-        }
-        if map.len() > MAP_ENTRIES_MAX {
-            return Err(A::Error::custom("this mapping has too many keys"));
+            if map.len() > MAP_ENTRIES_MAX {
+                return Err(A::Error::custom("a mapping has too many keys"));
+            }
         }
         Ok(Tree::Map(map))
     }

@@ -496,6 +496,14 @@ fn files_that_are_too_large_are_refused_unread() {
 }
 
 #[test]
+fn a_line_too_long_to_be_shown_is_named_by_its_place() {
+    let long = format!("# first\nkind: Gateway # {}\n", "x".repeat(1 << 20));
+    let rendered = mistakes(&long).render(false);
+    assert!(rendered.contains("gateway.yaml:2:1"), "{rendered}");
+    assert!(rendered.len() < 1000);
+}
+
+#[test]
 fn an_empty_configuration_is_answered_with_one_to_write() {
     assert_eq!(codes(&mistakes("# nothing\n---\n")), ["EK0030"]);
     let none = read(&[], &ReadOptions::default()).expect_err("there is no Gateway");

@@ -115,19 +115,31 @@ pub(super) fn backend(
             )
             .help("its endpoints have their own; remove it");
     }
-    if namespace != route.namespace && !world.grants.allow(&route.namespace, namespace, name.text) {
-        if report.complete(ResourceKind::ReferenceGrant) {
-            report
-                .error(
-                    Code::NotGranted,
-                    view.value_spot("namespace"),
-                    format!("`{namespace}` does not allow this reference"),
-                )
-                .help(grant_example(&route.namespace, namespace));
-        }
+    if !granted(view, (&route.namespace, namespace), name, world, report) {
         return None;
     }
     Some((namespace.to_owned(), name.text.to_owned()))
+}
+
+/// Whether a route may refer from one namespace to a Backend of another; a mistake if not.
+fn granted(
+    view: View<'_>,
+    (from, to): (&str, &str),
+    name: Word<'_>,
+    world: &World<'_, '_>,
+    report: &mut Report,
+) -> bool {
+    let granted = from == to || world.grants.allow(from, to, name.text);
+    if !granted && report.complete(ResourceKind::ReferenceGrant) {
+        report
+            .error(
+                Code::NotGranted,
+                view.value_spot("namespace"),
+                format!("`{to}` does not allow this reference"),
+            )
+            .help(grant_example(from, to));
+    }
+    granted
 }
 
 /// What a backendRef's group, kind and port say that it names.

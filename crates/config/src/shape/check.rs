@@ -40,6 +40,12 @@ pub(crate) fn check_object(shape: &Shape, node: &Node, at: Spot, report: &mut Re
 }
 
 fn unknown(shape: &Shape, entries: &[Entry], entry: &Entry, report: &mut Report) {
+    let message = format!("{} has no field {}", shape.name, quoted(&entry.key));
+    let full = report.is_full();
+    let mistake = report.error(Code::UnknownField, entry.key_spot, message);
+    if full {
+        return;
+    }
     let usable = || {
         shape
             .fields
@@ -53,10 +59,7 @@ fn unknown(shape: &Shape, entries: &[Entry], entry: &Entry, report: &mut Report)
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("known fields: {}", listed(usable().map(|field| field.name))),
     };
-    let message = format!("{} has no field {}", shape.name, quoted(&entry.key));
-    report
-        .error(Code::UnknownField, entry.key_spot, message)
-        .help(help);
+    mistake.help(help);
 }
 
 fn check_field(field: &Field, entry: &Entry, report: &mut Report) {
