@@ -10,6 +10,7 @@
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::bytes::trim;
 use crate::field::{Fields, Known};
 
 /// The client's address, as far as it is believed.
@@ -19,10 +20,11 @@ pub fn client_address(fields: &Fields, peer: IpAddr, trusted_hops: u32) -> IpAdd
     if trusted_hops == 0 || !fields.has(Known::XForwardedFor) {
         return peer;
     }
-    let entries = fields.tokens(Known::XForwardedFor).count();
-    let entry = entries.checked_sub(trusted_hops as usize);
-    let entry = entry.and_then(|before| fields.tokens(Known::XForwardedFor).nth(before));
-    entry.and_then(address).unwrap_or(peer)
+    let before = entries(fields).count().checked_sub(trusted_hops as usize);
+    before
+        .and_then(|before| entries(fields).nth(before))
+        .and_then(address)
+        .unwrap_or(peer)
 }
 
 /// Appends to `out` the value of the `X-Forwarded-For` field to send: what came, then the peer.
@@ -53,6 +55,15 @@ pub fn forwarded_host<'a>(fields: &'a Fields, trusted_hops: u32, host: &'a str) 
         .only(Known::XForwardedHost)
         .filter(|came| trusted_hops > 0 && !came.is_empty());
     came.unwrap_or(host.as_bytes())
+}
+
+/// The entries of all `X-Forwarded-For` fields. Every comma separates, quotes or not: a client must
+/// not be able to open one in its part and so swallow what a trusted proxy appended.
+fn entries(fields: &Fields) -> impl Iterator<Item = &[u8]> {
+    let parts = fields
+        .all(Known::XForwardedFor)
+        .flat_map(|value| value.split(|&byte| byte == b','));
+    parts.map(trim).filter(|entry| !entry.is_empty())
 }
 
 /// An address, with or without a port: some load balancers add one.
@@ -95,6 +106,12 @@ mod tests {
         assert_eq!(client(2), "1.1.1.1");
         assert_eq!(client(3), "6.6.6.6");
         assert_eq!(client(4), "10.0.0.9", "fewer entries than trusted hops");
+        let quote = fields(&[("x-forwarded-for", "\"6.6.6.6, 1.1.1.1")]);
+        assert_eq!(
+            client_address(&quote, PEER, 1).to_string(),
+            "1.1.1.1",
+            "a quote swallows nothing"
+        );
         let nonsense = fields(&[("x-forwarded-for", "unknown")]);
         assert_eq!(client_address(&nonsense, PEER, 1), PEER);
         assert_eq!(

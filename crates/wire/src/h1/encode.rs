@@ -73,7 +73,8 @@ pub fn request(out: &mut Vec<u8>, head: &RequestHead, onward: &Onward<'_>) {
 ///
 /// With [`BodyLength::None`] the head's own `Content-Length` is kept, since it tells of the body that
 /// a GET would have had (HEAD, 304); except on 1xx and 204, where no length may stand (RFC 9110, 8.6).
-/// A response of our own without body states `Length(0)`.
+/// A response of our own without body states `Length(0)`. A 2xx to CONNECT may state none either:
+/// remove it from the head before.
 pub fn response(out: &mut Vec<u8>, head: &ResponseHead, onward: &Onward<'_>) {
     out.reserve(room(&head.fields, onward) + head.reason().len());
     out.extend_from_slice(b"HTTP/1.1 ");
