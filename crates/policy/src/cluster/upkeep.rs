@@ -65,15 +65,11 @@ impl Cluster {
             self.close_locally(connection);
             self.serve_waiting(now);
         }
-        self.deadline = self
-            .endpoints
-            .values()
-            .map(|endpoint| due(endpoint, plan))
-            .min()
-            .unwrap_or(Moment::NEVER);
         if changed {
             self.share(now);
         }
+        let due = self.endpoints.values().map(|endpoint| due(endpoint, plan));
+        self.deadline = due.min().unwrap_or(Moment::NEVER);
         gone
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Watch {
 #[derive(Clone, Debug)]
 struct State {
     wall: Option<Band>,
+    /// The wall that the present one took the place of, in case that was a mistake.
+    former: Option<Band>,
     suspect: Option<Band>,
     /// Suspects that turned out to be accidents, lately: each makes the next harder to believe.
     strikes: u32,
@@ -76,12 +78,12 @@ impl Band {
     }
 
     /// Where closes may begin, on so few of them: below the youngest seen, by what the spread and
-    /// the number of closes leave open. The chance that n draws all miss the lowest 6/n of their
-    /// band is e^-6.
+    /// the number of closes leave open. The chance that n draws all miss the lowest 12/n of their
+    /// band is e^-12, one in 160,000.
     #[must_use]
     pub fn prudent(&self) -> Duration {
-        let unseen = (self.hi - self.lo) * 6 / self.sample;
-        self.lo.saturating_sub(unseen.max(self.lo * 3 / 10 / self.sample))
+        let unseen = (self.hi - self.lo) * 12 / self.sample;
+        self.lo.saturating_sub(unseen + self.lo * 3 / 10 / self.sample)
     }
 
     /// Whether two bands describe the same timer.
@@ -90,7 +92,13 @@ impl Band {
         self.lo <= other.top() && other.lo <= self.top()
     }
 
+    /// Whether a close at this age is what the band says.
     fn holds(&self, age: Duration) -> bool {
+        age + age / 20 + JITTER >= self.lo && age <= self.top()
+    }
+
+    /// Whether a close at this age may be one of the same timer: within an octave.
+    fn may_hold(&self, age: Duration) -> bool {
         age * 2 >= self.hi && age <= self.top()
     }
 
@@ -100,11 +108,6 @@ impl Band {
         self.closes += 1;
         self.sample += 1;
         self.passed = 0;
-    }
-
-    /// Whether an age may belong to the same timer: within an octave, all in all.
-    fn could_hold(&self, age: Duration) -> bool {
-        self.lo.min(age) * 2 >= self.hi.max(age)
     }
 
     /// One survivor refutes one close, two refute two, three refute any number.
@@ -117,6 +120,7 @@ impl Watch {
     pub(super) fn new() -> Self {
         let state = State {
             wall: None,
+            former: None,
             suspect: None,
             strikes: 0,
             ages: Vec::new(),
@@ -211,17 +215,12 @@ impl State {
         self.ages.push(age);
         self.pass(age);
         match &mut self.suspect {
-            Some(suspect) if suspect.could_hold(age) => suspect.add(age),
-            suspect if self.wall.is_some_and(|wall| wall.holds(age)) => {
-                // A wall that stands is its own explanation; a suspect below it has lost a vote.
-                if let Some(band) = suspect {
-                    band.closes -= 1;
-                    if band.closes == 0 {
-                        *suspect = None;
-                    }
-                }
+            Some(suspect) if suspect.lo.min(age) * 2 >= suspect.hi.max(age) => suspect.add(age),
+            // A wall that stands is explanation enough.
+            _ if self.wall.is_some_and(|wall| wall.holds(age)) => {
                 self.strikes = self.strikes.saturating_sub(1);
             }
+            // A close that fits neither is a vote against the suspect; without votes it gives way.
             Some(suspect) if suspect.closes > 1 => suspect.closes -= 1,
             suspect => *suspect = Some(Band::of(age)),
         }
@@ -247,8 +246,9 @@ impl State {
             self.strike();
         }
         if pass(&mut self.wall) {
-            let top = self.wall.take().map_or(Duration::ZERO, |wall| wall.top());
+            let top = self.wall.map_or(Duration::ZERO, |wall| wall.top());
             self.ages.retain(|&age| age > top);
+            self.wall = self.former.take().filter(|former| age <= former.top());
             self.promote();
         }
     }
@@ -266,41 +266,41 @@ impl State {
         if suspect.closes < needed || self.wall.is_some_and(|wall| suspect.hi >= wall.lo) {
             return;
         }
-        self.ages.retain(|&age| suspect.holds(age));
+        self.ages.retain(|&age| suspect.may_hold(age));
         // Siblings' closes count as two of our own.
         if self.ages.len() < suspect.closes as usize {
             self.ages.splice(0..0, [suspect.lo, suspect.hi]);
         }
-        self.wall = Some(Band { passed: 0, ..suspect });
+        self.former = self.wall.replace(Band { passed: 0, ..suspect });
         self.suspect = None;
         self.measure();
     }
 
     /// Takes the wall's ends from the last closes: up to a tenth of them may be accidents below
-    /// it, set apart by a gap. Three in a row are no accident: the timer was lowered.
+    /// it, set apart by a gap.
     fn measure(&mut self) {
         let Some(wall) = &mut self.wall else { return };
-        let mut ages: Vec<_> = self.ages.iter().copied().filter(|&age| wall.holds(age)).collect();
-        let latest = ages.iter().rev().take(CLOSES_WALL as usize).max().copied();
+        let mut ages: Vec<_> = self
+            .ages
+            .iter()
+            .copied()
+            .filter(|&age| wall.may_hold(age))
+            .collect();
         ages.sort_unstable();
-        let (Some(&hi), Some(latest)) = (ages.last(), latest) else {
-            return;
-        };
+        let Some(&hi) = ages.last() else { return };
         let apart = |at: usize| {
             let gap = ages[at + 1] - ages[at];
-            gap > (hi / 25).max((hi - ages[at + 1]) / 3)
+            gap > (hi / 10).max((hi - ages[at + 1]) / 2)
         };
         let accidents = (0..ages.len() / 10)
             .rev()
             .find(|&at| apart(at))
             .map_or(0, |at| at + 1);
-        wall.lo = if latest < ages[accidents] {
-            ages[0]
-        } else {
-            ages[accidents]
-        };
-        wall.hi = hi;
+        (wall.lo, wall.hi) = (ages[accidents], hi);
         wall.sample = u32::try_from(ages.len() - accidents).unwrap_or(u32::MAX);
+        // What the wall has come to explain is no longer suspect.
+        let (lo, top) = (wall.lo, wall.top());
+        self.suspect = self.suspect.filter(|suspect| suspect.lo < lo || suspect.hi > top);
     }
 }
 

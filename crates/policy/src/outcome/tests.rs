@@ -1,5 +1,5 @@
 use super::*;
-use crate::evidence::{End, Facts, Grade, Written};
+use crate::evidence::{End, Facts, Written};
 use crate::keepalive::{Learner, Sign};
 use crate::plan::KeepAlivePlan;
 use crate::time::Moment;
