@@ -131,7 +131,10 @@ pub(crate) fn run(args: &RaceArgs) -> Fallible<Verdict> {
                 break;
             }
             match race(&lab, &args, *peer, *way, &evenkeel, &stop) {
-                Ok(run) => report.runs.push(run),
+                Ok(run) => {
+                    eprintln!("{}", table::line(&run));
+                    report.runs.push(run);
+                }
                 Err(why) => report.skip(&format!("{} {}", peer.name(), way.name()), &why.to_string()),
             }
         }

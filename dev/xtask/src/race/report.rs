@@ -87,6 +87,8 @@ pub(crate) struct MethodReport {
     pub(crate) duplicates: u64,
     /// Answered with success, and never applied.
     pub(crate) lost: u64,
+    /// The median of undisturbed requests with at most 100 bytes of body on reused connections, in milliseconds.
+    pub(crate) undisturbed_ms: Option<f64>,
     /// What a replay added to the median of unraced requests of its kind, in milliseconds.
     pub(crate) added_ms: Option<(f64, f64)>,
     /// The longest wait of any client, in milliseconds.
@@ -214,6 +216,7 @@ impl MethodReport {
             warm_errors: count(&|trial| is_error(trial) && is_warm(trial)),
             duplicates: count(&|trial| applied(trial) > 1),
             lost: count(&|trial| !is_error(trial) && applied(trial) == 0),
+            undisturbed_ms: undisturbed_median(trials),
             added_ms: added(trials),
             slowest_ms: trials.iter().map(|trial| millis(trial.took)).fold(0.0, f64::max),
         }
@@ -241,23 +244,42 @@ impl Outcome {
 /// large a body.
 fn added(trials: &[&Trial]) -> Option<(f64, f64)> {
     let mut undisturbed: HashMap<usize, Vec<Duration>> = HashMap::new();
-    let is_undisturbed = |seen: &[Sighting]| matches!(seen, [only] if !only.fresh && only.met.is_none());
-    let answered = || trials.iter().filter(|trial| trial.outcome == Outcome::Answered);
-    for trial in answered().filter(|trial| is_undisturbed(&trial.seen)) {
+    for trial in trials.iter().filter(|trial| is_undisturbed(trial)) {
         undisturbed.entry(trial.body).or_default().push(trial.took);
     }
     let medians: HashMap<usize, Duration> = undisturbed
         .into_iter()
         .filter_map(|(body, mut took)| Some((body, quantile(&mut took, 50)?)))
         .collect();
-    let mut added: Vec<Duration> = answered()
-        .filter(|trial| trial.seen.len() > 1)
+    let mut added: Vec<Duration> = trials
+        .iter()
+        .filter(|trial| trial.outcome == Outcome::Answered && trial.seen.len() > 1)
         .filter_map(|trial| Some(trial.took.saturating_sub(*medians.get(&trial.body)?)))
         .collect();
     Some((
         millis(quantile(&mut added, 50)?),
         millis(quantile(&mut added, 99)?),
     ))
+}
+
+fn undisturbed_median(trials: &[&Trial]) -> Option<f64> {
+    let small = trials
+        .iter()
+        .filter(|trial| trial.body <= SMALL_BYTES && is_undisturbed(trial));
+    quantile(&mut small.map(|trial| trial.took).collect::<Vec<_>>(), 50).map(millis)
+}
+
+/// Answered at once, on a connection that was used before and stayed open.
+fn is_undisturbed(trial: &Trial) -> bool {
+    trial.outcome == Outcome::Answered
+        && matches!(
+            trial.seen[..],
+            [Sighting {
+                fresh: false,
+                met: None,
+                cut: None
+            }]
+        )
 }
 
 fn quantile(of: &mut [Duration], percent: usize) -> Option<Duration> {
@@ -276,6 +298,7 @@ fn rounded(number: f64) -> f64 {
 
 /// From here on an endpoint that resets idle connections counts as known.
 const WARM_CLOSES: u64 = 50;
+const SMALL_BYTES: usize = 100;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ pub(crate) fn render(report: &LabReport) -> String {
         let _ = write!(text, "{}", heading(run));
         let _ = writeln!(
             text,
-            "{:12} {:>7} {:>9} {:>7} {:>8} {:>8} {:>6} {:>5} {:>4} {:>14} {:>9}  kinds",
+            "{:12} {:>7} {:>9} {:>7} {:>8} {:>8} {:>6} {:>5} {:>4} {:>8} {:>14} {:>9}  kinds",
             "method",
             "raced",
             "in-window",
@@ -22,6 +22,7 @@ pub(crate) fn render(report: &LabReport) -> String {
             "errors",
             "twice",
             "lost",
+            "plain",
             "added p50/p99",
             "slowest"
         );
@@ -35,6 +36,22 @@ pub(crate) fn render(report: &LabReport) -> String {
         let _ = writeln!(text, "skipped {skipped}");
     }
     text
+}
+
+/// One run in one line, for those who wait.
+pub(crate) fn line(run: &RunReport) -> String {
+    let sum = |count: &dyn Fn(&MethodReport) -> u64| run.methods.iter().map(count).sum::<u64>();
+    format!(
+        "{} {}: {} in-window, {} met, {} errors, {} twice, {} lost in {} s",
+        run.peer,
+        run.way,
+        sum(&|method| method.in_window),
+        sum(&|method| method.met),
+        sum(&MethodReport::error_count),
+        sum(&|method| method.duplicates),
+        sum(&|method| method.lost),
+        run.seconds
+    )
 }
 
 fn heading(run: &RunReport) -> String {
@@ -73,7 +90,7 @@ fn row(method: &MethodReport) -> String {
         ));
     }
     format!(
-        "{:12} {:>7} {:>9} {:>7} {:>8} {:>8} {:>6} {:>5} {:>4} {:>14} {:>6.0} ms  {}\n",
+        "{:12} {:>7} {:>9} {:>7} {:>8} {:>8} {:>6} {:>5} {:>4} {:>8} {:>14} {:>6.0} ms  {}\n",
         method.method.name(),
         method.raced,
         method.in_window,
@@ -83,6 +100,9 @@ fn row(method: &MethodReport) -> String {
         method.error_count(),
         method.duplicates,
         method.lost,
+        method
+            .undisturbed_ms
+            .map_or_else(|| "-".into(), |p50| format!("{p50:.1} ms")),
         added,
         method.slowest_ms,
         kinds.join(", ")

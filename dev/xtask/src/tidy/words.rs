@@ -15,7 +15,7 @@ const REJECTED: [(&str, &str); 7] = [
 ];
 
 /// Where a rejected word is the right one, and why.
-const ALLOWED: [(&str, &str, &str); 7] = [
+const ALLOWED: [(&str, &str, &str); 10] = [
     (
         "backend",
         "crates/config/",
@@ -34,12 +34,17 @@ const ALLOWED: [(&str, &str, &str); 7] = [
     (
         "backend",
         "crates/policy/src/plan",
-        "Gateway API's `backendRequest` and the kind `BackendTrafficPolicy`",
+        "Gateway API's `backendRequest`, and the kind `BackendTrafficPolicy`",
+    ),
+    (
+        "backend",
+        "crates/policy/src/outcome",
+        "sentences for operators, in their own word",
     ),
     (
         "backend",
         "crates/proxy/",
-        "Gateway API's `backendRefs`, as configured, and sentences for their owners",
+        "Gateway API's `backendRefs`, and sentences for operators",
     ),
     (
         "backend",
@@ -47,6 +52,16 @@ const ALLOWED: [(&str, &str, &str); 7] = [
         "what operators call it: `--to` a backend",
     ),
     ("session", "crates/config/", "Gateway API's `sessionPersistence`"),
+    (
+        "middleware",
+        "crates/proxy/src/admin",
+        "axum's own name of a module",
+    ),
+    (
+        "acquire",
+        "crates/proxy/src/admin",
+        "tokio's own name of a method",
+    ),
 ];
 
 pub(super) fn check(files: &[&Text]) -> Vec<String> {

@@ -32,6 +32,11 @@ fn configuration(site: &Site<'_>, learning: Learning) -> String {
         "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: race}}\n\
          spec:\n  gatewayClassName: evenkeel\n  listeners:\n  - {{name: http, protocol: HTTP, port: {PROXY_PORT}}}\n"
     );
+    // The evidence behind each request, for whoever asks why one failed.
+    text.push_str(
+        "---\napiVersion: evenkeel.dev/v1alpha1\nkind: Telemetry\nmetadata: {name: race}\n\
+         spec: {accessLog: {format: Json}}\n",
+    );
     if learning == Learning::Off {
         text.push_str(
             "---\napiVersion: evenkeel.dev/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: {name: race}\n\
