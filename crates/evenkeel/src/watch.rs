@@ -1,11 +1,12 @@
 //! Notices that the configuration changed on disk.
 
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher as _};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::files;
 
@@ -23,7 +24,7 @@ pub(crate) fn watch(
     thread::Builder::new().name("watch".into()).spawn(move || {
         let (tell, told) = channel();
         // The watcher lives as long as this thread; without one (no inotify left) polling serves.
-        let _watcher = notify::recommended_watcher(move |_| tell.send(()).unwrap_or_default())
+        let _watcher = watcher(tell)
             .and_then(|mut watcher| {
                 watcher.watch(&files::folder(&path), RecursiveMode::NonRecursive)?;
                 Ok(watcher)
@@ -31,7 +32,10 @@ pub(crate) fn watch(
             .inspect_err(|why| tracing::warn!("{}: polled only: {why}", path.display()));
         loop {
             await_hint(&told);
-            let now = files::fingerprint(&path);
+            if files::fingerprint(&path) == last {
+                continue;
+            }
+            let now = settled(&path);
             if now != last && !changed() {
                 return;
             }
@@ -41,11 +45,36 @@ pub(crate) fn watch(
     Ok(())
 }
 
-/// Returns when something may have changed: an event and the quiet after it, or the poll's turn.
+/// A watcher that passes on each event but those of reading, which are our own.
+fn watcher(tell: Sender<()>) -> notify::Result<RecommendedWatcher> {
+    notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        if !event.is_ok_and(|event| event.kind.is_access() && event.kind != written) {
+            // Nobody listens any more only when the thread below has ended.
+            tell.send(()).unwrap_or_default();
+        }
+    })
+}
+
+/// Returns when something may have changed: an event, or the poll's turn.
 fn await_hint(told: &Receiver<()>) {
     match told.recv_timeout(POLL) {
-        Ok(()) => while told.recv_timeout(SETTLE).is_ok() {},
+        Ok(()) => while told.try_recv().is_ok() {},
         Err(RecvTimeoutError::Timeout) => {}
         Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL),
+    }
+}
+
+/// The fingerprint, once it has stayed the same for a while: a file that is being written is empty
+/// or cut short until then.
+fn settled(path: &Path) -> u64 {
+    let mut before = files::fingerprint(path);
+    loop {
+        thread::sleep(SETTLE);
+        let now = files::fingerprint(path);
+        if now == before {
+            return now;
+        }
+        before = now;
     }
 }

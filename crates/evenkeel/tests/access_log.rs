@@ -195,7 +195,7 @@ fn a_log_file_is_appended_to_and_reopened() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("access.log");
     let telemetry = format!(
-        "apiVersion: evenkeel.dev/v1alpha1\nkind: Telemetry\nmetadata: {{name: log}}\nspec:\n  accessLog: {{format: json, file: {}}}\n",
+        "apiVersion: evenkeel.dev/v1alpha1\nkind: Telemetry\nmetadata: {{name: log}}\nspec:\n  accessLog: {{format: Json, sink: file, path: {}}}\n",
         log.display()
     );
     let text = format!(

@@ -188,9 +188,9 @@ fn no_request_fails_or_goes_astray_while_the_configuration_changes() {
         if dice.below(6) == 0 {
             let text = current
                 .yaml(port, &addresses)
-                .replacen("backendRefs", "backendReff", 1)
-                + "\nkind: [\n";
-            assert!(gateway.reconfigure(&text).contains("configuration rejected"));
+                .replacen("backendRefs", "backendReff", 1);
+            let verdict = gateway.reconfigure(&format!("# broken {broken}\n{text}\nkind: [\n"));
+            assert!(verdict.contains("configuration rejected"), "{verdict}");
             broken += 1;
         } else {
             let setup = current.edited(&mut dice);

@@ -49,7 +49,8 @@ fn races_are_met_and_no_client_sees_one() {
 
 #[test]
 fn a_taken_port_gives_way_to_the_next_and_that_is_said() {
-    let taken = std::net::TcpListener::bind(("127.0.0.1", free_port())).expect("a port");
+    // An address of its own, so that the next port is not another test's.
+    let taken = std::net::TcpListener::bind("127.0.0.2:0").expect("a port");
     let listen = taken.local_addr().expect("bound").to_string();
     let output = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
         .args(["quickstart", "--for", "1s", "--listen", &listen, "--admin", "off"])

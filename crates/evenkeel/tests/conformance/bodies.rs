@@ -286,7 +286,10 @@ fn a_request_cut_short_is_not_completed_upstream() {
     let upstream = Upstream::scripted(|_, mut peer| {
         let bytes = peer.rest();
         let text = String::from_utf8_lossy(&bytes);
-        assert!(!text.contains("0\r\n\r\n"), "a cut request was completed: {text}");
+        assert!(
+            !text.contains("\r\n0\r\n\r\n"),
+            "a cut request was completed: {text}"
+        );
     });
     let gateway = Gateway::before(&upstream);
     for head in ["Content-Length: 100", "Transfer-Encoding: chunked"] {

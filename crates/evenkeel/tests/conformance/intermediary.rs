@@ -54,14 +54,19 @@ fn hop_by_hop_fields_and_those_that_connection_names_stay_on_their_side() {
 
 #[test]
 fn connection_can_not_be_made_to_remove_what_routing_and_framing_stand_on() {
-    let sent = forwarded(
-        "POST / HTTP/1.1\r\nHost: a\r\nConnection: host, content-length, x-forwarded-for, x-request-id\r\n\
-         Content-Length: 3\r\nX-Request-Id: mine\r\n\r\nabc",
-    );
-    assert_eq!(sent.field("host"), Some("a"), "{sent:#?}");
-    assert_eq!(sent.text(), "abc");
-    assert!(sent.field("x-forwarded-for").is_some(), "{sent:#?}");
-    assert!(sent.field("x-request-id").is_some(), "{sent:#?}");
+    for named in ["host", "content-length", "x-forwarded-for", "x-request-id"] {
+        let upstream = Upstream::answering(ok);
+        let gateway = Gateway::before(&upstream);
+        let told = gateway.ask(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: {named}\r\nContent-Length: 3\r\nX-Request-Id: mine\r\n\r\nabc"
+        ));
+        if told.status() == 400 {
+            continue;
+        }
+        let sent = upstream.only_request();
+        assert!(sent.field(named).is_some(), "{named} was removed: {sent:#?}");
+        assert_eq!((sent.field("host"), sent.text().as_str()), (Some("a"), "abc"));
+    }
 }
 
 #[test]

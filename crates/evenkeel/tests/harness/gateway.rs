@@ -130,7 +130,7 @@ impl Gateway {
     pub(crate) fn admin_get(&self, path: &str) -> Message {
         let mut client = Peer::connect(self.admin);
         client.send(format!(
-            "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         ));
         client.response()
     }
