@@ -7,6 +7,7 @@ use policy::cluster::Address;
 use policy::evidence::{End, Facts, Grade, Written};
 use policy::filter::{Filter, HeaderEdits};
 use policy::outcome::{Before, Failure, Story, Then, verdict};
+use policy::time::Moment;
 use wire::field::{Fields, Known};
 use wire::h1::encode::{Announce, Upgrade};
 use wire::h1::framing::{self, BodyLength};
@@ -53,10 +54,7 @@ pub(crate) async fn settle(
         limit_exceeded: attempts.limit_exceeded(),
     };
     match end {
-        TriedEnd::Response(lease) => {
-            let service = exchange.worker.clock.now().since(begun);
-            respond(exchange, lease, service, setting, upload).await
-        }
+        TriedEnd::Response(lease) => respond(exchange, lease, begun, setting, upload).await,
         TriedEnd::Unconnected(ConnectError::TimedOut(_)) => Err(Fault {
             before,
             ..Failure::ConnectTimeout.into()
@@ -141,13 +139,13 @@ fn bury(
         grade: Some(grade),
         closed_by,
         acknowledged: facts.acknowledged,
-        written: Some(lease.written),
+        written: Some(lease.written()),
     });
     let story = Story {
         facts: *facts,
         grade,
         idle_age: (!lease.fresh).then_some(lease.facts.idle_age),
-        request_bytes: lease.written,
+        request_bytes: lease.written(),
         knowledge: cluster
             .shared
             .with(|state| state.cluster.knowledge(lease.endpoint)),
@@ -158,7 +156,7 @@ fn bury(
     let raced = !lease.fresh && (grade.proves_unapplied() || (reset && grade == Grade::Unknown));
     match closed_by {
         Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => lease.peer_closed(reset, raced),
-        _ => drop(lease),
+        _ => lease.close(),
     }
     policy::outcome::sentence(&story)
 }
@@ -167,10 +165,11 @@ fn bury(
 async fn respond(
     exchange: &mut Exchange<'_>,
     mut lease: Lease,
-    service: Duration,
+    begun: Moment,
     setting: &Setting<'_>,
     upload: &mut Upload,
 ) -> Result<Next, Fault> {
+    let service = exchange.worker.clock.now().since(begun);
     let method = exchange.work.request.method;
     let response = &mut exchange.work.response;
     let status = response.status;
@@ -189,7 +188,6 @@ async fn respond(
         .cluster
         .shared
         .with(|state| state.cluster.on_response(status, service));
-    setting.times.rq_time.record(service);
     exchange.record.status(status);
     exchange.record.upstream_service_time(service);
     exchange.record.details("via_upstream");
@@ -222,13 +220,18 @@ async fn respond(
     exchange.record.bytes_sent(download.relayed);
     exchange.record.bytes_received(upload.received);
     if let Err(end) = relayed {
+        lease.close();
         return Ok(cut(exchange, end));
     }
+    setting
+        .times
+        .rq_time
+        .record(exchange.worker.clock.now().since(begun));
     let surplus = !lease.input.is_empty();
     if stays && from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
         lease.recycle(hint);
     } else {
-        drop(lease);
+        lease.close();
     }
     let limit = exchange.client.snapshot.downstream().body_timeout;
     if !exchange.client.flush(limit).await {

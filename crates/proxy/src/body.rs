@@ -86,11 +86,14 @@ pub(crate) struct Sender<'a> {
     pub(crate) transport: &'a Transport,
     /// Bytes that earlier requests wrote on the connection.
     pub(crate) written_before: u64,
-    /// Bytes that this attempt wrote.
-    pub(crate) written: &'a Cell<u64>,
 }
 
 impl Sender<'_> {
+    /// Bytes that this attempt wrote.
+    pub(crate) fn written(&self) -> u64 {
+        self.transport.sent() - self.written_before
+    }
+
     /// Bytes of this attempt that the peer has acknowledged; `None` where nobody can tell.
     pub(crate) fn acknowledged(&self) -> Option<u64> {
         // The SYN of a connection that we opened counts as one byte.
@@ -99,9 +102,7 @@ impl Sender<'_> {
     }
 
     async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let count = std::future::poll_fn(|cx| self.transport.poll_write(cx, bytes)).await?;
-        self.written.set(self.written.get() + count as u64);
-        Ok(count)
+        std::future::poll_fn(|cx| self.transport.poll_write(cx, bytes)).await
     }
 }
 

@@ -14,8 +14,10 @@ use crate::worker::Worker;
 /// After the process has run out of descriptors, accepting again at once would only spin.
 const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(20);
 
-/// An address being accepted on; dropping it stops that, after whoever waits in the kernel's
-/// queue has been let in.
+/// How long a listener that hears no more is kept for the handshakes that it has answered.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
+
+/// An address being accepted on.
 #[derive(Debug)]
 pub(crate) struct Listening {
     worker: Rc<Worker>,
@@ -40,10 +42,13 @@ impl Listening {
             task,
         })
     }
-}
 
-impl Drop for Listening {
-    fn drop(&mut self) {
+    /// Stops without losing whoever is on the way in: new connections are not answered any more,
+    /// those that were are let in.
+    pub(crate) async fn stop(self) {
+        if sys::hear_no_more(&self.listener).is_ok() {
+            tokio::time::sleep(LAST_HANDSHAKES).await;
+        }
         self.task.abort();
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         while let std::task::Poll::Ready(Ok((stream, peer))) = self.listener.poll_accept(&mut context) {

@@ -59,7 +59,6 @@ async fn one(
         .await
         .ok()?;
     write_all(&lease.transport, request).await.ok()?;
-    lease.written = request.len() as u64;
     let (mut response, limits) = (ResponseHead::default(), Limits::default());
     loop {
         let mut scan = Scan::default();

@@ -1,6 +1,5 @@
 //! A response on its way to the client, while the rest of the request may still be on its own.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use policy::time::Moment;
@@ -49,7 +48,6 @@ pub(crate) async fn run(
     limits: RelayLimits,
 ) -> Result<(), RelayEnd> {
     let pulse = Pulse::default();
-    let written = Cell::new(lease.written);
     let head_limits = client.limits;
     let Client {
         transport: client_transport,
@@ -67,7 +65,6 @@ pub(crate) async fn run(
     let sender = Sender {
         transport,
         written_before: *written_before,
-        written: &written,
     };
     let work = async {
         let sending = async {
@@ -91,9 +88,7 @@ pub(crate) async fn run(
             crate::wait::First::B(Ok(())) => Ok(()),
         }
     };
-    let outcome = until_done(worker, alarm, limits, &pulse, work).await;
-    lease.written = written.get();
-    outcome
+    until_done(worker, alarm, limits, &pulse, work).await
 }
 
 /// Waits for the relay, as long as something moves and the request's time is not up.

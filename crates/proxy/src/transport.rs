@@ -1,6 +1,7 @@
 //! One concrete byte stream, so that nothing upstairs is generic. Every call tries first and
 //! waits only if it must.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
@@ -8,23 +9,65 @@ use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-/// A connection's transport.
+/// A connection's transport. Counts what goes through it.
 #[derive(Debug)]
-pub(crate) enum Transport {
-    /// TCP.
+pub(crate) struct Transport {
+    socket: Socket,
+    received: Cell<u64>,
+    sent: Cell<u64>,
+}
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpStream),
-    /// A Unix domain socket.
     Unix(UnixStream),
 }
 
 /// A transport that is registered with no reactor: it may move to another worker.
 #[derive(Debug)]
-pub(crate) enum Detached {
+pub(crate) struct Detached {
+    socket: Bare,
+    received: u64,
+    sent: u64,
+}
+
+#[derive(Debug)]
+enum Bare {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
 }
 
+impl From<TcpStream> for Transport {
+    fn from(stream: TcpStream) -> Self {
+        Self {
+            socket: Socket::Tcp(stream),
+            received: Cell::new(0),
+            sent: Cell::new(0),
+        }
+    }
+}
+
+impl From<UnixStream> for Transport {
+    fn from(stream: UnixStream) -> Self {
+        Self {
+            socket: Socket::Unix(stream),
+            received: Cell::new(0),
+            sent: Cell::new(0),
+        }
+    }
+}
+
 impl Transport {
+    /// Bytes received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Bytes handed to the kernel so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
     /// Reads once. 0 is the end of the stream.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
@@ -37,13 +80,14 @@ impl Transport {
     }
 
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            Self::Unix(stream) => stream.try_read(buffer),
+        let count = match &self.socket {
+            Socket::Tcp(stream) => stream.try_read(buffer),
+            Socket::Unix(stream) => stream.try_read(buffer),
         }?;
         if count > 0 && count < buffer.len() {
             self.forget_readable();
         }
+        self.received.set(self.received.get() + count as u64);
         Ok(count)
     }
 
@@ -51,9 +95,9 @@ impl Transport {
     /// says so. What comes from now on raises a new edge, and the driver runs on this thread.
     fn forget_readable(&self) {
         let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = match self {
-            Self::Tcp(stream) => stream.try_io(Interest::READABLE, nothing),
-            Self::Unix(stream) => stream.try_io(Interest::READABLE, nothing),
+        let _ = match &self.socket {
+            Socket::Tcp(stream) => stream.try_io(Interest::READABLE, nothing),
+            Socket::Unix(stream) => stream.try_io(Interest::READABLE, nothing),
         };
     }
 
@@ -68,30 +112,34 @@ impl Transport {
 
     /// Ready when a read may say something: bytes, end or error.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
+        match &self.socket {
+            Socket::Tcp(stream) => stream.poll_read_ready(cx),
+            Socket::Unix(stream) => stream.poll_read_ready(cx),
         }
     }
 
     /// Writes once, tried before it is awaited.
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            let tried = match self {
-                Self::Tcp(stream) => stream.try_write(bytes),
-                Self::Unix(stream) => stream.try_write(bytes),
+            let tried = match &self.socket {
+                Socket::Tcp(stream) => stream.try_write(bytes),
+                Socket::Unix(stream) => stream.try_write(bytes),
             };
             match tried {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx))?,
-                done => return Poll::Ready(done),
+                done => {
+                    let count = done.as_ref().map_or(0, |&count| count as u64);
+                    self.sent.set(self.sent.get() + count);
+                    return Poll::Ready(done);
+                }
             }
         }
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_write_ready(cx),
-            Self::Unix(stream) => stream.poll_write_ready(cx),
+        match &self.socket {
+            Socket::Tcp(stream) => stream.poll_write_ready(cx),
+            Socket::Unix(stream) => stream.poll_write_ready(cx),
         }
     }
 
@@ -102,9 +150,14 @@ impl Transport {
 
     /// Takes the transport out of its reactor.
     pub(crate) fn detach(self) -> io::Result<Detached> {
-        Ok(match self {
-            Self::Tcp(stream) => Detached::Tcp(stream.into_std()?),
-            Self::Unix(stream) => Detached::Unix(stream.into_std()?),
+        let socket = match self.socket {
+            Socket::Tcp(stream) => Bare::Tcp(stream.into_std()?),
+            Socket::Unix(stream) => Bare::Unix(stream.into_std()?),
+        };
+        Ok(Detached {
+            socket,
+            received: self.received.get(),
+            sent: self.sent.get(),
         })
     }
 }
@@ -112,18 +165,23 @@ impl Transport {
 impl Detached {
     /// Registers the transport with this thread's reactor.
     pub(crate) fn attach(self) -> io::Result<Transport> {
-        Ok(match self {
-            Self::Tcp(stream) => Transport::Tcp(TcpStream::from_std(stream)?),
-            Self::Unix(stream) => Transport::Unix(UnixStream::from_std(stream)?),
+        let socket = match self.socket {
+            Bare::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
+            Bare::Unix(stream) => Socket::Unix(UnixStream::from_std(stream)?),
+        };
+        Ok(Transport {
+            socket,
+            received: Cell::new(self.received),
+            sent: Cell::new(self.sent),
         })
     }
 }
 
 impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
+        match &self.socket {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
         }
     }
 }

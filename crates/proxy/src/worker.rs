@@ -172,7 +172,11 @@ impl Worker {
         while let Some(order) = orders.recv().await {
             match order {
                 Order::Swap(snapshot, sockets) => {
-                    listening.retain(|address, _| snapshot.listener(*address).is_some());
+                    for (_, gone) in
+                        listening.extract_if(.., |address, _| snapshot.listener(*address).is_none())
+                    {
+                        tokio::task::spawn_local(gone.stop());
+                    }
                     worker
                         .stats
                         .retain_clusters(|name| snapshot.clusters().iter().any(|c| &*c.shared.name == name));
@@ -204,8 +208,15 @@ impl Worker {
     /// Ends all connections well: each says `Connection: close` with its next answer.
     async fn drain(&self, listening: BTreeMap<SocketAddr, Listening>, limit: Duration) {
         self.draining.set(true);
-        drop(listening);
         self.timers.nudge();
+        let stopping: Vec<_> = listening
+            .into_values()
+            .map(|l| tokio::task::spawn_local(l.stop()))
+            .collect();
+        for stopped in stopping {
+            // A listener that could not stop well is closed all the same.
+            let _ = stopped.await;
+        }
         let end = tokio::time::Instant::now() + limit;
         while self.connections.get() > 0 && tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -6,5 +6,5 @@ mod socket;
 mod tcp_info;
 
 pub use peek::{Peek, peek};
-pub use socket::{keep_alive, listen, listen_backlog, raise_fd_limit};
+pub use socket::{hear_no_more, keep_alive, listen, listen_backlog, raise_fd_limit};
 pub use tcp_info::{TcpFacts, tcp_facts};

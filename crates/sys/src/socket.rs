@@ -33,6 +33,40 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// From now on the listener hears no new connection: its SYNs are dropped before they are answered.
+/// Those that were answered still complete and can be accepted, so that none is lost when the
+/// listener is closed a little later. A client whose SYN was dropped sends it again after a second,
+/// and finds who listens there then.
+///
+/// # Errors
+/// The platform has no socket filters; the listener is as it was.
+#[cfg(target_os = "linux")]
+pub fn hear_no_more(listener: &impl AsFd) -> io::Result<()> {
+    use socket2::SockFilter;
+    // linux/bpf_common.h: BPF_LD|BPF_B|BPF_ABS, BPF_JMP|BPF_JSET|BPF_K, BPF_RET|BPF_K.
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    // RFC 9293, 3.1: the flags are byte 13 of the TCP header, SYN is its second bit.
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
+        SockFilter::new(JUMP_IF_SET, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}
+
+/// Not on this platform.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn hear_no_more(_listener: &impl AsFd) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Switches TCP keep-alive probes on.
 ///
 /// # Errors
@@ -55,4 +89,31 @@ pub fn raise_fd_limit() -> io::Result<u64> {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     }
     Ok(hard)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    #[test]
+    fn a_listener_that_hears_no_more_still_gives_what_it_heard() -> io::Result<()> {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        listener.set_nonblocking(false)?;
+        let address = listener.local_addr()?;
+        let mut heard = TcpStream::connect(address)?;
+        hear_no_more(&listener)?;
+        let unheard = TcpStream::connect_timeout(&address, Duration::from_millis(200));
+        assert_eq!(
+            unheard.map(drop).map_err(|error| error.kind()),
+            Err(io::ErrorKind::TimedOut)
+        );
+        let (mut served, _) = listener.accept()?;
+        drop(listener);
+        heard.write_all(b"ask")?;
+        served.read_exact(&mut [0; 3])?;
+        served.write_all(b"told")?;
+        heard.read_exact(&mut [0; 4])
+    }
 }

@@ -50,6 +50,7 @@ pub(crate) struct Client {
     /// The listener by which that configuration routes its requests.
     pub(crate) listener: Option<ListenerId>,
     worker: Rc<Worker>,
+    opened: Moment,
     counted: bool,
 }
 
@@ -70,7 +71,7 @@ impl Client {
         worker.stats.cx_opened();
         let local = stream.local_addr().unwrap_or(address);
         Self {
-            transport: Transport::Tcp(stream),
+            transport: stream.into(),
             input: worker.buffers.read_buffer(),
             out: Vec::new(),
             peer,
@@ -82,6 +83,7 @@ impl Client {
             listener: worker.snapshot().listener(address),
             snapshot: worker.snapshot(),
             worker: worker.clone(),
+            opened: worker.clock.now(),
             counted: true,
         }
     }
@@ -136,7 +138,16 @@ impl Client {
                     _ => return Wake::Over,
                 },
                 Ok(None) => self.refresh(),
-                Ok(Some(Err(_))) | Err(_) => return Wake::Over,
+                Ok(Some(Err(_))) => return Wake::Over,
+                Err(_) => {
+                    let stats = &self.worker.stats;
+                    if leaving {
+                        stats.cx_drain_close.inc()
+                    } else {
+                        stats.cx_idle_timeout.inc()
+                    }
+                    return Wake::Over;
+                }
             }
         }
     }
@@ -179,7 +190,13 @@ impl Client {
         if std::mem::take(&mut self.counted) {
             self.worker.connections.set(self.worker.connections.get() - 1);
             self.worker.connections_everywhere.fetch_sub(1, Ordering::Relaxed);
-            self.worker.stats.cx_closed();
+            let stats = &self.worker.stats;
+            stats.cx_closed();
+            stats.cx_rx_bytes_total.add(self.transport.received());
+            stats.cx_tx_bytes_total.add(self.transport.sent());
+            stats
+                .cx_length_ms
+                .record(self.worker.clock.now().since(self.opened));
         }
     }
 }

@@ -79,7 +79,7 @@ pub(crate) async fn run(
     response: &mut ResponseHead,
     limits: TimeLimits,
 ) -> Attempted {
-    let (written, pulse) = (Cell::new(0), Pulse::default());
+    let pulse = Pulse::default();
     let autopsy = Autopsy {
         head_len: upload.head_len(),
         first_error: Cell::new(None),
@@ -96,7 +96,6 @@ pub(crate) async fn run(
         let sender = Sender {
             transport,
             written_before: *written_before,
-            written: &written,
         };
         let Client {
             transport: client,
@@ -120,7 +119,6 @@ pub(crate) async fn run(
         };
         under_limits(worker, alarm, limits, &sender, &autopsy, &pulse, work).await
     };
-    lease.written = written.get();
     match outcome {
         Ok(()) => Attempted::Response,
         Err(Ended::Died(end)) => Attempted::Dead(autopsy.facts(lease, end)),
@@ -162,7 +160,7 @@ struct Autopsy {
 
 impl Autopsy {
     fn facts(&self, lease: &Lease, end: End) -> Facts {
-        let written = match lease.written {
+        let written = match lease.written() {
             0 => Written::Nothing,
             part if part < self.head_len as u64 => Written::PartOfHead,
             _ => Written::WholeHead,
@@ -232,7 +230,7 @@ async fn under_limits(
             return Err(Ended::Late(Limit::PerTry));
         }
         if silence <= now {
-            let nothing_came = !autopsy.begun.get() && sender.written.get() > 0;
+            let nothing_came = !autopsy.begun.get() && sender.written() > 0;
             if nothing_came && sender.acknowledged() == Some(0) {
                 return Err(Ended::Died(End::Silent));
             }
@@ -274,7 +272,7 @@ async fn two_step(worker: &Worker, upload: &mut Upload, to: &Sender<'_>) -> Resu
             sys::Peek::Reset => return Err(End::Reset),
             sys::Peek::Failed(_) => return Err(End::Other),
         }
-        let arrived = acknowledged.is_none_or(|count| count >= to.written.get());
+        let arrived = acknowledged.is_none_or(|count| count >= to.written());
         if arrived || worker.clock.now() >= until {
             return Ok(());
         }

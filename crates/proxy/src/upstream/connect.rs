@@ -55,8 +55,8 @@ async fn dial(address: &Address, plan: &ClusterPlan) -> io::Result<Transport> {
             if let Some(probes) = plan.tcp_keepalive {
                 sys::keep_alive(&socket, probes.idle, probes.interval, probes.probes)?;
             }
-            Ok(Transport::Tcp(socket.connect(*address).await?))
+            Ok(socket.connect(*address).await?.into())
         }
-        Address::Unix(path) => Ok(Transport::Unix(UnixStream::connect(path).await?)),
+        Address::Unix(path) => Ok(UnixStream::connect(path).await?.into()),
     }
 }

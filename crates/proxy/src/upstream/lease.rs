@@ -27,8 +27,7 @@ pub(crate) struct Lease {
     pub(crate) input: ReadBuffer,
     /// Bytes written on the connection before this attempt.
     pub(crate) written_before: u64,
-    /// Bytes written by this attempt.
-    pub(crate) written: u64,
+    received_before: u64,
     /// How to write the request.
     pub(crate) writing: Writing,
     /// What is known of the connection.
@@ -156,10 +155,10 @@ impl Lease {
                 .ok()?
         };
         Some(Self {
+            written_before: transport.sent(),
+            received_before: transport.received(),
             transport,
             input: worker.buffers.read_buffer(),
-            written_before: parked.written,
-            written: 0,
             writing: reused.writing,
             facts: reused.facts,
             fresh: false,
@@ -204,7 +203,7 @@ impl Lease {
             transport,
             input: worker.buffers.read_buffer(),
             written_before: 0,
-            written: 0,
+            received_before: 0,
             writing: Writing::Direct,
             facts: ConnectionFacts::default(),
             fresh: true,
@@ -216,6 +215,11 @@ impl Lease {
         })
     }
 
+    /// Bytes that this attempt wrote.
+    pub(crate) fn written(&self) -> u64 {
+        self.transport.sent() - self.written_before
+    }
+
     /// Bytes of this attempt that the peer has acknowledged; `None` where nobody can tell.
     pub(crate) fn acknowledged(&self) -> Option<u64> {
         let facts = sys::tcp_facts(&self.transport)?;
@@ -225,11 +229,10 @@ impl Lease {
 
     /// The response was read to its end: the connection may be used again.
     pub(crate) fn recycle(self, hint: Option<std::time::Duration>) {
+        let (sent, received) = self.carried();
         let Self {
             transport,
             input,
-            written_before,
-            written,
             watch: watcher,
             mut permit,
             ..
@@ -254,21 +257,43 @@ impl Lease {
         };
         let now = worker.clock.now();
         permit.shared.with(|state| {
+            state.cluster.counters.cx_tx_bytes_total += sent;
+            state.cluster.counters.cx_rx_bytes_total += received;
             if state.cluster.hand_back(connection, handback, worker.id, now) == Verdict::Keep {
                 watch(&transport, &watcher);
-                let parked = Parked {
-                    transport,
-                    written: written_before + written,
-                    watch: watcher,
-                };
-                state.parked.insert(connection, parked);
+                state.parked.insert(
+                    connection,
+                    Parked {
+                        transport,
+                        watch: watcher,
+                    },
+                );
             }
         });
     }
 
     /// The peer closed the connection under the request.
-    pub(crate) fn peer_closed(mut self, reset: bool, raced: bool) {
-        self.permit.hand_back(Handback::PeerClosed { reset, raced });
+    pub(crate) fn peer_closed(self, reset: bool, raced: bool) {
+        self.end(Handback::PeerClosed { reset, raced });
+    }
+
+    /// We close the connection.
+    pub(crate) fn close(self) {
+        self.end(Handback::Closed);
+    }
+
+    fn end(mut self, how: Handback) {
+        let (sent, received) = self.carried();
+        self.permit.shared.with(|state| {
+            state.cluster.counters.cx_tx_bytes_total += sent;
+            state.cluster.counters.cx_rx_bytes_total += received;
+        });
+        self.permit.hand_back(how);
+    }
+
+    /// Bytes sent and received by this attempt.
+    fn carried(&self) -> (u64, u64) {
+        (self.written(), self.transport.received() - self.received_before)
     }
 }
 

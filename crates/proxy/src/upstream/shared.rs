@@ -35,8 +35,6 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) struct Parked {
     pub(crate) transport: Transport,
-    /// Bytes written on it so far.
-    pub(crate) written: u64,
     /// What wakes the watcher when something comes.
     pub(crate) watch: Arc<Watch>,
 }
