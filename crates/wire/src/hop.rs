@@ -3,7 +3,7 @@
 //! Never forwarded: `Connection` and the fields it names, `Keep-Alive`, `Proxy-Connection`, `TE` (but
 //! for `trailers`), `Transfer-Encoding`, `Upgrade` (unless upgrading), `HTTP2-Settings`. Also
 //! `Proxy-Authorization`, which holds credentials for a proxy that the client chose, and
-//! `Proxy-Authenticate`, which asks for them: we are no such proxy, and a backend that got the one
+//! `Proxy-Authenticate`, which asks for them: we are no such proxy, and an endpoint that got the one
 //! could steal it. `Trailer` is kept, since trailers are.
 
 use crate::bytes::is_token;

@@ -1,6 +1,6 @@
 //! How much a peer may send.
 
-/// Limits on what a peer may send. Each names its consequence in [`HeadError`] or
+/// Limits on what a peer may send. Each names its consequence in [`HeadError`](super::head::HeadError) or
 /// [`DecodeError`](super::decode::DecodeError).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

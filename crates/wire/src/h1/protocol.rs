@@ -24,8 +24,8 @@ pub enum Protocol {
     SmtpOrFtp,
     /// `-ERR`, `-NOAU` or `-DENI`: the errors Redis gives to what is no command.
     Redis,
-    /// A packet with sequence number 0 that begins with protocol version 10, or with 0xff for an
-    /// error: the greeting of MySQL and MariaDB.
+    /// A packet with sequence number 0 that begins with protocol version 10 and a digit of the
+    /// server's version, or with 0xff and an error's code: the greeting of MySQL and MariaDB.
     MySql,
     /// An ErrorResponse: `E`, a length below 64 KiB and the severity field `S`; or the older
     /// `EFATAL`, `EERROR`.
@@ -45,7 +45,8 @@ impl Protocol {
             [0, high, low, 4, 0 | 1, 0, 0, 0, 0] if u16::from_be_bytes([high, low]) % 6 == 0 => Self::Http2,
             [1, 3 | 6 | 7, _, _, _, _, _, _, ..] => Self::FastCgi,
             [0, _, _, 0, 1..=255, 0, b'A'..=b'Z', b'A'..=b'Z' | b'_', ..] => Self::Uwsgi,
-            [1..=255, _, 0, 0, 10 | 0xff, ..] => Self::MySql,
+            [2..=255, _, 0, 0, 10, b'0'..=b'9', ..] => Self::MySql,
+            [2..=255, _, 0, 0, 0xff, code, ..] if code != b'S' => Self::MySql,
             [b'E', 0, 0, _, _, b'S', ..] => Self::Postgres,
             _ => Self::judge_text(bytes),
         }
@@ -106,8 +107,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn more_bytes_never_change_a_judgement() {
+        // Every byte that some evidence tests, in every place.
+        let telling = *b"\x00\x01\x03\x04\x06\x0a\x15\x16\xff20ESA- ";
+        let mut seed = 1_u64;
+        for _ in 0..300_000 {
+            let bytes: [u8; EVIDENCE_BYTES] = std::array::from_fn(|_| {
+                seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                telling[(seed >> 60) as usize]
+            });
+            let judged = Protocol::judge(&bytes);
+            for end in 0..bytes.len() {
+                let early = Protocol::judge(&bytes[..end]);
+                assert!(
+                    early == Protocol::Unknown || early == judged,
+                    "{}",
+                    bytes.escape_ascii()
+                );
+            }
+        }
+    }
+
+    #[test]
     fn each_protocol_is_named_by_its_first_bytes_and_by_no_fewer_than_it_needs() {
-        let cases: [(&[u8], Protocol); 15] = [
+        let cases: [(&[u8], Protocol); 18] = [
             (b"\x15\x03\x03\x00\x02\x02\x28", Protocol::Tls),
             (b"\x16\x03\x01\x02\x00\x01", Protocol::Tls),
             (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03", Protocol::Http2),
@@ -120,7 +143,10 @@ mod tests {
             (b"220-welcome\r\n", Protocol::SmtpOrFtp),
             (b"-ERR unknown command\r\n", Protocol::Redis),
             (b"J\x00\x00\x00\x0a8.0.36\x00", Protocol::MySql),
+            (b"E\x00\x00\x00\x0a8.0.36", Protocol::MySql),
+            (b"J\x00\x00\x00\xff\x6a\x04Host", Protocol::MySql),
             (b"E\x00\x00\x00\x5cSFATAL\x00", Protocol::Postgres),
+            (b"E\x00\x00\x00\xffSFATAL\x00", Protocol::Postgres),
             (b"EFATAL:  unsupported\x00", Protocol::Postgres),
             (b"<html>oops", Protocol::Unknown),
         ];
