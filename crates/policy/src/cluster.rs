@@ -4,7 +4,9 @@
 //! [`Cluster::checkout`]. Pools deal in [`ConnectionId`]s; the sockets stay upstairs.
 
 mod ask;
+mod books;
 mod counters;
+mod failure;
 mod place;
 mod queue;
 mod report;
@@ -19,9 +21,9 @@ pub use counters::Counters;
 pub use report::{EndpointReport, Gauges};
 
 use crate::endpoint::Endpoint;
-use crate::keepalive::{Band, Risk, Sign};
+use crate::keepalive::{Band, Risk};
 use crate::plan::KeepAlivePlan;
-use crate::pool::{Connection, Connections, Idle, State};
+use crate::pool::{Connections, State};
 use crate::time::{Dice, Moment};
 use place::{Blocked, Want};
 use queue::{Grant, Left, Queue};
@@ -300,128 +302,6 @@ impl Cluster {
         }
         self.counters.rq_cancelled += 1;
         self.serve_waiting(now);
-    }
-
-    /// Ends a lease by parking its connection, if it is fit to be used again.
-    fn recycle(
-        &mut self,
-        id: ConnectionId,
-        (hint, round_trip): (Option<Duration>, Option<Duration>),
-        worker: WorkerId,
-        now: Moment,
-    ) -> Parked {
-        let Some(connection) = self.connections.get_mut(id) else {
-            panic!("{id:?} was not leased")
-        };
-        assert!(connection.in_flight(), "{id:?} was handed back twice");
-        let Some(endpoint) = self.endpoints.get_mut(&connection.endpoint) else {
-            panic!("{id:?} has outlived its endpoint")
-        };
-        endpoint.on_round_trip(round_trip);
-        let mut changed = endpoint.learner.on_response(hint);
-        if connection.uses > 1 {
-            changed |= endpoint.learner.on_survived(connection.idle_age);
-        }
-        let worn = connection.uses >= connection.uses_max;
-        let old = connection.retire_at <= now;
-        let parked = if worn || old || endpoint.held_by == 0 {
-            self.counters.cx_max_requests += u64::from(worn);
-            self.counters.cx_max_duration_reached += u64::from(old && !worn);
-            self.counters.cx_destroy += 1;
-            self.counters.cx_destroy_local += 1;
-            self.end_lease(id);
-            Parked::Close
-        } else {
-            // Those already idle reach their limit before this one.
-            if endpoint.idle.is_empty() {
-                self.deadline = self.deadline.min(now + endpoint.limit(&self.keep_alive).reuse);
-            }
-            self.deadline = self.deadline.min(connection.retire_at);
-            let idle = Idle {
-                connection: id,
-                worker,
-                since: now,
-                retire_at: connection.retire_at,
-            };
-            connection.idle_since = endpoint.idle.push(idle);
-            (connection.worker, connection.state) = (worker, State::Idle);
-            endpoint.in_flight -= 1;
-            self.in_flight -= 1;
-            Parked::Keep
-        };
-        if changed {
-            self.share(now);
-        }
-        parked
-    }
-
-    /// Takes a connection that carries a request, or was to, out of the books.
-    fn end_lease(&mut self, id: ConnectionId) -> Connection {
-        let Some(gone) = self.connections.get(id) else {
-            panic!("{id:?} was not leased")
-        };
-        assert!(gone.in_flight(), "{id:?} carries no request");
-        let endpoint = gone.endpoint;
-        self.in_flight -= 1;
-        self.endpoint(endpoint).in_flight -= 1;
-        self.forget(id)
-    }
-
-    /// Closes an idle connection for a reason of ours.
-    fn close_locally(&mut self, id: ConnectionId) -> Connection {
-        self.counters.cx_destroy += 1;
-        self.counters.cx_destroy_local += 1;
-        self.forget(id)
-    }
-
-    /// Takes a connection out of the slab and its endpoint's count; a leaving endpoint goes with
-    /// its last connection.
-    fn forget(&mut self, id: ConnectionId) -> Connection {
-        let Some(gone) = self.connections.remove(id) else {
-            panic!("{id:?} is not open")
-        };
-        if let Some(endpoint) = self.endpoints.get_mut(&gone.endpoint) {
-            assert!(endpoint.open > 0, "{id:?} was never counted");
-            endpoint.open -= 1;
-            if endpoint.open == 0 && endpoint.held_by == 0 {
-                self.endpoints.remove(&gone.endpoint);
-            }
-        }
-        gone
-    }
-
-    /// The endpoint closed this connection, which had been idle until `now` but for a request that
-    /// met the close. Those of an endpoint that leaves say nothing about its timer.
-    fn learn(&mut self, gone: &Connection, how: IdleEnd, now: Moment) {
-        let sign = match how {
-            IdleEnd::Fin => Sign::Fin,
-            IdleEnd::Reset => Sign::Reset,
-            IdleEnd::Unsolicited => return,
-        };
-        let endpoint = self
-            .endpoints
-            .get_mut(&gone.endpoint)
-            .filter(|endpoint| endpoint.held_by > 0);
-        let Some(endpoint) = endpoint else { return };
-        if endpoint.learner.on_closed(now.since(gone.idle_since), sign, now) {
-            self.share(now);
-        }
-    }
-
-    /// A limit may have changed: the idle connections are to be looked at again, and endpoints
-    /// without knowledge of their own start from what the others agree on.
-    fn share(&mut self, now: Moment) {
-        self.deadline = now;
-        let mut walls = self
-            .endpoints
-            .values()
-            .filter_map(|endpoint| endpoint.learner.wall());
-        let first = walls.next();
-        self.shared = first.filter(|first| walls.all(|other| first.agrees(&other)));
-        let Some(wall) = self.shared else { return };
-        for endpoint in self.endpoints.values_mut() {
-            endpoint.learner.suggest(wall);
-        }
     }
 
     fn endpoint(&mut self, id: EndpointId) -> &mut Endpoint {

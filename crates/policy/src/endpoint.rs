@@ -67,6 +67,22 @@ impl Endpoint {
         }
     }
 
+    /// When its idle connections and its probe next need a look.
+    pub(crate) fn due(&self, plan: &KeepAlivePlan) -> Moment {
+        let just_after = Duration::from_nanos(1);
+        let limit = self.limit(plan).reuse;
+        let idle = self
+            .idle
+            .oldest()
+            .map_or(Moment::NEVER, |idle| idle.since + limit + just_after);
+        let probe = self.probe.map_or(Moment::NEVER, |probe| {
+            let passes = self.learner.wall().filter(|_| !probe.passed);
+            let passes = passes.map_or(Moment::NEVER, |wall| probe.since + wall.top() + just_after);
+            passes.min(Self::probe_ends(probe.since, plan))
+        });
+        idle.min(probe).min(self.idle.first_retirement())
+    }
+
     /// Until when a probe that is idle since `since` is kept.
     pub(crate) fn probe_ends(since: Moment, plan: &KeepAlivePlan) -> Moment {
         since + (plan.idle_timeout * 2).min(PROBE_MAX)

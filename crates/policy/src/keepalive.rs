@@ -166,8 +166,9 @@ impl Learner {
         if how == Sign::Reset {
             self.resets += 1;
         }
-        self.survival.closed(age);
-        self.watch.on_closed(age, now);
+        if self.watch.on_closed(age, now) {
+            self.survival.closed(age);
+        }
         self.settle(before.0);
         before != (self.watch.wall(), self.watch.suspect())
     }

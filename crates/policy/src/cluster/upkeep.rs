@@ -66,9 +66,9 @@ impl Cluster {
             self.serve_waiting(now);
         }
         if changed {
-            self.share(now);
+            self.share();
         }
-        let due = self.endpoints.values().map(|endpoint| due(endpoint, plan));
+        let due = self.endpoints.values().map(|endpoint| endpoint.due(plan));
         self.deadline = due.min().unwrap_or(Moment::NEVER);
         gone
     }
@@ -179,20 +179,4 @@ impl Cluster {
         }
         tells && self.endpoint(id).learner.on_survived(age)
     }
-}
-
-/// When an endpoint's idle connections next need a look.
-fn due(endpoint: &Endpoint, plan: &KeepAlivePlan) -> Moment {
-    let just_after = Duration::from_nanos(1);
-    let limit = endpoint.limit(plan).reuse;
-    let idle = endpoint
-        .idle
-        .oldest()
-        .map_or(Moment::NEVER, |idle| idle.since + limit + just_after);
-    let probe = endpoint.probe.map_or(Moment::NEVER, |probe| {
-        let passes = endpoint.learner.wall().filter(|_| !probe.passed);
-        let passes = passes.map_or(Moment::NEVER, |wall| probe.since + wall.top() + just_after);
-        passes.min(Endpoint::probe_ends(probe.since, plan))
-    });
-    idle.min(probe).min(endpoint.idle.first_retirement())
 }

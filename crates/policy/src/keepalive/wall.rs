@@ -145,36 +145,31 @@ impl Watch {
         self.closes
     }
 
-    pub(super) fn on_closed(&mut self, age: Duration, now: Moment) {
-        let Some(burst) = self
+    /// Returns whether this close is an event of its own, not part of a burst that was counted.
+    pub(super) fn on_closed(&mut self, age: Duration, now: Moment) -> bool {
+        match self
             .burst
             .as_mut()
             .filter(|burst| now.since(burst.began) <= BURST)
-        else {
-            let before = Some(Box::new(self.state.clone()));
-            self.burst = Some(Burst {
-                began: now,
-                lo: age,
-                hi: age,
-                before,
-            });
-            self.closes += 1;
-            return self.state.close(age);
-        };
-        if age >= burst.lo && age <= burst.hi {
-            return;
-        }
-        burst.lo = burst.lo.min(age);
-        burst.hi = burst.hi.max(age);
-        let Some(before) = burst.before.take() else { return };
-        self.state = State::clone(&before);
-        // Some servers look at their idle connections only now and then, and close in one sweep
-        // all that are due. More than an octave apart, the ages have nothing in common.
-        if burst.lo * 2 >= burst.hi {
-            burst.before = Some(before);
-            self.state.close(burst.lo);
-        } else {
-            self.state.strike();
+        {
+            Some(burst) => {
+                if let Some(state) = burst.add(age) {
+                    self.state = state;
+                }
+                false
+            }
+            None => {
+                let before = Some(Box::new(self.state.clone()));
+                self.burst = Some(Burst {
+                    began: now,
+                    lo: age,
+                    hi: age,
+                    before,
+                });
+                self.closes += 1;
+                self.state.close(age);
+                true
+            }
         }
     }
 
@@ -204,6 +199,27 @@ impl Watch {
                 ..wall
             });
         }
+    }
+}
+
+impl Burst {
+    /// One more close of this burst; what is known then, if it changes that.
+    fn add(&mut self, age: Duration) -> Option<State> {
+        if age >= self.lo && age <= self.hi {
+            return None;
+        }
+        (self.lo, self.hi) = (self.lo.min(age), self.hi.max(age));
+        let before = self.before.take()?;
+        let mut state = State::clone(&before);
+        // Some servers look at their idle connections only now and then, and close in one sweep
+        // all that are due. More than an octave apart, the ages have nothing in common.
+        if self.lo * 2 >= self.hi {
+            self.before = Some(before);
+            state.close(self.lo);
+        } else {
+            state.strike();
+        }
+        Some(state)
     }
 }
 

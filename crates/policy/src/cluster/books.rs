@@ -1,0 +1,139 @@
+//! The books: how a lease ends, how a connection leaves, and what either teaches.
+
+use std::time::Duration;
+
+use super::{Cluster, ConnectionId, EndpointId, IdleEnd, Parked, WorkerId};
+use crate::keepalive::Sign;
+use crate::pool::{Connection, Idle, State};
+use crate::time::Moment;
+
+impl Cluster {
+    /// Ends a lease by parking its connection, if it is fit to be used again.
+    pub(super) fn recycle(
+        &mut self,
+        id: ConnectionId,
+        (hint, round_trip): (Option<Duration>, Option<Duration>),
+        worker: WorkerId,
+        now: Moment,
+    ) -> Parked {
+        let Some(connection) = self.connections.get_mut(id) else {
+            panic!("{id:?} was not leased")
+        };
+        assert!(connection.in_flight(), "{id:?} was handed back twice");
+        let endpoint_id = connection.endpoint;
+        let Some(endpoint) = self.endpoints.get_mut(&endpoint_id) else {
+            panic!("{id:?} has outlived its endpoint")
+        };
+        endpoint.on_round_trip(round_trip);
+        let mut changed = endpoint.learner.on_response(hint);
+        if connection.uses > 1 {
+            changed |= endpoint.learner.on_survived(connection.idle_age);
+        }
+        let worn = connection.uses >= connection.uses_max;
+        let old = connection.retire_at <= now;
+        let parked = if worn || old || endpoint.held_by == 0 {
+            self.counters.cx_max_requests += u64::from(worn);
+            self.counters.cx_max_duration_reached += u64::from(old && !worn);
+            self.counters.cx_destroy += 1;
+            self.counters.cx_destroy_local += 1;
+            self.end_lease(id);
+            Parked::Close
+        } else {
+            // Those already idle reach their limit before this one.
+            if endpoint.idle.is_empty() {
+                self.deadline = self.deadline.min(now + endpoint.limit(&self.keep_alive).reuse);
+            }
+            self.deadline = self.deadline.min(connection.retire_at);
+            let idle = Idle {
+                connection: id,
+                worker,
+                since: now,
+                retire_at: connection.retire_at,
+            };
+            connection.idle_since = endpoint.idle.push(idle);
+            (connection.worker, connection.state) = (worker, State::Idle);
+            endpoint.in_flight -= 1;
+            self.in_flight -= 1;
+            Parked::Keep
+        };
+        if changed {
+            self.learned(endpoint_id);
+        }
+        parked
+    }
+
+    /// Takes a connection that carries a request, or was to, out of the books.
+    pub(super) fn end_lease(&mut self, id: ConnectionId) -> Connection {
+        let Some(gone) = self.connections.get(id) else {
+            panic!("{id:?} was not leased")
+        };
+        assert!(gone.in_flight(), "{id:?} carries no request");
+        let endpoint = gone.endpoint;
+        self.in_flight -= 1;
+        self.endpoint(endpoint).in_flight -= 1;
+        self.forget(id)
+    }
+
+    /// Closes an idle connection for a reason of ours.
+    pub(super) fn close_locally(&mut self, id: ConnectionId) -> Connection {
+        self.counters.cx_destroy += 1;
+        self.counters.cx_destroy_local += 1;
+        self.forget(id)
+    }
+
+    /// Takes a connection out of the slab and its endpoint's count; a leaving endpoint goes with
+    /// its last connection.
+    pub(super) fn forget(&mut self, id: ConnectionId) -> Connection {
+        let Some(gone) = self.connections.remove(id) else {
+            panic!("{id:?} is not open")
+        };
+        if let Some(endpoint) = self.endpoints.get_mut(&gone.endpoint) {
+            assert!(endpoint.open > 0, "{id:?} was never counted");
+            endpoint.open -= 1;
+            if endpoint.open == 0 && endpoint.held_by == 0 {
+                self.endpoints.remove(&gone.endpoint);
+            }
+        }
+        gone
+    }
+
+    /// The endpoint closed this connection, which had been idle until `now` but for a request that
+    /// met the close. Those of an endpoint that leaves say nothing about its timer.
+    pub(super) fn learn(&mut self, gone: &Connection, how: IdleEnd, now: Moment) {
+        let sign = match how {
+            IdleEnd::Fin => Sign::Fin,
+            IdleEnd::Reset => Sign::Reset,
+            IdleEnd::Unsolicited => return,
+        };
+        let endpoint = self
+            .endpoints
+            .get_mut(&gone.endpoint)
+            .filter(|endpoint| endpoint.held_by > 0);
+        let Some(endpoint) = endpoint else { return };
+        if endpoint.learner.on_closed(now.since(gone.idle_since), sign, now) {
+            self.learned(gone.endpoint);
+        }
+    }
+
+    /// An endpoint's limit may have changed: its idle connections may be due earlier.
+    fn learned(&mut self, id: EndpointId) {
+        if let Some(endpoint) = self.endpoints.get(&id) {
+            self.deadline = self.deadline.min(endpoint.due(&self.keep_alive));
+        }
+        self.share();
+    }
+
+    /// Endpoints without knowledge of their own start from what the others agree on.
+    pub(super) fn share(&mut self) {
+        let mut walls = self
+            .endpoints
+            .values()
+            .filter_map(|endpoint| endpoint.learner.wall());
+        let first = walls.next();
+        self.shared = first.filter(|first| walls.all(|other| first.agrees(&other)));
+        let Some(wall) = self.shared else { return };
+        for endpoint in self.endpoints.values_mut() {
+            endpoint.learner.suggest(wall);
+        }
+    }
+}
