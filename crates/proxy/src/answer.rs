@@ -84,6 +84,7 @@ pub(crate) async fn settle(
                 failure,
                 before,
                 sentence: sentence.into(),
+                raced: !fresh,
             })
         }
         TriedEnd::NotHttp(error, first) => Err(Fault {
@@ -221,7 +222,7 @@ async fn respond(
     exchange.record.bytes_received(upload.received);
     if let Err(end) = relayed {
         lease.close();
-        return Ok(cut(exchange, end));
+        return Ok(cut(exchange, setting.cluster, end));
     }
     setting
         .times
@@ -235,13 +236,13 @@ async fn respond(
     }
     let limit = exchange.client.snapshot.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
-        return Ok(cut(exchange, RelayEnd::ClientLeft));
+        return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
     }
     Ok(if persists { Next::Request } else { Next::Close })
 }
 
 /// A response could not be relayed to its end: the client's connection is closed without one.
-fn cut(exchange: &mut Exchange<'_>, end: RelayEnd) -> Next {
+fn cut(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, end: RelayEnd) -> Next {
     let failure = match end {
         RelayEnd::Upstream(DownloadEnd::Malformed(error)) => {
             exchange.record.sentence(error.sentence());
@@ -253,6 +254,9 @@ fn cut(exchange: &mut Exchange<'_>, end: RelayEnd) -> Next {
         RelayEnd::Idle => Failure::IdleUpstream,
         RelayEnd::Late => Failure::LateTimeout,
     };
+    cluster
+        .shared
+        .with(|state| state.cluster.on_failure(&failure, Before::default(), false));
     let verdict = verdict(&failure, Before::default());
     exchange.record.flags(verdict.flags);
     exchange.record.details(&verdict.details);
@@ -282,7 +286,7 @@ async fn upgrade(
     );
     let limit = exchange.client.snapshot.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
-        return Ok(cut(exchange, RelayEnd::ClientLeft));
+        return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
     }
     let client = &mut *exchange.client;
     let carried = tunnel::run(

@@ -10,11 +10,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use policy::attempts::{After, Attempts, Nature, Outcome, Summary};
+use policy::attempts::{After, Attempts, Nature, Outcome, Summary, Why};
 use policy::cluster::{EndpointId, Reuse};
 use policy::evidence::{End, Facts, Grade, grade};
 use policy::filter::Filter;
-use policy::outcome::Failure;
+use policy::outcome::{Failure, Flag, FlagSet};
 use policy::plan::{RetryPlan, Timeouts};
 use policy::route::Limit as RouteLimit;
 use policy::time::Moment;
@@ -27,7 +27,7 @@ use crate::body::Upload;
 use crate::downstream::client::Client;
 use crate::fault::Fault;
 use crate::forward::{self, Outbound, Scratch};
-use crate::record::Record;
+use crate::record::{Record, SavedBy};
 use crate::routing::{self, Accepted, Routed, Way};
 use crate::stats::ClusterTimes;
 use crate::upstream::attempt::{self, Attempted, Limit, TimeLimits};
@@ -153,6 +153,13 @@ impl Exchange<'_> {
                 &mut upload,
             )
             .await;
+        if let Err(fault) = &result {
+            cluster.shared.with(|state| {
+                state
+                    .cluster
+                    .on_failure(&fault.failure, fault.before, fault.raced)
+            });
+        }
         self.record.bytes_received(upload.received);
         self.body_read = upload.received_whole();
         if let Some(whole) = upload.complete() {
@@ -214,6 +221,7 @@ impl Exchange<'_> {
         let mut attempts = Attempts::new(plan, nature);
         let timeouts = Limits::of(routed, &cluster.plan.timeouts, self.start);
         let mut reuse = Reuse::Allow;
+        let mut retry: Option<RetryPermit<'_>> = None;
         loop {
             let want = Want {
                 resend: attempts.resend(),
@@ -227,7 +235,20 @@ impl Exchange<'_> {
             self.record.attempts(attempts.made_again() + 1);
             let now = self.worker.clock.now();
             let after = attempts.on_result(&tried.summary, now, &mut self.worker.dice.borrow_mut());
-            let After::Again { reuse: how, at, why } = after else {
+            let again = match after {
+                After::Again { why: Why::Retry, .. } => {
+                    retry = RetryPermit::ask(cluster);
+                    if retry.is_none() {
+                        self.record.flags(FlagSet::NONE.with(Flag::UO));
+                    }
+                    retry.is_some().then_some(after)
+                }
+                other => Some(other),
+            };
+            let Some(After::Again { reuse: how, at, why }) = again else {
+                if let (Some(permit), TriedEnd::Response(_)) = (&mut retry, &tried.end) {
+                    permit.succeeded = true;
+                }
                 let setting = Setting {
                     accepted,
                     routed,
@@ -291,6 +312,9 @@ impl Exchange<'_> {
         };
         self.record.upstream(answer::address_text(&lease.address));
         self.record.connection(lease.facts);
+        if lease.found_dead > 0 {
+            self.record.saved(Some(SavedBy::Checkout));
+        }
         let limits = TimeLimits {
             request: timeouts.request,
             per_try,
@@ -420,6 +444,32 @@ impl Tried {
             begun,
             end,
         })
+    }
+}
+
+/// A retry's place among those that a cluster bears at once.
+struct RetryPermit<'a> {
+    cluster: &'a ClusterHandle,
+    succeeded: bool,
+}
+
+impl<'a> RetryPermit<'a> {
+    fn ask(cluster: &'a ClusterHandle) -> Option<Self> {
+        let admitted = cluster
+            .shared
+            .with(|state| state.cluster.admit_retry(&cluster.plan.limits));
+        admitted.then_some(Self {
+            cluster,
+            succeeded: false,
+        })
+    }
+}
+
+impl Drop for RetryPermit<'_> {
+    fn drop(&mut self) {
+        self.cluster
+            .shared
+            .with(|state| state.cluster.retry_ended(self.succeeded));
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Fault {
     pub(crate) before: Before,
     /// One plain sentence for the log; empty where the flags say it all.
     pub(crate) sentence: Cow<'static, str>,
+    /// The last attempt died on a reused connection before any response.
+    pub(crate) raced: bool,
 }
 
 impl Fault {
@@ -69,6 +71,7 @@ impl From<Failure> for Fault {
             failure,
             before: Before::default(),
             sentence: "".into(),
+            raced: false,
         }
     }
 }

@@ -42,11 +42,21 @@ mod tests {
     #[test]
     fn a_failed_race_is_counted_as_a_reset_and_as_a_race() {
         let mut cluster = Cluster::new("a".into());
-        let before = Before { made_again: true, limit_exceeded: true };
+        let before = Before {
+            made_again: true,
+            limit_exceeded: true,
+        };
         cluster.on_failure(&Failure::Died { reason: None }, before, true);
         cluster.on_failure(&Failure::PerTryTimeout, Before::default(), false);
         let counters = &cluster.counters;
-        assert_eq!((counters.rq_rx_reset, counters.race_failed, counters.rq_retry_limit_exceeded), (1, 1, 1));
+        assert_eq!(
+            (
+                counters.rq_rx_reset,
+                counters.race_failed,
+                counters.rq_retry_limit_exceeded
+            ),
+            (1, 1, 1)
+        );
         assert_eq!(counters.rq_per_try_timeout, 1);
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Lease {
     pub(crate) facts: ConnectionFacts,
     /// Whether it was opened for this attempt.
     pub(crate) fresh: bool,
+    /// Idle connections that a look found closed before this one was given.
+    pub(crate) found_dead: u32,
     /// How long opening it took, if it is fresh.
     pub(crate) connect_time: Option<std::time::Duration>,
     /// Where it leads.
@@ -94,6 +96,7 @@ impl Lease {
             reuse: want.reuse,
             avoid: want.avoid,
         };
+        let mut found_dead = 0;
         loop {
             let (mut checkout, mut parked) = handle.shared.with(|state| {
                 let checkout =
@@ -114,8 +117,9 @@ impl Lease {
                 Checkout::Reuse(reused) => {
                     let permit = Permit::new(worker, &handle.shared, reused.connection);
                     let parked = parked.expect("an idle connection has a socket");
-                    if let Some(lease) = Self::reused(permit, reused, parked) {
-                        return Ok(lease);
+                    match Self::reused(permit, reused, parked) {
+                        Some(lease) => return Ok(Self { found_dead, ..lease }),
+                        None => found_dead += 1,
                     }
                 }
                 Checkout::Open {
@@ -124,7 +128,8 @@ impl Lease {
                     address,
                 } => {
                     let permit = Permit::new(worker, &handle.shared, connection);
-                    return Self::opened(permit, handle, endpoint, address).await;
+                    let lease = Self::opened(permit, handle, endpoint, address).await?;
+                    return Ok(Self { found_dead, ..lease });
                 }
                 Checkout::Refuse(refusal) => return Err(NoLease::Refused(refusal)),
                 Checkout::Queue(_) => unreachable!("a claimed ticket is never queued again"),
@@ -162,6 +167,7 @@ impl Lease {
             writing: reused.writing,
             facts: reused.facts,
             fresh: false,
+            found_dead: 0,
             connect_time: None,
             endpoint: reused.endpoint,
             address: reused.address,
@@ -207,6 +213,7 @@ impl Lease {
             writing: Writing::Direct,
             facts: ConnectionFacts::default(),
             fresh: true,
+            found_dead: 0,
             connect_time: Some(now.since(begun)),
             endpoint,
             address,
