@@ -38,18 +38,6 @@ pub(crate) fn ci(args: CiArgs) -> Fallible<Verdict> {
             "warnings",
         ]))
     });
-    steps.take("docs", || {
-        let mut doc = cargo(&[
-            "doc",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-            "--locked",
-            "--quiet",
-        ]);
-        doc.env("RUSTDOCFLAGS", "-D warnings");
-        run(doc)
-    });
     steps.take("deny", || deny(args.fast));
     steps.take("tidy", || match tidy::tidy() {
         Ok(Verdict::Passed) => Outcome::Passed,
