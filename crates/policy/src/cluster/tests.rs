@@ -1,6 +1,7 @@
-//! Stories of one cluster; `tests/machine.rs` has the random ones.
+//! Stories of one cluster; `machine` has random ones, `world` long ones.
 
 mod machine;
+mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
