@@ -126,7 +126,11 @@ pub struct TcpKeepalive {
 
 impl Default for TcpKeepalive {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(30), interval: Duration::from_secs(10), probes: 3 }
+        Self {
+            idle: Duration::from_secs(30),
+            interval: Duration::from_secs(10),
+            probes: 3,
+        }
     }
 }
 

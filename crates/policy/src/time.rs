@@ -40,7 +40,10 @@ impl std::ops::Add<Duration> for Moment {
 
     /// Saturates at [`Moment::NEVER`].
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
@@ -83,7 +86,10 @@ mod tests {
     #[test]
     fn a_moment_saturates_instead_of_wrapping() {
         assert_eq!(Moment::NEVER + Duration::from_secs(1), Moment::NEVER);
-        assert_eq!(Moment::from_millis(1).since(Moment::from_millis(2)), Duration::ZERO);
+        assert_eq!(
+            Moment::from_millis(1).since(Moment::from_millis(2)),
+            Duration::ZERO
+        );
     }
 
     #[test]
