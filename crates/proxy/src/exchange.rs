@@ -8,19 +8,16 @@
 //! `policy`; this room asks, waits, and moves bytes.
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use policy::attempts::{After, Attempts, Nature, Outcome, Summary, Why};
-use policy::cluster::{EndpointId, Reuse};
-use policy::evidence::{End, Facts, Grade, grade};
+use policy::attempts::{After, Attempts, Nature, Why};
+use policy::cluster::Reuse;
 use policy::filter::Filter;
 use policy::outcome::{Failure, Flag, FlagSet};
-use policy::plan::{RetryPlan, Timeouts};
-use policy::route::Limit as RouteLimit;
+use policy::plan::RetryPlan;
 use policy::time::Moment;
 use wire::field::Known;
 use wire::h1::framing::BodyLength;
-use wire::h1::head::{HeadError, RequestHead, ResponseHead, Version};
+use wire::h1::head::{RequestHead, ResponseHead, Version};
 
 use crate::answer::{self, Setting};
 use crate::body::Upload;
@@ -28,10 +25,11 @@ use crate::downstream::client::Client;
 use crate::fault::Fault;
 use crate::forward::{self, Outbound, Scratch};
 use crate::record::{Record, SavedBy};
+use crate::reply;
 use crate::routing::{self, Accepted, Routed, Way};
 use crate::stats::ClusterTimes;
-use crate::upstream::attempt::{self, Attempted, Limit, TimeLimits};
-use crate::upstream::connect::ConnectError;
+use crate::tried::{Limits, RetryPermit, Tried, TriedEnd};
+use crate::upstream::attempt::{self, TimeLimits};
 use crate::upstream::lease::{Lease, NoLease, Want};
 use crate::upstream::shared::ClusterHandle;
 use crate::wait::within;
@@ -90,7 +88,7 @@ pub(crate) async fn run(
     };
     match exchange.serve().await {
         Ok(next) => next,
-        Err(fault) => answer::refuse(&mut exchange, &fault).await,
+        Err(fault) => reply::refuse(&mut exchange, &fault).await,
     }
 }
 
@@ -111,7 +109,7 @@ pub(crate) async fn refuse(
         start,
         body_read: false,
     };
-    answer::refuse(&mut exchange, fault).await
+    reply::refuse(&mut exchange, fault).await
 }
 
 impl Exchange<'_> {
@@ -131,14 +129,14 @@ impl Exchange<'_> {
         let routed = match way {
             Way::Forward(routed) => routed,
             Way::Redirect { status, location } => {
-                return Ok(answer::local(self, status, &[("location", &location)], b"").await);
+                return Ok(reply::local(self, status, &[("location", &location)], b"").await);
             }
             Way::Preflight(fields) => {
                 let fields: Vec<_> = fields
                     .iter()
                     .map(|(name, value)| (*name, value.as_str()))
                     .collect();
-                return Ok(answer::local(self, 200, &fields, b"").await);
+                return Ok(reply::local(self, 200, &fields, b"").await);
             }
         };
         let cluster = snapshot.cluster(routed.cluster);
@@ -305,12 +303,14 @@ impl Exchange<'_> {
                 address,
                 error,
             })) => {
-                self.record.upstream(answer::address_text(&address));
+                self.work.scratch.address(&address);
+                self.record.upstream(&self.work.scratch.address);
                 return Ok(Tried::unconnected(endpoint, error, upload, begun));
             }
             Err(_) => return Err(timeouts.late(self.worker.clock.now()).into()),
         };
-        self.record.upstream(answer::address_text(&lease.address));
+        self.work.scratch.address(&lease.address);
+        self.record.upstream(&self.work.scratch.address);
         self.record.connection(lease.facts);
         if lease.found_dead > 0 {
             self.record.saved(Some(SavedBy::Checkout));
@@ -332,175 +332,6 @@ impl Exchange<'_> {
         )
         .await;
         Tried::after(attempted, lease, upload, self.work.response.status, begun)
-    }
-}
-
-/// One attempt's result: what decides about the next, and what an answer is made of.
-pub(crate) struct Tried {
-    pub(crate) summary: Summary,
-    pub(crate) facts: Option<Facts>,
-    pub(crate) begun: Moment,
-    pub(crate) end: TriedEnd,
-}
-
-/// What an attempt left in our hands.
-pub(crate) enum TriedEnd {
-    /// The response's head is in the workspace, its body comes by the lease.
-    Response(Lease),
-    /// The connection could not be opened.
-    Unconnected(ConnectError),
-    /// The connection died under the request.
-    Dead(Lease),
-    /// The endpoint sent what is no HTTP response.
-    NotHttp(HeadError, Vec<u8>),
-    /// A time limit passed.
-    Late,
-}
-
-impl Tried {
-    /// How long opening its connection took, if it was opened for it.
-    fn connect_time(&self) -> Option<Duration> {
-        match &self.end {
-            TriedEnd::Response(lease) | TriedEnd::Dead(lease) => lease.connect_time,
-            TriedEnd::Unconnected(_) | TriedEnd::NotHttp(..) | TriedEnd::Late => None,
-        }
-    }
-
-    fn unconnected(endpoint: EndpointId, error: ConnectError, upload: &Upload, begun: Moment) -> Self {
-        let result = match error {
-            ConnectError::TimedOut(_) => Outcome::ConnectTimedOut,
-            ConnectError::Refused(_) => Outcome::Died {
-                end: End::ConnectFailed,
-                grade: Grade::Unsent,
-            },
-        };
-        let summary = Summary {
-            endpoint: Some(endpoint),
-            reused: false,
-            copy_whole: upload.can_rewind(),
-            answered: false,
-            result,
-        };
-        Self {
-            summary,
-            facts: None,
-            begun,
-            end: TriedEnd::Unconnected(error),
-        }
-    }
-
-    fn after(
-        attempted: Attempted,
-        lease: Lease,
-        upload: &Upload,
-        status: u16,
-        begun: Moment,
-    ) -> Result<Self, Fault> {
-        let (facts, result) = match &attempted {
-            Attempted::Response => (None, Outcome::Status(status)),
-            Attempted::Dead(facts) => (
-                Some(*facts),
-                Outcome::Died {
-                    end: facts.end,
-                    grade: grade(facts),
-                },
-            ),
-            Attempted::NotHttp(_) => (
-                None,
-                Outcome::Died {
-                    end: End::Other,
-                    grade: Grade::Begun,
-                },
-            ),
-            Attempted::Late(Limit::PerTry) => (
-                None,
-                Outcome::Died {
-                    end: End::TimedOut,
-                    grade: Grade::Unknown,
-                },
-            ),
-            Attempted::Late(Limit::Request) => return Err(Failure::RequestTimeout.into()),
-            Attempted::Late(Limit::Idle) => return Err(Failure::IdleUpstream.into()),
-            Attempted::Late(Limit::Body) => return Err(Failure::BodyTimeout.into()),
-            Attempted::ClientLeft => return Err(Failure::DownstreamLeft.into()),
-            Attempted::ClientMalformed(error) => return Err((*error).into()),
-        };
-        let summary = Summary {
-            endpoint: Some(lease.endpoint),
-            reused: !lease.fresh,
-            copy_whole: upload.can_rewind(),
-            answered: false,
-            result,
-        };
-        let end = match attempted {
-            Attempted::Dead(_) => TriedEnd::Dead(lease),
-            Attempted::NotHttp(error) => TriedEnd::NotHttp(error, lease.input.data().to_vec()),
-            Attempted::Late(_) => TriedEnd::Late,
-            _ => TriedEnd::Response(lease),
-        };
-        Ok(Self {
-            summary,
-            facts,
-            begun,
-            end,
-        })
-    }
-}
-
-/// A retry's place among those that a cluster bears at once.
-struct RetryPermit<'a> {
-    cluster: &'a ClusterHandle,
-    succeeded: bool,
-}
-
-impl<'a> RetryPermit<'a> {
-    fn ask(cluster: &'a ClusterHandle) -> Option<Self> {
-        let admitted = cluster
-            .shared
-            .with(|state| state.cluster.admit_retry(&cluster.plan.limits));
-        admitted.then_some(Self {
-            cluster,
-            succeeded: false,
-        })
-    }
-}
-
-impl Drop for RetryPermit<'_> {
-    fn drop(&mut self) {
-        self.cluster
-            .shared
-            .with(|state| state.cluster.retry_ended(self.succeeded));
-    }
-}
-
-/// The time limits of one exchange, as moments and spans.
-pub(crate) struct Limits {
-    /// When the whole request is too late.
-    pub(crate) request: Moment,
-    per_try: Option<Duration>,
-}
-
-impl Limits {
-    fn of(routed: &Routed<'_>, timeouts: &Timeouts, start: Moment) -> Self {
-        let choose = |route: Option<RouteLimit>, cluster: Option<Duration>| match route {
-            None => cluster,
-            Some(RouteLimit::Unlimited) => None,
-            Some(RouteLimit::After(limit)) => Some(limit),
-        };
-        let request = choose(routed.route.request_timeout, timeouts.request);
-        Self {
-            request: request.map_or(Moment::NEVER, |limit| start + limit),
-            per_try: choose(routed.route.per_try_timeout, timeouts.per_try),
-        }
-    }
-
-    /// Which limit it was that passed while waiting for a connection.
-    fn late(&self, now: Moment) -> Failure {
-        if self.request <= now {
-            Failure::RequestTimeout
-        } else {
-            Failure::PerTryTimeout
-        }
     }
 }
 

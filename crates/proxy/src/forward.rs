@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use policy::cluster::Address;
 use policy::time::Dice;
 use wire::field::Known;
 use wire::forwarded::{forwarded_for, forwarded_host, forwarded_proto};
@@ -21,6 +22,20 @@ pub(crate) struct Scratch {
     via: Vec<u8>,
     pub(crate) forwarded_for: Vec<u8>,
     number: Vec<u8>,
+    /// The endpoint's address, as the log writes it.
+    pub(crate) address: Vec<u8>,
+}
+
+impl Scratch {
+    /// Writes an endpoint's address down.
+    pub(crate) fn address(&mut self, address: &Address) {
+        self.address.clear();
+        // Writing to a Vec cannot fail.
+        let _ = match address {
+            Address::Ip(address) => write!(self.address, "{address}"),
+            Address::Unix(path) => write!(self.address, "{}", path.display()),
+        };
+    }
 }
 
 /// What the onward request's head says apart from the client's fields.

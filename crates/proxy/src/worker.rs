@@ -74,7 +74,7 @@ pub(crate) struct Worker {
     pub(crate) log: Rc<WorkerLog>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) date: DateCache,
-    workspaces: RefCell<Vec<Box<Workspace>>>,
+    workspaces: RefCell<Vec<Workspace>>,
     current: RefCell<Rc<Current>>,
     /// Set once a drain began: answers say `Connection: close`.
     pub(crate) draining: Cell<bool>,
@@ -113,12 +113,12 @@ impl Worker {
     }
 
     /// Memory for one exchange.
-    pub(crate) fn workspace(&self) -> Box<Workspace> {
+    pub(crate) fn workspace(&self) -> Workspace {
         self.workspaces.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Takes the memory of an exchange back.
-    pub(crate) fn give_workspace(&self, workspace: Box<Workspace>) {
+    pub(crate) fn give_workspace(&self, workspace: Workspace) {
         let mut spare = self.workspaces.borrow_mut();
         if spare.len() < SPARE_WORKSPACES {
             spare.push(workspace);

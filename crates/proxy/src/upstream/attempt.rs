@@ -355,10 +355,10 @@ async fn read_final_head(
     let mut interims = 0;
     loop {
         if !input.is_empty() {
-            if let Some(length) = response
+            let read = response
                 .read(input.data(), &mut scan, &limits)
-                .map_err(Ended::NotHttp)?
-            {
+                .map_err(Ended::NotHttp)?;
+            if let Some(length) = read {
                 input.consume(length);
                 scan = Scan::default();
                 if response.status >= 200 || response.status == 101 {

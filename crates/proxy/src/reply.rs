@@ -1,0 +1,92 @@
+//! Answers of our own: redirects, preflights, and failures by their verdict.
+
+use policy::outcome::verdict;
+use wire::h1::encode::Announce;
+use wire::h1::framing;
+use wire::h1::head::Method;
+
+use crate::downstream::local_reply::LocalReply;
+use crate::exchange::{Exchange, Next};
+use crate::fault::Fault;
+
+/// An answer of our own that is no failure.
+pub(crate) async fn local(
+    exchange: &mut Exchange<'_>,
+    status: u16,
+    fields: &[(&str, &str)],
+    body: &[u8],
+) -> Next {
+    exchange.record.status(status);
+    exchange.record.details("direct_response");
+    send(exchange, status, fields, body).await
+}
+
+/// Answers with a failure's verdict.
+pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault) -> Next {
+    let verdict = verdict(&fault.failure, fault.before);
+    exchange.record.flags(verdict.flags);
+    exchange.record.details(&verdict.details);
+    if !fault.sentence.is_empty() {
+        exchange.record.sentence(&fault.sentence);
+    }
+    exchange.record.saved(None);
+    let Some(status) = verdict.status else {
+        return Next::Drop;
+    };
+    exchange.record.status(status);
+    let retry_after = verdict
+        .retry_after
+        .map(|after| after.as_secs().max(1).to_string());
+    let mut fields = Vec::new();
+    if verdict.overloaded {
+        fields.push(("x-envoy-overloaded", "true"));
+    }
+    if let Some(after) = &retry_after {
+        fields.push(("retry-after", after));
+    }
+    if fault.ends_connection() {
+        exchange.body_read = false;
+    }
+    send(exchange, status, &fields, verdict.body.as_bytes()).await
+}
+
+async fn send(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)], body: &[u8]) -> Next {
+    let persists = exchange.persists();
+    let head_only = exchange.work.request.method == Method::Head;
+    let reply = LocalReply {
+        status,
+        fields,
+        content_type: None,
+        body,
+        head_only,
+    };
+    let announce = exchange.announce(persists);
+    reply.write(&mut exchange.client.out, &exchange.worker.date.now(), announce);
+    if !head_only {
+        exchange.record.bytes_sent(body.len() as u64);
+    }
+    let limit = exchange.client.snapshot.downstream().body_timeout;
+    if !exchange.client.flush(limit).await {
+        return Next::Drop;
+    }
+    if persists { Next::Request } else { Next::Close }
+}
+
+impl Exchange<'_> {
+    /// Whether the client's connection may carry another request after this one.
+    pub(crate) fn persists(&self) -> bool {
+        let request = &self.work.request;
+        self.body_read
+            && framing::keeps_alive(request.version, &request.fields)
+            && !self.client.should_leave()
+    }
+
+    /// What `Connection` says to this client.
+    pub(crate) fn announce(&self, persists: bool) -> Announce {
+        match (persists, self.client.http_10) {
+            (false, _) => Announce::Close,
+            (true, true) => Announce::KeepAlive,
+            (true, false) => Announce::Nothing,
+        }
+    }
+}

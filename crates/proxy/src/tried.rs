@@ -1,0 +1,202 @@
+//! What one attempt came to, and what bounds the next.
+
+use std::time::Duration;
+
+use policy::attempts::{Outcome, Summary};
+use policy::cluster::EndpointId;
+use policy::evidence::{End, Facts, Grade, grade};
+use policy::outcome::Failure;
+use policy::plan::Timeouts;
+use policy::route::Limit as RouteLimit;
+use policy::time::Moment;
+use wire::h1::head::HeadError;
+
+use crate::body::Upload;
+use crate::fault::Fault;
+use crate::routing::Routed;
+use crate::upstream::attempt::{Attempted, Limit};
+use crate::upstream::connect::ConnectError;
+use crate::upstream::lease::Lease;
+use crate::upstream::shared::ClusterHandle;
+
+/// One attempt's result: what decides about the next, and what an answer is made of.
+pub(crate) struct Tried {
+    pub(crate) summary: Summary,
+    pub(crate) facts: Option<Facts>,
+    pub(crate) begun: Moment,
+    pub(crate) end: TriedEnd,
+}
+
+/// What an attempt left in our hands.
+pub(crate) enum TriedEnd {
+    /// The response's head is in the workspace, its body comes by the lease.
+    Response(Lease),
+    /// The connection could not be opened.
+    Unconnected(ConnectError),
+    /// The connection died under the request.
+    Dead(Lease),
+    /// The endpoint sent what is no HTTP response.
+    NotHttp(HeadError, Vec<u8>),
+    /// A time limit passed.
+    Late,
+}
+
+impl Tried {
+    /// How long opening its connection took, if it was opened for it.
+    pub(crate) fn connect_time(&self) -> Option<Duration> {
+        match &self.end {
+            TriedEnd::Response(lease) | TriedEnd::Dead(lease) => lease.connect_time,
+            TriedEnd::Unconnected(_) | TriedEnd::NotHttp(..) | TriedEnd::Late => None,
+        }
+    }
+
+    /// The connection could not be opened.
+    pub(crate) fn unconnected(
+        endpoint: EndpointId,
+        error: ConnectError,
+        upload: &Upload,
+        begun: Moment,
+    ) -> Self {
+        let result = match error {
+            ConnectError::TimedOut(_) => Outcome::ConnectTimedOut,
+            ConnectError::Refused(_) => Outcome::Died {
+                end: End::ConnectFailed,
+                grade: Grade::Unsent,
+            },
+        };
+        let summary = Summary {
+            endpoint: Some(endpoint),
+            reused: false,
+            copy_whole: upload.can_rewind(),
+            answered: false,
+            result,
+        };
+        Self {
+            summary,
+            facts: None,
+            begun,
+            end: TriedEnd::Unconnected(error),
+        }
+    }
+
+    /// What an attempt came to.
+    ///
+    /// # Errors
+    /// The exchange is over: the client left or misbehaved, or its time is up.
+    pub(crate) fn after(
+        attempted: Attempted,
+        lease: Lease,
+        upload: &Upload,
+        status: u16,
+        begun: Moment,
+    ) -> Result<Self, Fault> {
+        let (facts, result) = match &attempted {
+            Attempted::Response => (None, Outcome::Status(status)),
+            Attempted::Dead(facts) => (
+                Some(*facts),
+                Outcome::Died {
+                    end: facts.end,
+                    grade: grade(facts),
+                },
+            ),
+            Attempted::NotHttp(_) => (
+                None,
+                Outcome::Died {
+                    end: End::Other,
+                    grade: Grade::Begun,
+                },
+            ),
+            Attempted::Late(Limit::PerTry) => (
+                None,
+                Outcome::Died {
+                    end: End::TimedOut,
+                    grade: Grade::Unknown,
+                },
+            ),
+            Attempted::Late(Limit::Request) => return Err(Failure::RequestTimeout.into()),
+            Attempted::Late(Limit::Idle) => return Err(Failure::IdleUpstream.into()),
+            Attempted::Late(Limit::Body) => return Err(Failure::BodyTimeout.into()),
+            Attempted::ClientLeft => return Err(Failure::DownstreamLeft.into()),
+            Attempted::ClientMalformed(error) => return Err((*error).into()),
+        };
+        let summary = Summary {
+            endpoint: Some(lease.endpoint),
+            reused: !lease.fresh,
+            copy_whole: upload.can_rewind(),
+            answered: false,
+            result,
+        };
+        let end = match attempted {
+            Attempted::Dead(_) => TriedEnd::Dead(lease),
+            Attempted::NotHttp(error) => TriedEnd::NotHttp(error, lease.input.data().to_vec()),
+            Attempted::Late(_) => TriedEnd::Late,
+            _ => TriedEnd::Response(lease),
+        };
+        Ok(Self {
+            summary,
+            facts,
+            begun,
+            end,
+        })
+    }
+}
+
+/// A retry's place among those that a cluster bears at once.
+pub(crate) struct RetryPermit<'a> {
+    cluster: &'a ClusterHandle,
+    /// Its answer goes to the client.
+    pub(crate) succeeded: bool,
+}
+
+impl<'a> RetryPermit<'a> {
+    /// A place, if there is one.
+    pub(crate) fn ask(cluster: &'a ClusterHandle) -> Option<Self> {
+        let admitted = cluster
+            .shared
+            .with(|state| state.cluster.admit_retry(&cluster.plan.limits));
+        admitted.then_some(Self {
+            cluster,
+            succeeded: false,
+        })
+    }
+}
+
+impl Drop for RetryPermit<'_> {
+    fn drop(&mut self) {
+        self.cluster
+            .shared
+            .with(|state| state.cluster.retry_ended(self.succeeded));
+    }
+}
+
+/// The time limits of one exchange, as moments and spans.
+pub(crate) struct Limits {
+    /// When the whole request is too late.
+    pub(crate) request: Moment,
+    pub(crate) per_try: Option<Duration>,
+}
+
+impl Limits {
+    /// The route's limits where it has some, else the cluster's.
+    pub(crate) fn of(routed: &Routed<'_>, timeouts: &Timeouts, start: Moment) -> Self {
+        let choose = |route: Option<RouteLimit>, cluster: Option<Duration>| match route {
+            None => cluster,
+            Some(RouteLimit::Unlimited) => None,
+            Some(RouteLimit::After(limit)) => Some(limit),
+        };
+        let request = choose(routed.route.request_timeout, timeouts.request);
+        Self {
+            request: request.map_or(Moment::NEVER, |limit| start + limit),
+            per_try: choose(routed.route.per_try_timeout, timeouts.per_try),
+        }
+    }
+
+    /// Which limit it was that passed while waiting for a connection.
+    pub(crate) fn late(&self, now: Moment) -> Failure {
+        if self.request <= now {
+            Failure::RequestTimeout
+        } else {
+            Failure::PerTryTimeout
+        }
+    }
+}
