@@ -22,7 +22,7 @@ use crate::worker::Worker;
 /// complete (RFC 9112, 2.1), so no server can act on it.
 const HELD_BACK: usize = 4;
 
-/// A two-step write waits at most this long for its first part's fate: a delayed acknowledgement.
+/// A two-step write waits at most this long for its first part's fate, however slow the path.
 const TWO_STEP_MAX: Duration = Duration::from_millis(50);
 
 /// Interim responses (1xx) before a final one; an endpoint that sends more is malformed.
@@ -226,12 +226,16 @@ async fn under_limits(
         if limits.request <= now {
             return Err(Ended::Late(Limit::Request));
         }
+        let unheard = || !autopsy.begun.get() && sender.written() > 0 && sender.acknowledged() == Some(0);
         if limits.per_try <= now {
-            return Err(Ended::Late(Limit::PerTry));
+            return Err(if unheard() {
+                Ended::Died(End::Silent)
+            } else {
+                Ended::Late(Limit::PerTry)
+            });
         }
         if silence <= now {
-            let nothing_came = !autopsy.begun.get() && sender.written() > 0;
-            if nothing_came && sender.acknowledged() == Some(0) {
+            if unheard() {
                 return Err(Ended::Died(End::Silent));
             }
             silence = Moment::NEVER;
@@ -261,7 +265,10 @@ async fn two_step(worker: &Worker, upload: &mut Upload, to: &Sender<'_>) -> Resu
     };
     upload.send_part_of_head(HELD_BACK, to).await.map_err(failed)?;
     let round_trip = sys::tcp_facts(to.transport).map_or(Duration::ZERO, |facts| facts.round_trip);
-    let until = worker.clock.now() + (round_trip * 2 + Duration::from_millis(1)).min(TWO_STEP_MAX);
+    // A close that was on its way when the first part arrived is here a round trip after it was
+    // sent. Waiting for the acknowledgement would be certain, but endpoints delay it.
+    let patience = round_trip + round_trip / 4 + Duration::from_millis(1);
+    let until = worker.clock.now() + patience.min(TWO_STEP_MAX);
     loop {
         // In this order: what was acknowledged after a FIN shows the FIN as well.
         let acknowledged = to.acknowledged();
