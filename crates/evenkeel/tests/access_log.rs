@@ -214,3 +214,27 @@ fn a_log_file_is_appended_to_and_reopened() {
     crate::harness::eventually("the second line", || (count(&log) == 1).then_some(()));
     assert_eq!(count(&rotated), 1);
 }
+
+#[test]
+fn a_reload_moves_the_log_elsewhere_in_another_format() {
+    let upstream = Upstream::saying("ok");
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = crate::harness::free_port();
+    let to = |format: &str, name: &str| {
+        let path = folder.path().join(name);
+        format!(
+            "{}apiVersion: evenkeel.dev/v1alpha1\nkind: Telemetry\nmetadata: {{name: log}}\nspec:\n  accessLog: {{format: {format}, sink: file, path: {}}}\n",
+            crate::harness::yaml::simple(port, upstream.address, ""),
+            path.display()
+        )
+    };
+    let lines = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    let mut gateway = Gateway::configured(&to("Json", "one"));
+    gateway.ask(GET);
+    crate::harness::eventually("the first log", || lines("one").starts_with('{').then_some(()));
+    assert!(gateway.reconfigure(&to("Text", "two")).contains("configuration loaded"));
+    crate::harness::eventually("the second log", || {
+        gateway.ask(GET);
+        lines("two").starts_with('[').then_some(())
+    });
+}

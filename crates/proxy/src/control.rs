@@ -18,6 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::admin::AdminSource;
 use crate::clock::Clock;
 use crate::discovery::Discovery;
+use crate::record::LogWriter;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::stats::{ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
 use crate::worker::Order;
@@ -35,7 +36,9 @@ pub(crate) struct Control {
     pub(crate) stats: Vec<Arc<WorkerStats>>,
     /// Client connections of all workers.
     pub(crate) connections: Arc<AtomicUsize>,
-    log: Arc<LogCounts>,
+    log_counts: Arc<LogCounts>,
+    /// `None` once it is finished.
+    log: Mutex<Option<LogWriter>>,
     pub(crate) draining: AtomicBool,
     /// The drain that was asked for waits for nobody.
     at_once: AtomicBool,
@@ -61,7 +64,7 @@ impl Control {
         model: Model,
         orders: Vec<UnboundedSender<Order>>,
         stats: Vec<Arc<WorkerStats>>,
-        log: Arc<LogCounts>,
+        log: LogWriter,
         runtime: &Handle,
     ) -> io::Result<(Arc<Self>, Arc<Snapshot>, Vec<Sockets>)> {
         let clock = Clock::start();
@@ -80,7 +83,8 @@ impl Control {
             clock,
             stats,
             connections: Arc::default(),
-            log,
+            log_counts: log.counts(),
+            log: Mutex::new(Some(log)),
             draining: AtomicBool::new(false),
             at_once: AtomicBool::new(false),
             started: clock.now(),
@@ -104,6 +108,7 @@ impl Control {
     /// Swaps the configuration once its sockets are bound and its names resolved.
     pub(crate) fn reload(&self, model: Model, runtime: &Handle) -> io::Result<()> {
         let mut bound = self.state().bound.clone();
+        let log = self.next_log(&model)?;
         let sockets = bind(&model, self.orders.len(), &mut bound)?;
         let model = Arc::new(model);
         runtime.block_on(async {
@@ -111,7 +116,45 @@ impl Control {
             discovery.refresh(&model.clusters, Instant::now()).await;
             self.publish(model, &discovery, bound, sockets);
         });
+        if let Some(log) = log {
+            self.change_log(log);
+        }
         Ok(())
+    }
+
+    /// The access log of a new configuration, if it is another one.
+    fn next_log(&self, model: &Model) -> io::Result<Option<LogWriter>> {
+        if self.state().model.access_log == model.access_log {
+            return Ok(None);
+        }
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.as_ref()
+            .map(|log| log.successor(&model.access_log))
+            .transpose()
+    }
+
+    fn change_log(&self, next: LogWriter) {
+        for orders in &self.orders {
+            let _ = orders.send(Order::Log(next.handle()));
+        }
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(next);
+    }
+
+    /// Closes the access log's file and opens it anew.
+    pub(crate) fn reopen_log(&self) {
+        if let Some(log) = &*self.log.lock().unwrap_or_else(PoisonError::into_inner) {
+            log.reopen();
+        }
+    }
+
+    /// Writes what is left of the access log, once the workers have ended.
+    pub(crate) fn finish_log(&self) {
+        if let Some(log) = self.log.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            log.finish();
+        }
     }
 
     fn publish(
@@ -285,7 +328,7 @@ impl AdminSource for Control {
     }
 
     fn log(&self) -> &LogCounts {
-        &self.log
+        &self.log_counts
     }
 
     fn config(&self) -> serde_json::Value {

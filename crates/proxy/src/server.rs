@@ -34,7 +34,6 @@ pub struct Server {
     runtime: tokio::runtime::Runtime,
     admin: Option<SocketAddr>,
     drain_timeout: Duration,
-    log: LogWriter,
 }
 
 impl Server {
@@ -53,6 +52,7 @@ impl Server {
             count => count,
         };
         let log = LogWriter::start(&model.access_log)?;
+        let log_handle = log.handle();
         let admin_socket = options.admin.map(std::net::TcpListener::bind).transpose()?;
         let admin = admin_socket
             .as_ref()
@@ -61,7 +61,7 @@ impl Server {
         let (orders, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let stats: Vec<_> = (0..count).map(|_| Arc::new(WorkerStats::default())).collect();
         let (control, snapshot, mut sockets) =
-            Control::start(model, orders, stats.clone(), log.counts(), runtime.handle())?;
+            Control::start(model, orders, stats.clone(), log, runtime.handle())?;
         let mut workers = Vec::with_capacity(count);
         for (index, (orders, stats)) in inboxes.into_iter().zip(stats).enumerate() {
             let setup = Setup {
@@ -70,7 +70,7 @@ impl Server {
                 snapshot: snapshot.clone(),
                 sockets: std::mem::take(&mut sockets[index]),
                 orders,
-                log: log.handle(),
+                log: log_handle.clone(),
                 stats,
                 connections: control.connections.clone(),
             };
@@ -95,7 +95,6 @@ impl Server {
             runtime,
             admin,
             drain_timeout: options.drain_timeout,
-            log,
         })
     }
 
@@ -127,7 +126,7 @@ impl Server {
 
     /// Closes the access log's file and opens it anew, for log rotation.
     pub fn reopen_log(&self) {
-        self.log.reopen();
+        self.control.reopen_log();
     }
 
     /// Stops accepting, announces `Connection: close`, waits for exchanges to end (bounded by the
@@ -140,7 +139,7 @@ impl Server {
             }
         }
         self.runtime.shutdown_timeout(Duration::from_millis(100));
-        self.log.finish();
+        self.control.finish_log();
     }
 
     /// Every cluster's name and counters, for the quickstart and tests.

@@ -71,7 +71,7 @@ pub(crate) struct Worker {
     pub(crate) buffers: Buffers,
     pub(crate) dice: RefCell<Dice>,
     pub(crate) watch_queue: Arc<WatchQueue>,
-    pub(crate) log: Rc<WorkerLog>,
+    log: RefCell<Rc<WorkerLog>>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) date: DateCache,
     workspaces: RefCell<Vec<Workspace>>,
@@ -89,6 +89,8 @@ pub(crate) struct Worker {
 pub(crate) enum Order {
     /// A new configuration, with the sockets of addresses that are new in it.
     Swap(Arc<Snapshot>, Vec<(SocketAddr, std::net::TcpListener)>),
+    /// Another access log.
+    Log(LogHandle),
     /// Stop accepting, end connections well, then stop; at the latest after this long.
     Drain(Duration),
 }
@@ -110,6 +112,11 @@ impl Worker {
     /// The configuration that a request which starts now runs under.
     pub(crate) fn snapshot(&self) -> Rc<Current> {
         self.current.borrow().clone()
+    }
+
+    /// The access log.
+    pub(crate) fn log(&self) -> Rc<WorkerLog> {
+        self.log.borrow().clone()
     }
 
     /// Memory for one exchange.
@@ -155,7 +162,7 @@ impl Worker {
             buffers: Buffers::default(),
             dice: RefCell::new(Dice::seeded(crate::clock::entropy())),
             watch_queue: Arc::default(),
-            log: WorkerLog::new(log, stats.clone(), move || clock.now()),
+            log: RefCell::new(WorkerLog::new(log, stats.clone(), move || clock.now())),
             date: DateCache::default(),
             workspaces: RefCell::default(),
             current: RefCell::new(Current::of(snapshot, &stats)),
@@ -184,13 +191,17 @@ impl Worker {
                     worker.timers.nudge();
                     worker.listen(sockets, &mut listening)?;
                 }
+                Order::Log(handle) => {
+                    let log = WorkerLog::new(handle, worker.stats.clone(), move || clock.now());
+                    worker.log.replace(log);
+                }
                 Order::Drain(limit) => {
                     worker.drain(listening, limit).await;
                     break;
                 }
             }
         }
-        worker.log.flush();
+        worker.log().flush();
         Ok(())
     }
 
@@ -228,6 +239,6 @@ async fn flush_log(worker: Rc<Worker>) {
     let mut interval = tokio::time::interval(LOG_FLUSH);
     loop {
         interval.tick().await;
-        worker.log.flush();
+        worker.log().flush();
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, address: SocketAddr, stream: TcpSt
 /// One exchange, from its head's first byte to its log line.
 async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
     let start = worker.clock.now();
-    let mut record = Record::open(&worker.log, start, crate::clock::unix_nanos());
+    let mut record = Record::open(&worker.log(), start, crate::clock::unix_nanos());
     record.downstream(client.peer, client.local);
     let next = match read_head(worker, client, work).await {
         Ok(()) => exchange::run(worker, client, work, &mut record, start).await,

@@ -66,16 +66,29 @@ impl LogWriter {
     /// # Errors
     /// The file cannot be opened or created, or there are no more threads.
     pub fn start(log: &AccessLog) -> io::Result<Self> {
+        Self::counting(log, Arc::default())
+    }
+
+    /// The log of a new configuration, which goes on counting. This one's writer ends when its last
+    /// handle is gone.
+    ///
+    /// # Errors
+    /// As [`LogWriter::start`].
+    pub fn successor(&self, log: &AccessLog) -> io::Result<Self> {
+        Self::counting(log, self.counts())
+    }
+
+    fn counting(log: &AccessLog, counts: Arc<LogCounts>) -> io::Result<Self> {
         let format = log.format.clone();
         match &log.sink {
             LogSink::Off => Ok(Self {
-                handle: LogHandle::new(None, format),
+                handle: LogHandle::new(None, format, counts),
                 ended: None,
             }),
-            LogSink::Stdout => Self::write_to(|| Ok(Box::new(io::stdout())), format),
+            LogSink::Stdout => Self::write_to(|| Ok(Box::new(io::stdout())), format, counts),
             LogSink::File(path) => {
                 let path = path.clone();
-                Self::write_to(move || open(&path), format)
+                Self::write_to(move || open(&path), format, counts)
             }
         }
     }
@@ -84,10 +97,11 @@ impl LogWriter {
     pub(super) fn write_to(
         mut open: impl FnMut() -> io::Result<Box<dyn Write + Send>> + Send + 'static,
         format: LogFormat,
+        counts: Arc<LogCounts>,
     ) -> io::Result<Self> {
         let out = open()?;
         let (queue, batches) = sync_channel(QUEUE_BATCHES);
-        let handle = LogHandle::new(Some(queue), format);
+        let handle = LogHandle::new(Some(queue), format, counts);
         let (end, ended) = sync_channel(1);
         let writer = Writer {
             out,
@@ -142,9 +156,9 @@ impl LogWriter {
 }
 
 impl LogHandle {
-    fn new(queue: Option<SyncSender<Batch>>, format: LogFormat) -> Self {
+    fn new(queue: Option<SyncSender<Batch>>, format: LogFormat, counts: Arc<LogCounts>) -> Self {
         let shared = Shared {
-            counts: Arc::default(),
+            counts,
             spare: Mutex::default(),
             reopen: AtomicBool::new(false),
             stop: AtomicBool::new(false),

@@ -39,7 +39,12 @@ impl Desk {
     fn new(format: LogFormat) -> Self {
         let (page, stats, time) = (Page::default(), Arc::default(), Rc::new(Cell::new(at(0))));
         let out = page.clone();
-        let writer = LogWriter::write_to(move || Ok(Box::new(out.clone())), format).unwrap();
+        let writer = LogWriter::write_to(
+            move || Ok(Box::new(out.clone())),
+            format,
+            std::sync::Arc::default(),
+        )
+        .unwrap();
         let clock = Rc::clone(&time);
         let log = WorkerLog::new(writer.handle(), Arc::clone(&stats), move || clock.get());
         Self {

@@ -110,7 +110,12 @@ fn a_worker_does_not_wait_for_a_stuck_file_and_lost_lines_are_counted() {
     const SENT: u64 = QUEUE_BATCHES as u64 + 100;
     let (let_go, stuck) = channel();
     let stuck = Arc::new(Mutex::new(stuck));
-    let log = LogWriter::write_to(move || Ok(Box::new(Stuck(Arc::clone(&stuck)))), LogFormat::Text).unwrap();
+    let log = LogWriter::write_to(
+        move || Ok(Box::new(Stuck(Arc::clone(&stuck)))),
+        LogFormat::Text,
+        Arc::default(),
+    )
+    .unwrap();
     let handle = log.handle();
     for _ in 0..SENT {
         handle.send(&mut batch("one\ntwo\n"));
@@ -151,6 +156,7 @@ fn half_a_line_left_by_a_full_disk_does_not_swallow_the_next_one() {
     let log = LogWriter::write_to(
         move || Ok(Box::new(Full(Arc::clone(&out), true))),
         LogFormat::Text,
+        Arc::default(),
     )
     .unwrap();
     log.handle().send(&mut batch("lost\n"));
@@ -174,6 +180,7 @@ fn buffers_come_back_to_the_workers() {
     let log = LogWriter::write_to(
         move || Ok(Box::new(Full(Arc::clone(&page), false))),
         LogFormat::Text,
+        Arc::default(),
     )
     .unwrap();
     let handle = log.handle();
