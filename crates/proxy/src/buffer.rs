@@ -13,6 +13,8 @@ const KEPT: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buffers {
     spare: Rc<RefCell<Vec<Vec<u8>>>>,
+    /// For what is to be written: empty, of whatever capacity they have grown to.
+    outgoing: Rc<RefCell<Vec<Vec<u8>>>>,
 }
 
 /// Bytes received and not yet consumed. Holds no memory while empty and released.
@@ -32,6 +34,20 @@ impl Buffers {
             store: Vec::new(),
             start: 0,
             end: 0,
+        }
+    }
+
+    /// An empty buffer for what is to be written.
+    pub(crate) fn outgoing(&self) -> Vec<u8> {
+        self.outgoing.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer for what was written back.
+    pub(crate) fn give_outgoing(&self, mut written: Vec<u8>) {
+        let mut spare = self.outgoing.borrow_mut();
+        if (1..=READ_SIZE).contains(&written.capacity()) && spare.len() < KEPT {
+            written.clear();
+            spare.push(written);
         }
     }
 

@@ -112,7 +112,7 @@ impl Client {
             return Wake::Bytes;
         }
         self.input.release();
-        self.out = Vec::new();
+        self.worker.buffers.give_outgoing(std::mem::take(&mut self.out));
         loop {
             let idle = self.snapshot.downstream().idle_timeout;
             let leaving = self.should_leave();
@@ -134,7 +134,10 @@ impl Client {
             });
             match within(&self.alarm, ready).await {
                 Ok(Some(Ok(()))) => match fill(&self.transport, &mut self.input, READ_SIZE).await {
-                    Ok(count) if count > 0 => return Wake::Bytes,
+                    Ok(count) if count > 0 => {
+                        self.out = self.worker.buffers.outgoing();
+                        return Wake::Bytes;
+                    }
                     _ => return Wake::Over,
                 },
                 Ok(None) => self.refresh(),
