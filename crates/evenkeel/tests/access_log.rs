@@ -229,7 +229,7 @@ fn a_reload_moves_the_log_elsewhere_in_another_format() {
         )
     };
     let lines = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
-    let mut gateway = Gateway::configured(&to("Json", "one"));
+    let gateway = Gateway::configured(&to("Json", "one"));
     gateway.ask(GET);
     crate::harness::eventually("the first log", || lines("one").starts_with('{').then_some(()));
     assert!(gateway.reconfigure(&to("Text", "two")).contains("configuration loaded"));
