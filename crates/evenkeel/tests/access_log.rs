@@ -232,7 +232,11 @@ fn a_reload_moves_the_log_elsewhere_in_another_format() {
     let gateway = Gateway::configured(&to("Json", "one"));
     gateway.ask(GET);
     crate::harness::eventually("the first log", || lines("one").starts_with('{').then_some(()));
-    assert!(gateway.reconfigure(&to("Text", "two")).contains("configuration loaded"));
+    assert!(
+        gateway
+            .reconfigure(&to("Text", "two"))
+            .contains("configuration loaded")
+    );
     crate::harness::eventually("the second log", || {
         gateway.ask(GET);
         lines("two").starts_with('[').then_some(())
