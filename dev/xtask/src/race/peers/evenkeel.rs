@@ -1,8 +1,10 @@
 //! evenkeel at its defaults: one Gateway, and a route and a Backend for each lane.
 
 use std::fmt::Write;
+use std::net::SocketAddrV4;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use super::Site;
 use crate::Fallible;
@@ -19,15 +21,18 @@ pub(super) enum Learning {
 
 /// The command that runs it.
 pub(super) fn command(site: &Site<'_>, directory: &Path, learning: Learning) -> Fallible<Command> {
-    let config = directory.join("race.yaml");
-    std::fs::write(&config, configuration(site, learning))?;
+    std::fs::write(directory.join("gateway.yaml"), gateway(learning))?;
+    for (part, lanes) in site.lanes.chunks(LANES_PER_FILE).enumerate() {
+        let text = routes(lanes, part * LANES_PER_FILE, site.attempt_timeout);
+        std::fs::write(directory.join(format!("lanes-{part}.yaml")), text)?;
+    }
     // Absolute, as a relative program path is looked up by the child.
     let mut command = Command::new(std::path::absolute(site.evenkeel)?);
-    command.arg("run").arg("-c").arg(&config);
+    command.arg("run").arg("-c").arg(directory);
     Ok(command)
 }
 
-fn configuration(site: &Site<'_>, learning: Learning) -> String {
+fn gateway(learning: Learning) -> String {
     let mut text = format!(
         "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: race}}\n\
          spec:\n  gatewayClassName: evenkeel\n  listeners:\n  - {{name: http, protocol: HTTP, port: {PROXY_PORT}}}\n"
@@ -44,10 +49,15 @@ fn configuration(site: &Site<'_>, learning: Learning) -> String {
              keepAlive: {learn: false}\n",
         );
     }
-    let timeouts = site.attempt_timeout.map_or_else(String::new, |timeout| {
+    text
+}
+
+fn routes(lanes: &[(String, SocketAddrV4)], first: usize, attempt_timeout: Option<Duration>) -> String {
+    let mut text = String::new();
+    let timeouts = attempt_timeout.map_or_else(String::new, |timeout| {
         format!("\n    timeouts: {{backendRequest: {}ms}}", timeout.as_millis())
     });
-    for (index, (path, endpoint)) in site.lanes.iter().enumerate() {
+    for (index, (path, endpoint)) in (first..).zip(lanes) {
         // Writing to a String can not fail.
         let _ = write!(
             text,
@@ -63,3 +73,6 @@ fn configuration(site: &Site<'_>, learning: Learning) -> String {
     }
     text
 }
+
+/// Each lane is two documents, of which a file may have 1,024.
+const LANES_PER_FILE: usize = 500;
