@@ -1,213 +1,218 @@
-//! Every time limit of an exchange, folded into one next [`Moment`].
+//! Every time limit of a wait, folded into one next [`Moment`].
 
 use std::time::Duration;
 
-use crate::plan::Timeouts;
 use crate::time::Moment;
 
-/// Which time limit ends a wait. Of two that fall on one moment, the first in this order counts.
+/// Which time limit has passed. Of several the first in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Which {
-    /// The whole exchange took too long.
+    /// The whole exchange takes too long.
     Request,
-    /// The attempt took too long.
+    /// The attempt takes too long.
     PerTry,
-    /// The connection was not opened in time.
-    Connect,
-    /// What was sent was not acknowledged in time: the path is silent.
+    /// It is time to ask whether anything that was sent has been acknowledged.
     Silence,
+    /// It was the client's turn, and no byte came or went for too long.
+    Client,
     /// No byte went either way for too long.
-    StreamIdle,
+    Idle,
 }
 
-/// The time limits of one exchange.
+/// What bounds a wait: moments that stay, and spans without a sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// When the whole exchange is too late.
+    pub request: Moment,
+    /// When the attempt is.
+    pub per_try: Moment,
+    /// After this long without an answer, the acknowledgements are asked for; `None` for never.
+    pub silence: Option<Duration>,
+    /// The longest time without a byte while it is the client's turn.
+    pub client: Duration,
+    /// The longest time without a byte either way; `None` for any.
+    pub idle: Option<Duration>,
+}
+
+/// The time limits of one wait.
 ///
 /// ```text
-///   begin --> attempt --> connected --> sent --> acknowledged --> head --> end
-///   Request   ######################################################################
-///   PerTry        #####################################################
-///   Connect       ##########
-///   Silence                             ########
-///   StreamIdle    ########### (each byte moves it on) ##############################
+///           begin                 passed(now, beats): a beat moves Client and Idle on
+///   Request ################################################|
+///   PerTry  ################################|
+///   Silence ############|  (once; silenced by `heard`)
+///   Client  ######|-beat-######|-beat-######|   only while it is the client's turn
+///   Idle    ##########|-beat-##########|-beat-##########|
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Signs of life are counted, not timed: counting costs nothing where bytes move. So a span ends
+/// between one and two times its length after the last of them.
+#[derive(Clone, Debug)]
 pub struct Deadlines {
-    at: [Moment; 5],
-    per_try: Option<Duration>,
-    connect: Duration,
-    idle: Option<Duration>,
+    bounds: Bounds,
+    silence: Moment,
+    client: Span,
+    idle: Span,
+}
+
+/// A span without a beat: when it ends, and how many beats there were when it began.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    until: Moment,
+    beats: u64,
 }
 
 impl Deadlines {
-    /// An exchange begins.
+    /// A wait begins.
     #[must_use]
-    pub fn begin(timeouts: &Timeouts, now: Moment) -> Self {
-        let mut deadlines = Self {
-            at: [Moment::NEVER; 5],
-            per_try: timeouts.per_try,
-            connect: timeouts.connect,
-            idle: timeouts.stream_idle,
-        };
-        deadlines.set(Which::Request, timeouts.request, now);
-        deadlines.on_progress(now);
-        deadlines
-    }
-
-    /// An attempt begins: it asks for a connection.
-    pub fn on_attempt(&mut self, now: Moment) {
-        self.set(Which::PerTry, self.per_try, now);
-        self.clear(Which::Connect);
-        self.clear(Which::Silence);
-        self.on_progress(now);
-    }
-
-    /// A connection is being opened.
-    pub fn on_connect(&mut self, now: Moment) {
-        self.set(Which::Connect, Some(self.connect), now);
-    }
-
-    /// There is a connection, opened or reused.
-    pub fn on_connected(&mut self) {
-        self.clear(Which::Connect);
-    }
-
-    /// Bytes of the request were handed to the kernel; the peer is to acknowledge some within the
-    /// connect timeout. Counts from the first call since the last acknowledgement.
-    pub fn on_sent(&mut self, now: Moment) {
-        if self.at[Which::Silence as usize] == Moment::NEVER {
-            self.set(Which::Silence, Some(self.connect), now);
+    pub fn begin(bounds: Bounds, now: Moment) -> Self {
+        let after = |span: Option<Duration>| span.map_or(Moment::NEVER, |span| now + span);
+        Self {
+            bounds,
+            silence: after(bounds.silence),
+            client: Span {
+                until: now + bounds.client,
+                beats: 0,
+            },
+            idle: Span {
+                until: after(bounds.idle),
+                beats: 0,
+            },
         }
-        self.on_progress(now);
     }
 
-    /// The peer has acknowledged bytes of the request, or answered.
-    pub fn on_acknowledged(&mut self) {
-        self.clear(Which::Silence);
+    /// When to look next.
+    #[must_use]
+    pub fn next(&self) -> Moment {
+        let fixed = self.bounds.request.min(self.bounds.per_try).min(self.silence);
+        fixed.min(self.client.until).min(self.idle.until)
     }
 
-    /// The response head is complete: what is left is its body.
-    pub fn on_response_head(&mut self, now: Moment) {
-        self.clear(Which::PerTry);
-        self.clear(Which::Silence);
-        self.on_progress(now);
-    }
-
-    /// A byte went one way or the other.
-    pub fn on_progress(&mut self, now: Moment) {
-        self.set(Which::StreamIdle, self.idle, now);
-    }
-
-    /// The exchange has become a tunnel: only silence in both directions ends it.
-    pub fn on_tunnel(&mut self, now: Moment) {
-        for which in [Which::Request, Which::PerTry, Which::Connect, Which::Silence] {
-            self.clear(which);
+    /// Which limit has passed by now, after `beats` signs of life in all; `client_turn` says whether
+    /// the wait is for the client. [`Which::Silence`] is said once.
+    pub fn passed(&mut self, beats: u64, client_turn: bool, now: Moment) -> Option<Which> {
+        if self.bounds.request <= now {
+            return Some(Which::Request);
         }
-        self.on_progress(now);
-    }
-
-    /// The next limit, and when it is reached.
-    #[must_use]
-    pub fn next(&self) -> (Moment, Which) {
-        ALL.map(|which| (self.at[which as usize], which))
-            .into_iter()
-            .min()
-            .unwrap_or((Moment::NEVER, Which::StreamIdle))
-    }
-
-    /// The limit that has been reached by now, the earliest of them.
-    #[must_use]
-    pub fn reached(&self, now: Moment) -> Option<Which> {
-        let (at, which) = self.next();
-        (at <= now && at != Moment::NEVER).then_some(which)
-    }
-
-    fn set(&mut self, which: Which, span: Option<Duration>, now: Moment) {
-        self.at[which as usize] = span.map_or(Moment::NEVER, |span| now + span);
-    }
-
-    fn clear(&mut self, which: Which) {
-        self.at[which as usize] = Moment::NEVER;
+        if self.bounds.per_try <= now {
+            return Some(Which::PerTry);
+        }
+        if self.silence <= now {
+            self.silence = Moment::NEVER;
+            return Some(Which::Silence);
+        }
+        let stuck = self.client.ends(beats, Some(self.bounds.client), now);
+        if stuck && client_turn {
+            return Some(Which::Client);
+        }
+        self.idle
+            .ends(beats, self.bounds.idle, now)
+            .then_some(Which::Idle)
     }
 }
 
-const ALL: [Which; 5] = [
-    Which::Request,
-    Which::PerTry,
-    Which::Connect,
-    Which::Silence,
-    Which::StreamIdle,
-];
+impl Span {
+    /// Whether it has ended without a beat; if it has ended, the next one begins.
+    fn ends(&mut self, beats: u64, length: Option<Duration>, now: Moment) -> bool {
+        if self.until > now {
+            return false;
+        }
+        let quiet = self.beats == beats;
+        *self = Self {
+            until: length.map_or(Moment::NEVER, |length| now + length),
+            beats,
+        };
+        quiet
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    const MS: fn(u64) -> Moment = Moment::from_millis;
+    const BOUNDS: Bounds = Bounds {
+        request: Moment::from_millis(10_000),
+        per_try: Moment::from_millis(5_000),
+        silence: Some(Duration::from_millis(2_000)),
+        client: Duration::from_millis(600),
+        idle: Some(Duration::from_millis(1_000)),
+    };
 
-    fn timeouts() -> Timeouts {
-        Timeouts {
-            connect: Duration::from_millis(50),
-            per_try: Some(Duration::from_millis(200)),
-            request: Some(Duration::from_millis(450)),
-            stream_idle: Some(Duration::from_millis(300)),
-        }
+    fn at(ms: u64) -> Moment {
+        Moment::from_millis(ms)
     }
 
     #[test]
-    fn the_nearest_limit_of_each_phase_is_next() {
-        let mut limits = Deadlines::begin(&timeouts(), MS(0));
-        assert_eq!(limits.next(), (MS(300), Which::StreamIdle));
-        limits.on_attempt(MS(10));
-        assert_eq!(limits.next(), (MS(210), Which::PerTry));
-        limits.on_connect(MS(20));
-        assert_eq!(limits.next(), (MS(70), Which::Connect));
-        limits.on_connected();
-        limits.on_sent(MS(30));
-        limits.on_sent(MS(60));
+    fn a_wait_without_a_sign_of_life_is_idle_after_its_span() {
+        let mut deadlines = Deadlines::begin(BOUNDS, at(0));
+        assert_eq!(deadlines.next(), at(600));
         assert_eq!(
-            limits.next(),
-            (MS(80), Which::Silence),
-            "the first unacknowledged byte counts"
+            deadlines.passed(0, false, at(600)),
+            None,
+            "it is not the client's turn"
         );
-        limits.on_acknowledged();
-        assert_eq!(limits.next(), (MS(210), Which::PerTry));
-        limits.on_response_head(MS(100));
-        assert_eq!(limits.next(), (MS(400), Which::StreamIdle));
-        limits.on_progress(MS(200));
-        assert_eq!(limits.next(), (MS(450), Which::Request));
-        assert_eq!(limits.reached(MS(449)), None);
-        assert_eq!(limits.reached(MS(450)), Some(Which::Request));
+        assert_eq!(deadlines.passed(0, false, at(1_000)), Some(Which::Idle));
     }
 
     #[test]
-    fn a_new_attempt_starts_its_own_limits_and_leaves_the_requests_alone() {
-        let mut limits = Deadlines::begin(&timeouts(), MS(0));
-        limits.on_attempt(MS(0));
-        limits.on_sent(MS(0));
-        limits.on_attempt(MS(190));
-        assert_eq!(limits.next(), (MS(390), Which::PerTry));
-        limits.on_attempt(MS(300));
-        assert_eq!(limits.next(), (MS(450), Which::Request));
+    fn a_stuck_client_is_told_from_a_slow_endpoint() {
+        let mut deadlines = Deadlines::begin(BOUNDS, at(0));
+        assert_eq!(deadlines.passed(0, true, at(600)), Some(Which::Client));
     }
 
     #[test]
-    fn a_tunnel_ends_by_silence_alone() {
-        let mut limits = Deadlines::begin(&timeouts(), MS(0));
-        limits.on_attempt(MS(0));
-        limits.on_tunnel(MS(100));
-        assert_eq!(limits.next(), (MS(400), Which::StreamIdle));
+    fn a_beat_moves_the_spans_on_but_not_the_moments() {
+        let mut deadlines = Deadlines::begin(BOUNDS, at(0));
+        let mut passed = Vec::new();
+        for (beats, ms) in (0..10_500).step_by(500).enumerate() {
+            passed.extend(
+                deadlines
+                    .passed(beats as u64, true, at(ms))
+                    .map(|which| (which, ms)),
+            );
+        }
+        assert_eq!(passed[0], (Which::Silence, 2_000));
+        assert_eq!(passed[1], (Which::PerTry, 5_000));
+        assert_eq!(passed.last(), Some(&(Which::Request, 10_000)));
     }
 
     #[test]
-    fn without_limits_nothing_is_ever_reached() {
-        let none = Timeouts {
-            per_try: None,
-            request: None,
-            stream_idle: None,
-            ..Timeouts::default()
+    fn what_is_unlimited_never_passes() {
+        let bounds = Bounds {
+            request: Moment::NEVER,
+            per_try: Moment::NEVER,
+            silence: None,
+            client: Duration::MAX,
+            idle: None,
         };
-        let limits = Deadlines::begin(&none, MS(0));
-        assert_eq!(limits.next().0, Moment::NEVER);
-        assert_eq!(limits.reached(Moment::NEVER), None);
+        let mut deadlines = Deadlines::begin(bounds, at(0));
+        assert_eq!(deadlines.next(), Moment::NEVER);
+        assert_eq!(deadlines.passed(0, true, at(1_000_000_000)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_passes_before_the_next_look(beats in 0_u64..3, turn: bool, ms in 0_u64..12_000) {
+            let mut deadlines = Deadlines::begin(BOUNDS, at(0));
+            if at(ms) < deadlines.next() {
+                prop_assert_eq!(deadlines.passed(beats, turn, at(ms)), None);
+            }
+        }
+
+        #[test]
+        fn a_wait_that_is_looked_at_when_due_always_ends(beat_every in 1_u64..4) {
+            let mut deadlines = Deadlines::begin(BOUNDS, at(0));
+            let (mut looks, mut now) = (0, at(0));
+            loop {
+                now = now.max(deadlines.next());
+                looks += 1;
+                prop_assert!(looks < 100, "never ended");
+                match deadlines.passed(looks / beat_every, false, now) {
+                    Some(Which::Silence) | None => {}
+                    Some(_) => break,
+                }
+            }
+            prop_assert!(now <= BOUNDS.request);
+        }
     }
 }

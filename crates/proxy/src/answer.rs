@@ -17,7 +17,7 @@ use crate::exchange::{Exchange, Next};
 use crate::fault::Fault;
 use crate::forward::{self, Inbound};
 use crate::record::{ClosedBy, Evidence, SavedBy};
-use crate::relay::{self, RelayEnd, RelayLimits};
+use crate::relay::{self, RelayEnd};
 use crate::routing::{Accepted, Routed};
 use crate::stats::ClusterTimes;
 use crate::tried::{Limits, Tried, TriedEnd};
@@ -157,7 +157,12 @@ fn bury(
         Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => lease.peer_closed(reset, raced),
         _ => lease.close(),
     }
-    policy::outcome::sentence(&story)
+    let mut sentence = policy::outcome::sentence(&story);
+    if let Some(advice) = policy::outcome::advice(&story) {
+        sentence.push_str("; to prevent it: ");
+        sentence.push_str(advice);
+    }
+    sentence
 }
 
 /// Relays the endpoint's response.
@@ -193,27 +198,19 @@ async fn respond(
     if status == 101 {
         return upgrade(exchange, lease, service, setting).await;
     }
-    let to = match from {
-        BodyLength::Chunked | BodyLength::UntilClose if exchange.client.http_10 => BodyLength::UntilClose,
-        BodyLength::UntilClose => BodyLength::Chunked,
-        other => other,
-    };
+    let to = from.relayed_to(exchange.work.request.version);
     exchange.body_read = upload.received_whole();
     let persists = exchange.persists() && to != BodyLength::UntilClose;
     write_head(exchange, to, exchange.announce(persists), Upgrade::Drop, service);
     let mut download = Download::new(from, to);
-    let limits = RelayLimits {
-        request: setting.limits.request,
-        idle: setting.cluster.plan.timeouts.stream_idle,
-        client: exchange.client.snapshot.downstream().body_timeout,
-    };
+    let bounds = setting.limits.relay(exchange.client, setting.cluster);
     let relayed = relay::run(
         exchange.worker,
         &mut lease,
         upload,
         &mut download,
         exchange.client,
-        limits,
+        bounds,
     )
     .await;
     exchange.record.bytes_sent(download.relayed);

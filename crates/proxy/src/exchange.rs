@@ -29,7 +29,7 @@ use crate::reply;
 use crate::routing::{self, Accepted, Routed, Way};
 use crate::stats::ClusterTimes;
 use crate::tried::{Limits, RetryPermit, Tried, TriedEnd};
-use crate::upstream::attempt::{self, TimeLimits};
+use crate::upstream::attempt;
 use crate::upstream::lease::{Lease, NoLease, Want};
 use crate::upstream::shared::ClusterHandle;
 use crate::wait::within;
@@ -315,20 +315,14 @@ impl Exchange<'_> {
         if lease.found_dead > 0 {
             self.record.saved(Some(SavedBy::Checkout));
         }
-        let limits = TimeLimits {
-            request: timeouts.request,
-            per_try,
-            silence: cluster.plan.timeouts.connect,
-            idle: cluster.plan.timeouts.stream_idle,
-            body: self.client.snapshot.downstream().body_timeout,
-        };
+        let bounds = timeouts.attempt(per_try, self.client, cluster);
         let attempted = attempt::run(
             self.worker,
             &mut lease,
             upload,
             self.client,
             &mut self.work.response,
-            limits,
+            bounds,
         )
         .await;
         Tried::after(attempted, lease, upload, self.work.response.status, begun)

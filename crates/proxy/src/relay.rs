@@ -1,8 +1,6 @@
 //! A response on its way to the client, while the rest of the request may still be on its own.
 
-use std::time::Duration;
-
-use policy::time::Moment;
+use policy::deadline::{Bounds, Deadlines, Which};
 
 use crate::body::{Download, DownloadEnd, Pulse, Sender, Upload, UploadEnd};
 use crate::downstream::client::Client;
@@ -26,17 +24,6 @@ pub(crate) enum RelayEnd {
     Late,
 }
 
-/// The time limits of a relay.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RelayLimits {
-    /// When the whole request is too late.
-    pub(crate) request: Moment,
-    /// No byte either way.
-    pub(crate) idle: Option<Duration>,
-    /// No byte taken or sent by the client, when it is its turn.
-    pub(crate) client: Duration,
-}
-
 /// Relays a response's body to its end. What is left in the client's buffer is the caller's to
 /// flush.
 pub(crate) async fn run(
@@ -45,7 +32,7 @@ pub(crate) async fn run(
     upload: &mut Upload,
     download: &mut Download,
     client: &mut Client,
-    limits: RelayLimits,
+    bounds: Bounds,
 ) -> Result<(), RelayEnd> {
     let pulse = Pulse::default();
     let head_limits = client.limits;
@@ -88,38 +75,29 @@ pub(crate) async fn run(
             crate::wait::First::B(Ok(())) => Ok(()),
         }
     };
-    until_done(worker, alarm, limits, &pulse, work).await
+    until_done(worker, alarm, bounds, &pulse, work).await
 }
 
 /// Waits for the relay, as long as something moves and the request's time is not up.
 async fn until_done(
     worker: &Worker,
     alarm: &Alarm,
-    limits: RelayLimits,
+    bounds: Bounds,
     pulse: &Pulse,
     work: impl Future<Output = Result<(), RelayEnd>>,
 ) -> Result<(), RelayEnd> {
+    let mut deadlines = Deadlines::begin(bounds, worker.clock.now());
     let mut work = std::pin::pin!(work);
     loop {
-        let (since, beats) = (worker.clock.now(), pulse.beats());
-        let idle = limits.idle.map_or(Moment::NEVER, |idle| since + idle);
-        let client = since + limits.client;
-        alarm.set(idle.min(client).min(limits.request));
+        alarm.set(deadlines.next());
         if let Ok(done) = within(alarm, work.as_mut()).await {
             return done;
         }
-        let now = worker.clock.now();
-        if limits.request <= now {
-            return Err(RelayEnd::Late);
-        }
-        if pulse.beats() > beats {
-            continue;
-        }
-        if pulse.awaits_client() {
-            return Err(RelayEnd::ClientStuck);
-        }
-        if idle <= now {
-            return Err(RelayEnd::Idle);
+        match deadlines.passed(pulse.beats(), pulse.awaits_client(), worker.clock.now()) {
+            Some(Which::Request) => return Err(RelayEnd::Late),
+            Some(Which::Client) => return Err(RelayEnd::ClientStuck),
+            Some(Which::Idle) => return Err(RelayEnd::Idle),
+            Some(Which::PerTry | Which::Silence) | None => {}
         }
     }
 }

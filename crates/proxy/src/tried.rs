@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use policy::attempts::{Outcome, Summary};
 use policy::cluster::EndpointId;
+use policy::deadline::{Bounds, Which};
 use policy::evidence::{End, Facts, Grade, grade};
 use policy::outcome::Failure;
 use policy::plan::Timeouts;
@@ -12,9 +13,10 @@ use policy::time::Moment;
 use wire::h1::head::HeadError;
 
 use crate::body::Upload;
+use crate::downstream::client::Client;
 use crate::fault::Fault;
 use crate::routing::Routed;
-use crate::upstream::attempt::{Attempted, Limit};
+use crate::upstream::attempt::Attempted;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
@@ -106,16 +108,16 @@ impl Tried {
                     grade: Grade::Begun,
                 },
             ),
-            Attempted::Late(Limit::PerTry) => (
+            Attempted::Late(Which::PerTry | Which::Silence) => (
                 None,
                 Outcome::Died {
                     end: End::TimedOut,
                     grade: Grade::Unknown,
                 },
             ),
-            Attempted::Late(Limit::Request) => return Err(Failure::RequestTimeout.into()),
-            Attempted::Late(Limit::Idle) => return Err(Failure::IdleUpstream.into()),
-            Attempted::Late(Limit::Body) => return Err(Failure::BodyTimeout.into()),
+            Attempted::Late(Which::Request) => return Err(Failure::RequestTimeout.into()),
+            Attempted::Late(Which::Idle) => return Err(Failure::IdleUpstream.into()),
+            Attempted::Late(Which::Client) => return Err(Failure::BodyTimeout.into()),
             Attempted::ClientLeft => return Err(Failure::DownstreamLeft.into()),
             Attempted::ClientMalformed(error) => return Err((*error).into()),
         };
@@ -188,6 +190,25 @@ impl Limits {
         Self {
             request: request.map_or(Moment::NEVER, |limit| start + limit),
             per_try: choose(routed.route.per_try_timeout, timeouts.per_try),
+        }
+    }
+
+    /// What bounds an attempt.
+    pub(crate) fn attempt(&self, per_try: Moment, client: &Client, cluster: &ClusterHandle) -> Bounds {
+        Bounds {
+            request: self.request,
+            per_try,
+            silence: Some(cluster.plan.timeouts.connect),
+            client: client.snapshot.downstream().body_timeout,
+            idle: cluster.plan.timeouts.stream_idle,
+        }
+    }
+
+    /// What bounds the relay of a response's body.
+    pub(crate) fn relay(&self, client: &Client, cluster: &ClusterHandle) -> Bounds {
+        Bounds {
+            silence: None,
+            ..self.attempt(Moment::NEVER, client, cluster)
         }
     }
 

@@ -34,23 +34,7 @@ impl RequestView for View<'_> {
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        // The head outlives the name only by convention of the trait: values borrow from the head.
-        let mut values = self
-            .head
-            .fields
-            .iter()
-            .filter(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes()));
-        let (_, _, first) = values.next()?;
-        let mut rest = values.peekable();
-        if rest.peek().is_none() {
-            return Some(Cow::Borrowed(first));
-        }
-        let mut joined = first.to_vec();
-        for (_, _, value) in rest {
-            joined.push(b',');
-            joined.extend_from_slice(value);
-        }
-        Some(Cow::Owned(joined))
+        self.head.fields.joined(name.as_bytes())
     }
 }
 

@@ -175,12 +175,6 @@ impl Fields {
         }
     }
 
-    /// Removes the fields that `unwanted` is true of, given what the name is to us, the name and the
-    /// value; says how many.
-    pub fn remove_where(&mut self, mut unwanted: impl FnMut(Known, &[u8], &[u8]) -> bool) -> usize {
-        self.retain(|fields, line| !unwanted(line.known, fields.at(line.name), fields.at(line.value)))
-    }
-
     /// Bytes that writing all fields takes at most.
     pub(crate) fn written_len(&self) -> usize {
         // Only white space that we add ("name:value" becomes "name: value") is not in the arena.

@@ -203,29 +203,6 @@ pub fn normalise(path: &str) -> Result<Cow<'_, str>, TargetError> {
     Ok(Cow::Owned(out))
 }
 
-/// The path with `prefix` replaced, if the path is in it by whole segments: `/a` is the prefix of
-/// `/a` and `/a/b`, not of `/ab`; slashes at the end of `prefix` do not count. Path and replacement
-/// meet in exactly one slash, and the result is never empty. (Gateway API, `ReplacePrefixMatch`.)
-#[must_use]
-pub fn replace_prefix(path: &str, prefix: &str, replacement: &str) -> Option<String> {
-    let rest = path.strip_prefix(prefix.trim_end_matches('/'))?;
-    if !rest.is_empty() && !rest.starts_with('/') {
-        return None;
-    }
-    let rest_follows = !rest.is_empty();
-    let head = if rest_follows {
-        replacement.strip_suffix('/').unwrap_or(replacement)
-    } else {
-        replacement
-    };
-    let replaced = [head, rest].concat();
-    Some(if replaced.is_empty() {
-        "/".to_owned()
-    } else {
-        replaced
-    })
-}
-
 fn split_query(target: &str) -> (&str, Option<&str>) {
     target
         .split_once('?')

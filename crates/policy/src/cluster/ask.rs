@@ -31,7 +31,7 @@ pub enum Address {
 }
 
 /// The endpoints of one configuration snapshot, held by the snapshot. While it lives (until
-/// [`Cluster::retire`]) its endpoints stay usable, so a request ends under the configuration that
+/// [`Cluster::retire`](super::Cluster::retire)) its endpoints stay usable, so a request ends under the configuration that
 /// it started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Members {
@@ -89,7 +89,7 @@ pub enum Writing {
 #[derive(Debug, PartialEq)]
 pub enum Checkout {
     /// Use this idle connection. The shell looks at the socket first and says
-    /// [`Cluster::found_dead`] if it is closed, then asks again.
+    /// [`Cluster::found_dead`](super::Cluster::found_dead) if it is closed, then asks again.
     Reuse(Reused),
     /// Open a connection; its permit is already held under `connection`.
     Open {
@@ -100,7 +100,7 @@ pub enum Checkout {
         /// Its address.
         address: Address,
     },
-    /// Wait: [`Cluster::granted`] will name this ticket.
+    /// Wait: [`Cluster::granted`](super::Cluster::granted) will name this ticket.
     Queue(Ticket),
     /// No.
     Refuse(Refusal),

@@ -2,7 +2,7 @@
 
 use wire::h1::encode::{self, Announce, Onward};
 use wire::h1::framing::BodyLength;
-use wire::h1::head::ResponseHead;
+use wire::h1::head::{ResponseHead, standard_reason};
 
 use crate::forward::NAME;
 
@@ -22,7 +22,7 @@ impl LocalReply<'_> {
     /// Appends the answer.
     pub(crate) fn write(&self, out: &mut Vec<u8>, date: &[u8], announce: Announce) {
         let mut head = ResponseHead::default();
-        head.start(self.status, reason(self.status));
+        head.start(self.status, standard_reason(self.status));
         head.fields.push(b"server", NAME.as_bytes());
         head.fields.push(b"date", date);
         for (name, value) in self.fields {
@@ -52,35 +52,5 @@ impl LocalReply<'_> {
         if !self.head_only && !bodiless {
             out.extend_from_slice(self.body);
         }
-    }
-}
-
-/// The reason phrase of a status that we send ourselves (RFC 9110, 15).
-fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        204 => "No Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        507 => "Insufficient Storage",
-        _ => "",
     }
 }

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
+use policy::deadline::{Bounds, Deadlines, Which};
 use policy::evidence::{End, Facts, Written};
-use policy::time::Moment;
 use wire::h1::decode::DecodeError;
 use wire::h1::head::{HeadError, Limits, ResponseHead, Scan};
 
@@ -42,32 +42,7 @@ pub(crate) enum Attempted {
     /// The client's request body is malformed.
     ClientMalformed(DecodeError),
     /// A time limit passed.
-    Late(Limit),
-}
-
-/// Which time limit passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
-    /// The whole request's.
-    Request,
-    /// This attempt's.
-    PerTry,
-    /// Nothing moved in either direction.
-    Idle,
-    /// The client's body did not move.
-    Body,
-}
-
-/// The time limits of one attempt.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TimeLimits {
-    pub(crate) request: Moment,
-    pub(crate) per_try: Moment,
-    /// A request of which nothing was acknowledged for this long is on a dead path.
-    pub(crate) silence: Duration,
-    pub(crate) idle: Option<Duration>,
-    /// As `idle`, while the client's body is still to come.
-    pub(crate) body: Duration,
+    Late(Which),
 }
 
 /// Sends the request and reads the response's head into `response`.
@@ -77,7 +52,7 @@ pub(crate) async fn run(
     upload: &mut Upload,
     client: &mut Client,
     response: &mut ResponseHead,
-    limits: TimeLimits,
+    bounds: Bounds,
 ) -> Attempted {
     let pulse = Pulse::default();
     let autopsy = Autopsy {
@@ -117,7 +92,7 @@ pub(crate) async fn run(
             }
             converse(upload, &sender, client, input, response, &autopsy, &pulse).await
         };
-        under_limits(worker, alarm, limits, &sender, &autopsy, &pulse, work).await
+        under_limits(worker, alarm, bounds, &sender, &autopsy, &pulse, work).await
     };
     match outcome {
         Ok(()) => Attempted::Response,
@@ -144,7 +119,7 @@ enum Ended {
     NotHttp(HeadError),
     ClientLeft,
     ClientMalformed(DecodeError),
-    Late(Limit),
+    Late(Which),
 }
 
 /// What is remembered for the case that the attempt dies.
@@ -199,58 +174,24 @@ impl Autopsy {
 async fn under_limits(
     worker: &Worker,
     alarm: &crate::timers::Alarm,
-    limits: TimeLimits,
+    bounds: Bounds,
     sender: &Sender<'_>,
     autopsy: &Autopsy,
     pulse: &Pulse,
     work: impl Future<Output = Result<(), Ended>>,
 ) -> Result<(), Ended> {
-    let start = worker.clock.now();
-    let idle_after = |from: Moment| limits.idle.map_or(Moment::NEVER, |idle| from + idle);
-    let mut silence = start + limits.silence;
-    let (mut idle, mut idle_beats) = (idle_after(start), 0);
-    let (mut body, mut body_beats) = (start + limits.body, 0);
+    let mut deadlines = Deadlines::begin(bounds, worker.clock.now());
     let mut work = std::pin::pin!(work);
     loop {
-        alarm.set(
-            silence
-                .min(idle)
-                .min(body)
-                .min(limits.request)
-                .min(limits.per_try),
-        );
+        alarm.set(deadlines.next());
         if let Ok(done) = within(alarm, work.as_mut()).await {
             return done;
         }
-        let now = worker.clock.now();
-        if limits.request <= now {
-            return Err(Ended::Late(Limit::Request));
-        }
         let unheard = || !autopsy.begun.get() && sender.written() > 0 && sender.acknowledged() == Some(0);
-        if limits.per_try <= now {
-            return Err(if unheard() {
-                Ended::Died(End::Silent)
-            } else {
-                Ended::Late(Limit::PerTry)
-            });
-        }
-        if silence <= now {
-            if unheard() {
-                return Err(Ended::Died(End::Silent));
-            }
-            silence = Moment::NEVER;
-        }
-        if body <= now {
-            if pulse.awaits_client() && pulse.beats() == body_beats {
-                return Err(Ended::Late(Limit::Body));
-            }
-            (body, body_beats) = (now + limits.body, pulse.beats());
-        }
-        if idle <= now {
-            if pulse.beats() == idle_beats {
-                return Err(Ended::Late(Limit::Idle));
-            }
-            (idle, idle_beats) = (idle_after(now), pulse.beats());
+        match deadlines.passed(pulse.beats(), pulse.awaits_client(), worker.clock.now()) {
+            Some(Which::Silence | Which::PerTry) if unheard() => return Err(Ended::Died(End::Silent)),
+            Some(Which::Silence) | None => {}
+            Some(which) => return Err(Ended::Late(which)),
         }
     }
 }

@@ -212,26 +212,10 @@ impl BodyDecoder {
         }
     }
 
-    /// How many bytes are still to come, if a length said so; `None` for other framings.
-    #[must_use]
-    pub const fn remaining(&self) -> Option<u64> {
-        match self.state {
-            State::Length { left } => Some(left),
-            State::Ended => Some(0),
-            _ => None,
-        }
-    }
-
     /// Whether the body has ended.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended)
-    }
-
-    /// Body bytes handed out so far.
-    #[must_use]
-    pub const fn data_bytes(&self) -> u64 {
-        self.data
     }
 
     /// The peer has closed: was that the body's end?

@@ -150,34 +150,6 @@ fn other_targets_are_refused() {
     }
 }
 
-#[test]
-fn a_prefix_is_replaced_by_whole_segments_with_one_slash_between() {
-    for (path, prefix, replacement, expected) in [
-        ("/foo/bar", "/foo", "/xyz", "/xyz/bar"),
-        ("/foo/bar", "/foo", "/xyz/", "/xyz/bar"),
-        ("/foo/bar", "/foo/", "/xyz", "/xyz/bar"),
-        ("/foo/bar", "/foo/", "/xyz/", "/xyz/bar"),
-        ("/foo", "/foo", "/xyz", "/xyz"),
-        ("/foo/", "/foo", "/xyz", "/xyz/"),
-        ("/foo/bar", "/foo", "", "/bar"),
-        ("/foo/", "/foo", "", "/"),
-        ("/foo", "/foo", "", "/"),
-        ("/foo/", "/foo", "/", "/"),
-        ("/foo", "/foo", "/", "/"),
-        ("/foo", "/", "/xyz", "/xyz/foo"),
-        ("/", "/", "/xyz", "/xyz/"),
-    ] {
-        let replaced = replace_prefix(path, prefix, replacement);
-        assert_eq!(
-            replaced.as_deref(),
-            Some(expected),
-            "{path}: {prefix} -> {replacement}"
-        );
-    }
-    assert_eq!(replace_prefix("/foobar", "/foo", "/xyz"), None);
-    assert_eq!(replace_prefix("/a", "/b", "/c"), None);
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 

@@ -46,7 +46,6 @@ fn decode(length: BodyLength, input: &[u8], ends: &[usize], limits: &Limits) -> 
             }
         }
     }
-    assert_eq!(decoder.data_bytes(), data.len() as u64);
     if end.is_ok() {
         assert_eq!(decoder.has_ended(), end == Ok(true));
         let until_close = length == BodyLength::UntilClose;
@@ -86,11 +85,9 @@ fn a_length_is_counted_and_what_follows_is_left_alone() {
         assert_eq!((outcome.consumed, outcome.end), (0, Ok(true)));
     }
     let mut decoder = BodyDecoder::new(BodyLength::Length(5));
-    assert_eq!(decoder.remaining(), Some(5));
     decoder
         .decode(b"hel", &Limits::default(), &mut Fields::default())
         .unwrap();
-    assert_eq!(decoder.remaining(), Some(2));
     assert_eq!(decoder.finish_at_eof(), Err(DecodeError::Premature));
 }
 
