@@ -73,7 +73,7 @@ pub fn advice(story: &Story) -> Option<&'static str> {
             "send an Idempotency-Key, or set retry on the route, if the endpoint can bear a request twice",
         ),
         (Then::Answered, _, _) => {
-            Some("remove attempts: 0 from the route's retry, and keepAlive.replayBytes: 0 from the policy")
+            Some("remove attempts: 0 from the route's retry, and keepAlive.replayBuffer: 0 from the policy")
         }
     }
 }
