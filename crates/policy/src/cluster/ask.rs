@@ -119,6 +119,9 @@ pub struct Reused {
     pub worker: WorkerId,
     /// How to write the request.
     pub writing: Writing,
+    /// The endpoint's round trip, as opening connections to it took. Unlike the connection's own
+    /// estimate it does not contain the peer's delays in acknowledging.
+    pub round_trip: Option<Duration>,
     /// What is known of the connection.
     pub facts: ConnectionFacts,
 }

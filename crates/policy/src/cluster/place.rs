@@ -115,13 +115,14 @@ impl Cluster {
                 self.counters.race_priced += u64::from(writing == Writing::TwoStep);
                 let endpoint = self.endpoint(id);
                 facts.limit = Some(endpoint.limit(&ask.plan.keep_alive).reuse);
-                let address = endpoint.address.clone();
+                let (address, round_trip) = (endpoint.address.clone(), endpoint.round_trip);
                 Checkout::Reuse(Reused {
                     connection,
                     endpoint: id,
                     address,
                     worker,
                     writing,
+                    round_trip,
                     facts,
                 })
             }

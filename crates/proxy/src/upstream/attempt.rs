@@ -66,6 +66,7 @@ pub(crate) async fn run(
             input,
             written_before,
             writing,
+            round_trip,
             ..
         } = &mut *lease;
         let sender = Sender {
@@ -88,7 +89,9 @@ pub(crate) async fn run(
         };
         let work = async {
             if *writing == policy::cluster::Writing::TwoStep {
-                two_step(worker, upload, &sender).await.map_err(Ended::Died)?;
+                two_step(worker, upload, &sender, *round_trip)
+                    .await
+                    .map_err(Ended::Died)?;
             }
             converse(upload, &sender, client, input, response, &autopsy, &pulse).await
         };
@@ -198,16 +201,20 @@ async fn under_limits(
 
 /// Writes all of the head but its end, and waits for about a round trip: a close that is seen
 /// meanwhile met an incomplete head, which is proof.
-async fn two_step(worker: &Worker, upload: &mut Upload, to: &Sender<'_>) -> Result<(), End> {
+async fn two_step(
+    worker: &Worker,
+    upload: &mut Upload,
+    to: &Sender<'_>,
+    round_trip: Duration,
+) -> Result<(), End> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::ConnectionReset => End::Reset,
         io::ErrorKind::BrokenPipe => End::BrokenPipe,
         _ => End::Other,
     };
     upload.send_part_of_head(HELD_BACK, to).await.map_err(failed)?;
-    let round_trip = sys::tcp_facts(to.transport).map_or(Duration::ZERO, |facts| facts.round_trip);
-    // A close that was on its way when the first part arrived is here a round trip after it was
-    // sent. Waiting for the acknowledgement would be certain, but endpoints delay it.
+    // A close that was on its way when the first part arrived is here a round trip after that was
+    // sent. Waiting for the acknowledgement would be certain, but endpoints delay it, by 40 ms.
     let patience = round_trip + round_trip / 4 + Duration::from_millis(1);
     let until = worker.clock.now() + patience.min(TWO_STEP_MAX);
     loop {

@@ -30,6 +30,8 @@ pub(crate) struct Lease {
     received_before: u64,
     /// How to write the request.
     pub(crate) writing: Writing,
+    /// The endpoint's round trip.
+    pub(crate) round_trip: std::time::Duration,
     /// What is known of the connection.
     pub(crate) facts: ConnectionFacts,
     /// Whether it was opened for this attempt.
@@ -165,6 +167,7 @@ impl Lease {
             transport,
             input: worker.buffers.read_buffer(),
             writing: reused.writing,
+            round_trip: reused.round_trip.unwrap_or_default(),
             facts: reused.facts,
             fresh: false,
             found_dead: 0,
@@ -211,6 +214,7 @@ impl Lease {
             written_before: 0,
             received_before: 0,
             writing: Writing::Direct,
+            round_trip: round_trip.unwrap_or_default(),
             facts: ConnectionFacts::default(),
             fresh: true,
             found_dead: 0,
