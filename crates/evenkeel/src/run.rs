@@ -51,7 +51,6 @@ impl Origin {
 /// Runs the gateway until a signal ends it.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
     logging::start(&args.log_level)?;
-    let descriptors = signals::raise_descriptor_limit();
     let (tell, events) = channel();
     listen_for_signals(&tell)?;
 
@@ -86,7 +85,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
             "check the addresses it is to listen on and the limits of this machine (`ulimit -n`)",
         )
     })?;
-    tracing::debug!(descriptors, "descriptor limit");
     announce(&server);
     listen_for_the_admin(&server, &tell)?;
     if let Origin::Files(path) = &origin {

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::thread;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal asks for.
@@ -79,17 +78,5 @@ impl Handlers {
             some = self.hang_up.recv() => some.map(|()| Ask::Reload),
             some = self.user.recv() => some.map(|()| Ask::Reopen),
         }
-    }
-}
-
-/// Raises the soft limit of open descriptors to the hard one: a proxy needs two per request in
-/// flight, and the soft default of 1024 is for programs that use select(2). Gives the limit in force.
-pub(crate) fn raise_descriptor_limit() -> u64 {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return 1024;
-    };
-    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        Ok(()) => hard,
-        Err(_) => soft,
     }
 }

@@ -202,6 +202,7 @@ async fn respond(
     exchange.body_read = upload.received_whole();
     let persists = exchange.persists() && to != BodyLength::UntilClose;
     write_head(exchange, to, exchange.announce(persists), Upgrade::Drop, service);
+    let sent = exchange.client.transport.sent();
     let mut download = Download::new(from, to);
     let bounds = setting.limits.relay(exchange.client, setting.cluster);
     let relayed = relay::run(
@@ -217,6 +218,16 @@ async fn respond(
     exchange.record.bytes_received(upload.received);
     if let Err(end) = relayed {
         lease.close();
+        if exchange.client.transport.sent() == sent
+            && let RelayEnd::Upstream(end) = end
+        {
+            exchange.client.out.clear();
+            return Err(unanswered(&end));
+        }
+        if to == BodyLength::UntilClose {
+            // A close would be taken for the body's end (RFC 9112, 8).
+            exchange.client.reset_on_drop();
+        }
         return Ok(cut(exchange, setting.cluster, end));
     }
     setting
@@ -234,6 +245,16 @@ async fn respond(
         return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
     }
     Ok(if persists { Next::Request } else { Next::Close })
+}
+
+/// A response ended early before the client had a byte of it: it can still be told.
+fn unanswered(end: &DownloadEnd) -> Fault {
+    match end {
+        DownloadEnd::Malformed(error) => Fault::bad_response(error.sentence()),
+        DownloadEnd::Upstream | DownloadEnd::ClientLeft => {
+            Fault::bad_response("The endpoint closed the connection inside its response.")
+        }
+    }
 }
 
 /// A response could not be relayed to its end: the client's connection is closed without one.

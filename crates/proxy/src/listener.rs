@@ -82,9 +82,9 @@ fn is_about_one_connection(error: &std::io::Error) -> bool {
 }
 
 fn admit(worker: &Rc<Worker>, address: SocketAddr, stream: TcpStream, peer: SocketAddr) {
-    let most = worker.snapshot().downstream().max_connections;
-    let open = worker.connections_everywhere.load(Ordering::Relaxed);
-    if most.is_some_and(|most| open >= most as usize) {
+    let configured = worker.snapshot().downstream().max_connections;
+    let most = configured.map_or(worker.connections_max, |most| most as usize);
+    if worker.connections_everywhere.load(Ordering::Relaxed) >= most {
         worker.stats.cx_overflow();
         return;
     }

@@ -36,6 +36,12 @@ pub struct Server {
     drain_timeout: Duration,
 }
 
+/// Client connections at once, of so many descriptors: an eighth is kept back for upstream
+/// connections, files and the admin.
+const fn connections_max(descriptors: u64) -> usize {
+    (descriptors - descriptors / 8) as usize
+}
+
 impl Server {
     /// Binds every listener and starts the workers.
     ///
@@ -51,6 +57,8 @@ impl Server {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             count => count,
         };
+        // The soft default of 1024 is for programs that use select(2).
+        let connections_max = connections_max(sys::raise_fd_limit()?);
         let log = LogWriter::start(&model.access_log)?;
         let log_handle = log.handle();
         let admin_socket = options.admin.map(std::net::TcpListener::bind).transpose()?;
@@ -73,6 +81,7 @@ impl Server {
                 log: log_handle.clone(),
                 stats,
                 connections: control.connections.clone(),
+                connections_max,
             };
             workers.push(
                 std::thread::Builder::new()

@@ -82,6 +82,8 @@ pub(crate) struct Worker {
     pub(crate) connections: Cell<usize>,
     /// Client connections of all workers.
     pub(crate) connections_everywhere: Arc<AtomicUsize>,
+    /// As many of them as the descriptor limit allows.
+    pub(crate) connections_max: usize,
 }
 
 /// What the control tells a worker.
@@ -106,6 +108,7 @@ pub(crate) struct Setup {
     pub(crate) log: LogHandle,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) connections_max: usize,
 }
 
 impl Worker {
@@ -154,6 +157,7 @@ impl Worker {
             log,
             stats,
             connections,
+            connections_max,
         } = setup;
         let worker = Rc::new(Self {
             id,
@@ -170,6 +174,7 @@ impl Worker {
             draining: Cell::new(false),
             connections: Cell::new(0),
             connections_everywhere: connections,
+            connections_max,
         });
         tokio::task::spawn_local(worker.timers.clone().drive());
         tokio::task::spawn_local(worker.watch_queue.clone().run(clock));

@@ -11,8 +11,6 @@ pub struct TcpFacts {
     pub bytes_acknowledged: u64,
     /// The smoothed round trip time.
     pub round_trip: Duration,
-    /// How much that varies.
-    pub round_trip_variance: Duration,
 }
 
 /// Reads the connection's facts; `None` for a socket that is not TCP, or where the platform
@@ -45,7 +43,6 @@ mod imp {
 
     // Offsets within `words`, counted in fields of `struct tcp_info` after its eight bytes of bit fields.
     const RTT: usize = 15;
-    const RTT_VARIANCE: usize = 16;
     // Offset within `long_words`: pacing rate, maximum pacing rate, bytes acknowledged, bytes received.
     const BYTES_ACKED: usize = 2;
 
@@ -59,7 +56,6 @@ mod imp {
         Some(TcpFacts {
             bytes_acknowledged: info.long_words[BYTES_ACKED],
             round_trip: Duration::from_micros(info.words[RTT].into()),
-            round_trip_variance: Duration::from_micros(info.words[RTT_VARIANCE].into()),
         })
     }
 }

@@ -29,7 +29,6 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 /// Runs the demonstration for the span asked for, or until Ctrl-C.
 pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<ExitCode, Complaint> {
     logging::start("warn")?;
-    signals::raise_descriptor_limit();
     let (stop, stopped) = channel();
     signals::listen(move |ask| stop.send(ask).is_ok()).map_err(|why| failed("signals", &why))?;
 

@@ -166,6 +166,12 @@ impl Client {
         matches!(flushed, Ok(Ok(())))
     }
 
+    /// Dropping the connection resets it from now on, so that nobody takes what was sent for whole.
+    pub(crate) fn reset_on_drop(&self) {
+        // Where it cannot be set, a close is all there is.
+        let _ = socket2::SockRef::from(&self.transport).set_linger(Some(Duration::ZERO));
+    }
+
     /// Closes well: says that no more comes, and reads on for a while.
     pub(crate) async fn close(mut self) {
         // Nobody waits for what lingers: a drain may end meanwhile.
