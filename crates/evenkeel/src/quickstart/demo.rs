@@ -96,7 +96,7 @@ async fn serve(mut stream: TcpStream, ledger: Arc<Mutex<Ledger>>) -> io::Result<
             idle_until = Instant::now() + IDLE_TIMEOUT;
             continue;
         }
-        let idle = timeout_at(idle_until, stream.readable()).await.is_err() && !has_bytes(&stream)?;
+        let idle = timeout_at(idle_until, stream.readable()).await.is_err() && !has_bytes(&stream);
         if idle || stream.read_buf(&mut buffer).await? == 0 {
             return Ok(());
         }
@@ -104,16 +104,8 @@ async fn serve(mut stream: TcpStream, ledger: Arc<Mutex<Ledger>>) -> io::Result<
 }
 
 /// The last look before a close: a server that skips it resets requests it has already received.
-fn has_bytes(stream: &TcpStream) -> io::Result<bool> {
-    match nix::sys::socket::recv(
-        std::os::fd::AsRawFd::as_raw_fd(stream),
-        &mut [0],
-        nix::sys::socket::MsgFlags::MSG_PEEK | nix::sys::socket::MsgFlags::MSG_DONTWAIT,
-    ) {
-        Ok(count) => Ok(count > 0),
-        Err(nix::errno::Errno::EAGAIN) => Ok(false),
-        Err(why) => Err(why.into()),
-    }
+fn has_bytes(stream: &TcpStream) -> bool {
+    matches!(sys::peek(stream, &mut [0]), sys::Peek::Bytes(_))
 }
 
 /// The length of the first request in `buffer`, once it is whole.
