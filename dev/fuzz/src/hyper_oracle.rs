@@ -121,6 +121,8 @@ fn serve(bytes: &[u8]) -> Vec<Seen> {
         client.shutdown().await.expect("a pipe can be shut down");
         let connection = http1::Builder::new()
             .half_close(true)
+            // We accept 100 fields and add a few of our own.
+            .max_headers(128)
             .serve_connection(TokioIo::new(server), service);
         // How it ended does not matter, what it saw does.
         let _ = connection.await;
