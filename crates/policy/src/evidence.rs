@@ -42,6 +42,8 @@ pub struct Facts {
     pub end: End,
     /// Whether the FIN or RST was already there before the first byte was written.
     pub ended_before_write: bool,
+    /// Bytes of the request's head, as encoded for this attempt; never 0.
+    pub head_bytes: u64,
     /// Bytes of this request that TCP says the peer has acknowledged, read as soon as the end was
     /// seen; `None` where the platform cannot tell.
     pub acknowledged: Option<u64>,
@@ -56,7 +58,7 @@ pub enum Grade {
     Unsent,
     /// FIN or RST was there before the first write.
     Stillborn,
-    /// A FIN was read and not one byte of this request was acknowledged.
+    /// A FIN was read, and TCP had not acknowledged the whole head: the peer had ended before it had it.
     Unreceived,
     /// FIN or RST, and the head's last bytes were never written.
     Incomplete,
@@ -104,12 +106,13 @@ impl std::fmt::Display for Grade {
 /// nothing was handed to the kernel ............................ Unsent
 /// the end was there before the first write .................... Stillborn
 /// the head's last bytes were never written .................... Incomplete
-/// the head was written, a FIN came, not one byte was acked ..... Unreceived
+/// a FIN came, and less than the whole head was acknowledged .... Unreceived
 /// anything else ............................................... Unknown
 /// ```
 ///
-/// `Unreceived` rests on TCP: a FIN acknowledges all that its sender had received, so a request
-/// that was received cannot look unreceived once the FIN has been read. It assumes that a peer
+/// `Unreceived` rests on TCP: a FIN acknowledges all that its sender had received, and the count never
+/// falls, so a head of which less is acknowledged once the FIN has been read was not whole when the
+/// peer ended, and a head that is not whole is no request (RFC 9112, section 2.1). It assumes that a peer
 /// which half-closed discards what it receives afterwards (RFC 9112, section 9.6). An RST
 /// carries no such acknowledgement, so a bare one proves nothing.
 #[must_use]
@@ -122,7 +125,11 @@ pub fn grade(facts: &Facts) -> Grade {
         _ if facts.ended_before_write => Grade::Stillborn,
         Written::PartOfHead => Grade::Incomplete,
         Written::WholeHead => match facts.end {
-            End::Eof | End::BrokenPipe if facts.acknowledged == Some(0) => Grade::Unreceived,
+            End::Eof | End::BrokenPipe
+                if facts.acknowledged.is_some_and(|count| count < facts.head_bytes) =>
+            {
+                Grade::Unreceived
+            }
             End::Eof
             | End::BrokenPipe
             | End::ConnectFailed

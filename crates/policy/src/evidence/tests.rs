@@ -12,7 +12,8 @@ const ENDS: [End; 7] = [
     End::TimedOut,
     End::Other,
 ];
-const ACKED: [Option<u64>; 4] = [None, Some(0), Some(1), Some(4096)];
+const HEAD: u64 = 400;
+const ACKED: [Option<u64>; 5] = [None, Some(0), Some(HEAD - 1), Some(HEAD), Some(4096)];
 
 /// Every combination of facts there is, with a few acknowledged counts for all of them.
 fn domain() -> impl Iterator<Item = Facts> {
@@ -25,6 +26,7 @@ fn domain() -> impl Iterator<Item = Facts> {
                         written,
                         end,
                         ended_before_write,
+                        head_bytes: HEAD,
                         acknowledged,
                         response_begun,
                     })
@@ -38,18 +40,19 @@ fn every_combination_of_facts_has_the_grade_that_its_row_says() {
     let mut seen = std::collections::BTreeMap::<Grade, usize>::new();
     for facts in domain() {
         let fin = matches!(facts.end, End::Eof | End::BrokenPipe);
+        let partly = facts.acknowledged.is_some_and(|count| count < HEAD);
         let expected = match (facts.response_begun, facts.written, facts.ended_before_write) {
             (true, _, _) => Grade::Begun,
             (false, Written::Nothing, _) => Grade::Unsent,
             (false, _, true) => Grade::Stillborn,
             (false, Written::PartOfHead, false) => Grade::Incomplete,
-            (false, Written::WholeHead, false) if fin && facts.acknowledged == Some(0) => Grade::Unreceived,
+            (false, Written::WholeHead, false) if fin && partly => Grade::Unreceived,
             (false, Written::WholeHead, false) => Grade::Unknown,
         };
         assert_eq!(grade(&facts), expected, "{facts:?}");
         *seen.entry(expected).or_default() += 1;
     }
-    assert_eq!(seen.values().sum::<usize>(), 3 * 7 * 4 * 4);
+    assert_eq!(seen.values().sum::<usize>(), 3 * 7 * 5 * 4);
     assert_eq!(seen.len(), 6, "every grade occurs");
 }
 
@@ -72,14 +75,14 @@ fn a_response_byte_forbids_every_replay() {
 }
 
 #[test]
-fn a_missing_count_proves_no_more_than_a_count_above_zero() {
+fn a_missing_count_proves_no_more_than_a_whole_head() {
     for facts in domain() {
         let none = grade(&Facts {
             acknowledged: None,
             ..facts
         });
         let some = grade(&Facts {
-            acknowledged: Some(1),
+            acknowledged: Some(HEAD),
             ..facts
         });
         assert_eq!(none, some, "{facts:?}");
@@ -99,6 +102,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             written,
             end,
             ended_before_write,
+            head_bytes: HEAD,
             acknowledged,
             response_begun,
         },

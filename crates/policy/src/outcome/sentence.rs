@@ -108,7 +108,8 @@ fn evidence(story: &Story) -> String {
         Grade::Unsent => String::from("no byte of the request was sent"),
         Grade::Stillborn => String::from("that was before the request's first byte"),
         Grade::Unreceived => {
-            format!("the request was not received (FIN, 0 of {bytes} bytes acknowledged)")
+            let acknowledged = story.facts.acknowledged.unwrap_or_default();
+            format!("the request was not received (FIN, {acknowledged} of {bytes} bytes acknowledged)")
         }
         Grade::Incomplete => String::from("the request's head was never complete"),
         Grade::Begun => String::from("the response had begun"),

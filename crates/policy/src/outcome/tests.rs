@@ -216,6 +216,7 @@ fn raced(then: Then, end: End, acknowledged: Option<u64>) -> Story {
         written: Written::WholeHead,
         end,
         ended_before_write: false,
+        head_bytes: 412,
         acknowledged,
         response_begun: false,
     };

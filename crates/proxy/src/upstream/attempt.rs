@@ -149,6 +149,7 @@ impl Autopsy {
             written,
             end,
             ended_before_write: false,
+            head_bytes: self.head_len as u64,
             acknowledged,
             response_begun: self.begun.get(),
         }
