@@ -94,7 +94,7 @@ fn a_malformed_response_head_is_answered_with_502() {
 }
 
 #[test]
-fn a_malformed_chunk_of_a_response_cuts_it_off() {
+fn a_response_with_a_malformed_chunk_is_never_given_a_clean_end() {
     for chunks in [
         "zz\r\nabc\r\n0\r\n\r\n",
         "3\r\nabcd\r\n0\r\n\r\n",
@@ -106,11 +106,11 @@ fn a_malformed_chunk_of_a_response_cuts_it_off() {
         ));
         let gateway = Gateway::before(&upstream);
         let mut client = gateway.connect();
-        client.send(GET);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         let answer = client.rest();
         let text = String::from_utf8_lossy(&answer);
         assert!(
-            !text.ends_with("0\r\n\r\n"),
+            text.starts_with("HTTP/1.1 502 ") || !text.ends_with("0\r\n\r\n"),
             "{chunks:?} was given a clean end: {text}"
         );
         assert_ne!(client.end(), End::Open);
