@@ -13,6 +13,7 @@ use policy::cluster::{
 
 use super::connect::{ConnectError, connect};
 use super::shared::{ClusterHandle, Parked, SharedCluster, Watch, idle_end, watch};
+use crate::body::Sender;
 use crate::buffer::ReadBuffer;
 use crate::transport::Transport;
 use crate::wait::{First, first};
@@ -226,16 +227,22 @@ impl Lease {
         })
     }
 
+    /// The sending half, which counts.
+    fn sender(&self) -> Sender<'_> {
+        Sender {
+            transport: &self.transport,
+            written_before: self.written_before,
+        }
+    }
+
     /// Bytes that this attempt wrote.
     pub(crate) fn written(&self) -> u64 {
-        self.transport.sent() - self.written_before
+        self.sender().written()
     }
 
     /// Bytes of this attempt that the peer has acknowledged; `None` where nobody can tell.
     pub(crate) fn acknowledged(&self) -> Option<u64> {
-        let facts = sys::tcp_facts(&self.transport)?;
-        // The SYN of a connection that we opened counts as one byte.
-        Some(facts.bytes_acknowledged.saturating_sub(self.written_before + 1))
+        self.sender().acknowledged()
     }
 
     /// The response was read to its end: the connection may be used again.
