@@ -9,7 +9,7 @@ use crate::time::Dice;
 
 /// Chooses among the members that have a weight and pass `fit`.
 pub(crate) fn choose(
-    balance: Balance,
+    balance: &Balance,
     members: &Members,
     endpoints: &mut BTreeMap<EndpointId, Endpoint>,
     dice: &mut Dice,
@@ -41,8 +41,8 @@ pub(crate) fn choose(
             })
     };
     match balance {
-        Balance::Random => draw(dice.below(total), None).map(|&(id, _)| id),
-        Balance::LeastRequest => {
+        Balance::Random | Balance::ConsistentHash(_) => draw(dice.below(total), None).map(|&(id, _)| id),
+        Balance::LeastRequest | Balance::PeakEwma => {
             let &one = draw(dice.below(total), None)?;
             let &two = draw(dice.below(total - u64::from(one.1)), Some(one.0))?;
             let load = |id| {
@@ -93,7 +93,7 @@ mod tests {
         )
     }
 
-    fn shares(balance: Balance, weights: &[u32]) -> Vec<u32> {
+    fn shares(balance: &Balance, weights: &[u32]) -> Vec<u32> {
         let (members, mut endpoints) = cluster(weights);
         let mut dice = Dice::seeded(3);
         let mut shares = vec![0; weights.len()];
@@ -106,12 +106,12 @@ mod tests {
 
     #[test]
     fn round_robin_gives_each_its_weight_exactly() {
-        assert_eq!(shares(Balance::RoundRobin, &[1, 3, 0, 1]), [2000, 6000, 0, 2000]);
+        assert_eq!(shares(&Balance::RoundRobin, &[1, 3, 0, 1]), [2000, 6000, 0, 2000]);
     }
 
     #[test]
     fn chance_gives_each_its_weight_nearly() {
-        let shares = shares(Balance::Random, &[1, 3, 0]);
+        let shares = shares(&Balance::Random, &[1, 3, 0]);
         assert!((2300..2700).contains(&shares[0]) && shares[2] == 0, "{shares:?}");
     }
 
@@ -121,18 +121,18 @@ mod tests {
         endpoints.get_mut(&EndpointId(0)).unwrap().in_flight = 5;
         let mut dice = Dice::seeded(1);
         for _ in 0..50 {
-            let choice = choose(Balance::LeastRequest, &members, &mut endpoints, &mut dice, |_| {
+            let choice = choose(&Balance::LeastRequest, &members, &mut endpoints, &mut dice, |_| {
                 true
             });
             assert_eq!(choice, Some(EndpointId(1)));
         }
         let only = |id| id == EndpointId(0);
         assert_eq!(
-            choose(Balance::Random, &members, &mut endpoints, &mut dice, only),
+            choose(&Balance::Random, &members, &mut endpoints, &mut dice, only),
             Some(EndpointId(0))
         );
         assert_eq!(
-            choose(Balance::Random, &members, &mut endpoints, &mut dice, |_| false),
+            choose(&Balance::Random, &members, &mut endpoints, &mut dice, |_| false),
             None
         );
     }

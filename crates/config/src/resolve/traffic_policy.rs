@@ -214,6 +214,7 @@ fn plan(spec: View<'_>, report: &mut Report) -> ClusterPlan {
             Some("Random") => Balance::Random,
             _ => Balance::LeastRequest,
         },
+        ..ClusterPlan::default()
     }
 }
 

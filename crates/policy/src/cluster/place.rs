@@ -60,10 +60,10 @@ impl Cluster {
         let plan = ask.plan;
         let welcome = |id: EndpointId| !ask.avoid.contains(&id);
         let mut spared = true;
-        let mut first = balance::choose(plan.balance, ask.members, &mut self.endpoints, dice, welcome);
+        let mut first = balance::choose(&plan.balance, ask.members, &mut self.endpoints, dice, welcome);
         if first.is_none() && !ask.avoid.is_empty() {
             spared = false;
-            first = balance::choose(plan.balance, ask.members, &mut self.endpoints, dice, |_| true);
+            first = balance::choose(&plan.balance, ask.members, &mut self.endpoints, dice, |_| true);
         }
         let first = first.ok_or(Blocked::NoEndpoint)?;
         if self.in_flight >= plan.limits.max_parallel_requests {

@@ -2,8 +2,12 @@
 //! retries, keep-alive. Made by `config`, read by every machine of this crate. Units are in the
 //! types; the defaults here are the documented ones.
 
+mod overload;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
+
+pub use overload::*;
 
 /// Everything about how a cluster is treated. One immutable value, shared by a snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +24,32 @@ pub struct ClusterPlan {
     pub tcp_keepalive: Option<TcpKeepalive>,
     /// Which endpoint is next.
     pub balance: Balance,
+    /// A new or returned endpoint gets its full share only after this long; `None` is at once.
+    pub slow_start: Option<Duration>,
+    /// Below this share of endpoints in service (in percent), all are used. Default 50.
+    pub panic_threshold: Percent,
+    /// How requests wait for a connection.
+    pub queue: QueuePlan,
+    /// How much may be retries and hedges.
+    pub retry_budget: RetryBudgetPlan,
+    /// Hedging; `None` is none.
+    pub hedge: Option<HedgePlan>,
+    /// Which endpoints sit out.
+    pub outlier: OutlierPlan,
+    /// Active health checks; `None` is none.
+    pub health: Option<HealthPlan>,
+    /// A limit of requests in flight per endpoint that follows its latency; `None` is none.
+    pub adaptive: Option<AdaptivePlan>,
+}
+
+/// A share in percent, 0 to 100. Default 50.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percent(pub u32);
+
+impl Default for Percent {
+    fn default() -> Self {
+        Self(50)
+    }
 }
 
 /// Limits, each exact over all workers. Names and defaults are Envoy Gateway's `circuitBreaker`.
@@ -90,7 +120,7 @@ pub enum Learning {
 }
 
 /// Time limits; `None` is no limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Timeouts {
     /// Opening a connection; also how long a sent request may stay unacknowledged. Default 5 s.
     pub connect: Duration,
@@ -100,6 +130,8 @@ pub struct Timeouts {
     pub request: Option<Duration>,
     /// No byte in either direction for this long ends the exchange. Default 5 min.
     pub stream_idle: Option<Duration>,
+    /// The request timeout follows what is usual, where `request` is `None`.
+    pub auto: Option<AutoTimeout>,
 }
 
 impl Default for Timeouts {
@@ -109,6 +141,7 @@ impl Default for Timeouts {
             per_try: None,
             request: None,
             stream_idle: Some(Duration::from_secs(300)),
+            auto: None,
         }
     }
 }
@@ -175,13 +208,51 @@ pub struct RetryOn {
 }
 
 /// Which endpoint is next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
     /// The one with fewer requests in flight of two drawn by chance.
     #[default]
     LeastRequest,
+    /// The one with the lower product of latency and requests in flight of two drawn by chance.
+    PeakEwma,
     /// Each in turn.
     RoundRobin,
     /// By chance.
     Random,
+    /// The same one for the same key, as far as it is in service.
+    ConsistentHash(HashPlan),
+}
+
+/// Consistent hashing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashPlan {
+    /// What is hashed. A request without it goes by chance.
+    pub on: HashOn,
+    /// How keys are spread.
+    pub table: HashTable,
+}
+
+/// What a request is hashed by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashOn {
+    /// The client's address.
+    Source,
+    /// The values of these fields, names in lower case.
+    Headers(Vec<String>),
+    /// A cookie's value. With a lifetime the cookie is made where it is missing.
+    Cookie {
+        /// Its name.
+        name: String,
+        /// How long a cookie that we make lives; `None` makes none.
+        ttl: Option<Duration>,
+    },
+}
+
+/// How keys are spread over endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashTable {
+    /// Maglev's lookup table, of this prime size. Default 65,537.
+    Maglev(u32),
+    /// A ring, with at least this many points.
+    Ring(u32),
 }
