@@ -1,15 +1,14 @@
-//! Heads on their way through: what this hop adds and takes away (RFC 9110, 7.6).
+//! Heads on their way through, as `wire` writes them: what the exchange knows, handed on.
 
 use std::io::Write as _;
 
 use policy::cluster::Address;
 use policy::time::Dice;
-use wire::field::Known;
-use wire::forwarded::{forwarded_for, forwarded_host, forwarded_proto};
-use wire::h1::encode::{self, Announce, Onward, Upgrade};
+use wire::forwarded::forwarded_for;
+use wire::h1::encode::{Announce, Upgrade};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{RequestHead, ResponseHead};
-use wire::hop;
+use wire::onward::{self, Values};
 
 use crate::downstream::client::Client;
 
@@ -19,9 +18,8 @@ pub(crate) const NAME: &str = "evenkeel";
 /// Memory for field values, reused from request to request.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    via: Vec<u8>,
     pub(crate) forwarded_for: Vec<u8>,
-    number: Vec<u8>,
+    values: Values,
     /// The endpoint's address, as the log writes it.
     pub(crate) address: Vec<u8>,
 }
@@ -59,60 +57,30 @@ pub(crate) fn request(
     client: &Client,
     scratch: &mut Scratch,
 ) {
-    let fields = &head.fields;
-    scratch.via.clear();
-    hop::via(&mut scratch.via, fields, head.version, NAME);
     scratch.forwarded_for.clear();
-    forwarded_for(&mut scratch.forwarded_for, fields, client.peer.ip());
-    scratch.number.clear();
-    let mut extra: [(&[u8], &[u8]); 6] = [(b"", b""); 6];
-    extra[0] = (b"via", &scratch.via);
-    extra[1] = (b"x-forwarded-for", &scratch.forwarded_for);
-    extra[2] = (
-        b"x-forwarded-proto",
-        forwarded_proto(fields, outbound.trusted_hops, "http").as_bytes(),
-    );
-    let mut count = 3;
-    if !outbound.asked_host.is_empty() {
-        extra[count] = (
-            b"x-forwarded-host",
-            forwarded_host(fields, outbound.trusted_hops, outbound.asked_host),
-        );
-        count += 1;
-    }
-    if let Some(host) = outbound.host {
-        extra[count] = (b"host", host.as_bytes());
-        count += 1;
-    }
-    if let Some(hops) = outbound.max_forwards {
-        // Writing to a Vec cannot fail.
-        let _ = write!(scratch.number, "{hops}");
-        extra[count] = (b"max-forwards", &scratch.number);
-        count += 1;
-    }
+    forwarded_for(&mut scratch.forwarded_for, &head.fields, client.peer.ip());
     let upgrade = if outbound.upgrade {
         Upgrade::Keep
     } else {
         Upgrade::Drop
     };
-    let onward = Onward {
+    let outbound = onward::Outbound {
+        name: NAME,
         body: outbound.body,
-        announce: Announce::Nothing,
         upgrade,
-        extra: &extra[..count],
+        host: outbound.host,
+        asked_host: outbound.asked_host,
+        scheme: "http",
+        forwarded_for: &scratch.forwarded_for,
+        trusted_hops: outbound.trusted_hops,
+        max_forwards: outbound.max_forwards,
     };
-    encode::request(out, head, &onward);
+    onward::request(out, head, &outbound, &mut scratch.values);
 }
 
 /// Appends an interim response (1xx) as the client gets it.
 pub(crate) fn interim(out: &mut Vec<u8>, head: &ResponseHead) {
-    let mut via = Vec::new();
-    hop::via(&mut via, &head.fields, head.version, NAME);
-    let onward = Onward {
-        extra: &[(b"via", &via)],
-        ..Onward::default()
-    };
-    encode::response(out, head, &onward);
+    onward::interim(out, head, NAME, &mut Values::default());
 }
 
 /// What the response's head says to the client apart from the endpoint's fields.
@@ -124,8 +92,7 @@ pub(crate) struct Inbound {
     pub(crate) service_ms: u64,
 }
 
-/// Appends the response's head as the client gets it. `date` is used where the endpoint sent none
-/// (RFC 9110, 6.6.1).
+/// Appends the response's head as the client gets it. `date` is used where the endpoint sent none.
 pub(crate) fn response(
     out: &mut Vec<u8>,
     head: &ResponseHead,
@@ -133,26 +100,15 @@ pub(crate) fn response(
     date: &[u8],
     scratch: &mut Scratch,
 ) {
-    scratch.via.clear();
-    hop::via(&mut scratch.via, &head.fields, head.version, NAME);
-    scratch.number.clear();
-    scratch
-        .number
-        .extend_from_slice(itoa::Buffer::new().format(inbound.service_ms).as_bytes());
-    let extra: [(&[u8], &[u8]); 3] = [
-        (b"via", &scratch.via),
-        (b"x-envoy-upstream-service-time", &scratch.number),
-        (b"date", date),
-    ];
-    let dated = head.fields.has(Known::Date);
-    let extra = if dated { &extra[..2] } else { &extra[..] };
-    let onward = Onward {
+    let inbound = onward::Inbound {
+        name: NAME,
         body: inbound.body,
         announce: inbound.announce,
         upgrade: inbound.upgrade,
-        extra,
+        service_ms: inbound.service_ms,
+        date,
     };
-    encode::response(out, head, &onward);
+    onward::response(out, head, &inbound, &mut scratch.values);
 }
 
 /// A new request id: a random UUID (RFC 9562, 5.4).

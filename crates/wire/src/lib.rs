@@ -10,6 +10,7 @@ pub mod h1;
 pub mod hop;
 pub mod host;
 mod known;
+pub mod onward;
 pub mod path;
 
 /// Lets an error be shown by its sentence.
