@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::step::{Outcome, Steps, cargo, run};
-use crate::{Fallible, Verdict, tidy};
+use crate::{Fallible, Verdict, instructions, tidy};
 
 /// The version of cargo-deny that is installed where it is missing.
 const DENY: &str = "cargo-deny@0.20.2";
@@ -47,6 +47,7 @@ pub(crate) fn ci(args: CiArgs) -> Fallible<Verdict> {
             Outcome::Failed
         }
     });
+    steps.take("instructions", instructions::step);
     if !args.without_tests {
         steps.take("tests", || {
             run(cargo(&["test", "--workspace", "--locked", "--quiet"]))

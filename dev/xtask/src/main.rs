@@ -2,6 +2,7 @@
 
 mod change;
 mod ci;
+mod instructions;
 mod race;
 mod real;
 mod step;
@@ -28,12 +29,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything that a change must pass: format, clippy, deny, tidy, tests
+    /// Everything that a change must pass: format, clippy, deny, tidy, instruction counts, tests
     Ci(ci::CiArgs),
     /// The walls that no compiler checks: file sizes, words, floors, leftovers
     Tidy,
     /// Every test, with the lanes of real programs; installs what they need where it may
     Test,
+    /// Count the instructions of each step of the hot path, and compare them with those accepted
+    Instructions(instructions::InstructionsArgs),
     /// Change the configuration under load: no request may fail or go astray
     Change(change::ChangeArgs),
     /// Race requests against backends that close idle connections, in the lab (needs root)
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::ci(args),
         Command::Tidy => tidy::tidy(),
         Command::Test => test::test(),
+        Command::Instructions(args) => instructions::instructions(args),
         Command::Change(args) => change::change(args),
         Command::Race(args) => race::run(&args),
         Command::Real(args) => real::run(&args),

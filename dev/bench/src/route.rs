@@ -1,0 +1,123 @@
+//! Heads to routes.
+
+use std::borrow::Cow;
+use std::hint::black_box;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use policy::route::{
+    ClusterRef, ListenerHost, ListenerId, MatchSpec, Matched, PathMatch, RequestView, Route, RouteSpec,
+    RouteTable, RuleSpec, WeightedBackend,
+};
+use wire::h1::head::RequestHead;
+use wire::host::{host_key, request_host};
+use wire::path::Target;
+
+use crate::{Step, heads};
+
+/// The one listener.
+pub(crate) const LISTENER: ListenerId = ListenerId(0);
+
+/// Routes of one hostname.
+const ROUTES_PER_HOST: usize = 10;
+
+/// A request as routing sees it.
+struct View<'a> {
+    head: &'a RequestHead,
+    host: Cow<'a, str>,
+    target: Target<'a>,
+}
+
+impl RequestView for View<'_> {
+    fn method(&self) -> &str {
+        self.head.method_text()
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn path(&self) -> &str {
+        &self.target.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.target.query
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.head.fields.joined(name.as_bytes())
+    }
+}
+
+/// The target is taken apart and brought into its normal form, the host checked.
+pub(crate) fn normalise() -> Step {
+    let head = heads::request();
+    Box::new(move || {
+        let head = black_box(&head);
+        let target = Target::of(head).expect("the target is in order");
+        black_box(request_host(head, &target).expect("the host is in order"));
+    })
+}
+
+/// A route is found among so many.
+pub(crate) fn find(routes: usize) -> Step {
+    let (table, head) = (table(routes), heads::request());
+    Box::new(move || {
+        black_box(matched(&table, black_box(&head)));
+    })
+}
+
+/// The route of a request.
+pub(crate) fn matched<'a>(table: &'a RouteTable, head: &RequestHead) -> Matched<'a> {
+    let target = Target::of(head).expect("the target is in order");
+    let host = request_host(head, &target).expect("the host is in order");
+    let view = View {
+        head,
+        host: host_key(host.expect("HTTP/1.1 has a host")),
+        target,
+    };
+    table.find(LISTENER, &view).expect("there is a route")
+}
+
+/// A table of so many routes, one of which is the request's.
+pub(crate) fn table(routes: usize) -> RouteTable {
+    let others = (1..routes).map(|number| {
+        let host = format!("host{}.example.com", number / ROUTES_PER_HOST);
+        spec(number, host, format!("/api/v1/{}", number % ROUTES_PER_HOST))
+    });
+    let ours = spec(0, "www.example.com".to_owned(), "/assets".to_owned());
+    let listener = ListenerHost {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 80)),
+        hostname: None,
+    };
+    RouteTable::build(others.chain([ours]).collect(), &[listener])
+}
+
+fn spec(number: usize, host: String, prefix: String) -> RouteSpec {
+    let action = Route {
+        name: format!("httproute/default/route-{number}/rule/0").into(),
+        filters: Vec::new(),
+        backends: vec![WeightedBackend {
+            weight: 1,
+            cluster: Some(ClusterRef(0)),
+            filters: Vec::new(),
+        }],
+        request_timeout: None,
+        per_try_timeout: None,
+        retry: None,
+    };
+    RouteSpec {
+        name: format!("default/route-{number}").into(),
+        listeners: vec![LISTENER],
+        hostnames: vec![host],
+        rules: vec![RuleSpec {
+            matches: vec![MatchSpec {
+                path: Some(PathMatch::Prefix(prefix)),
+                ..MatchSpec::default()
+            }],
+            action: Arc::new(action),
+        }],
+        age_rank: number as u64,
+    }
+}

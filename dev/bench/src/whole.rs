@@ -1,0 +1,45 @@
+//! All steps of one request in a row, as an exchange takes them.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use config::model::LogFormat;
+use policy::plan::RetryPlan;
+use proxy::stats::Histogram;
+use wire::h1::framing;
+use wire::h1::head::{RequestHead, ResponseHead};
+
+use crate::record::Sent;
+use crate::{Step, heads, onward, parse, pool, record, route};
+
+/// A request and its response, logged as JSON.
+pub(crate) fn request() -> Step {
+    let (mut request, mut response) = (RequestHead::default(), ResponseHead::default());
+    let (table, mut pool, mut onward) = (route::table(1_000), pool::Pool::warm(), onward::Desk::default());
+    let (log, times, plan) = (
+        record::Desk::writing(LogFormat::Json),
+        Histogram::default(),
+        RetryPlan::default(),
+    );
+    Box::new(move || {
+        heads::read_request(&mut request);
+        parse::check_request(&request);
+        let matched = route::matched(&table, &request);
+        let connection = pool.take();
+        onward.request(&request);
+        heads::read_response(&mut response);
+        black_box(framing::response_body(&response, request.method).expect("the framing is in order"));
+        pool::answered(black_box(&plan), pool.now, &mut pool.dice);
+        onward.response(&response);
+        pool.give_back(connection);
+        times.record(black_box(Duration::from_micros(12_345)));
+        log.tell(
+            &request,
+            &Sent {
+                route: &matched.route.name,
+                forwarded_for: &onward.forwarded_for,
+                upstream: b"10.0.2.1:80",
+            },
+        );
+    })
+}
