@@ -202,7 +202,7 @@ async fn respond(
     exchange.body_read = upload.received_whole();
     let persists = exchange.persists() && to != BodyLength::UntilClose;
     write_head(exchange, to, exchange.announce(persists), Upgrade::Drop, service);
-    let sent = exchange.client.transport.sent();
+    let sent = exchange.client.connection.transport.sent();
     let mut download = Download::new(from, to);
     let bounds = setting.limits.relay(exchange.client, setting.cluster);
     let relayed = relay::run(
@@ -218,7 +218,7 @@ async fn respond(
     exchange.record.bytes_received(upload.received);
     if let Err(end) = relayed {
         lease.close();
-        if exchange.client.transport.sent() == sent
+        if exchange.client.connection.transport.sent() == sent
             && let RelayEnd::Upstream(end) = end
         {
             exchange.client.out.clear();
@@ -310,7 +310,7 @@ async fn upgrade(
         &client.alarm,
         setting.cluster.plan.timeouts.stream_idle,
         Mouth {
-            transport: &client.transport,
+            transport: &client.connection.transport,
             input: &mut client.input,
         },
         Mouth {
@@ -349,7 +349,7 @@ fn write_head(
         upgrade,
         service_ms,
     };
-    let date = exchange.worker.date.now();
+    let date = exchange.worker.calendar.date(exchange.worker.clock.now());
     let work = &mut *exchange.work;
     forward::response(
         &mut exchange.client.out,

@@ -247,7 +247,7 @@ impl Upload {
     async fn make_room(&mut self, to: &Sender<'_>) {
         const LOOK_AGAIN: Duration = Duration::from_millis(1);
         while self.whole && to.acknowledged() == Some(0) {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            crate::engine::sleep(LOOK_AGAIN).await;
         }
         self.whole = false;
         self.base += self.outgoing.len() as u64;

@@ -1,5 +1,6 @@
 //! The sole reader of clocks and entropy. Decisions get a [`Moment`] from here.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +12,26 @@ pub(crate) struct Clock {
     origin: Instant,
 }
 
+/// Within one poll of a task time stands still: it is read at most once.
+const UNREAD: u64 = 0;
+
+/// This thread has no engine: time is read whenever it is asked for.
+const FLOWING: u64 = u64::MAX;
+
+thread_local! {
+    static HELD: Cell<u64> = const { Cell::new(FLOWING) };
+}
+
+/// The engine begins another poll.
+pub(crate) fn stand_still() {
+    HELD.set(UNREAD);
+}
+
+/// The engine of this thread is gone.
+pub(crate) fn flow_freely() {
+    HELD.set(FLOWING);
+}
+
 impl Clock {
     /// A clock that starts now.
     pub(crate) fn start() -> Self {
@@ -19,16 +40,17 @@ impl Clock {
         }
     }
 
-    /// Now.
+    /// Now; for a task, when its poll first asked.
     pub(crate) fn now(self) -> Moment {
-        Moment::from_nanos(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
-    }
-
-    /// The moment as the runtime's timers want it; a moment that never comes is a year away.
-    pub(crate) fn instant(self, moment: Moment) -> tokio::time::Instant {
-        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-        let ahead = moment.since(self.now()).min(YEAR);
-        tokio::time::Instant::now() + ahead
+        let held = HELD.get();
+        if held != UNREAD && held != FLOWING {
+            return Moment::from_nanos(held);
+        }
+        let now = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+        if held == UNREAD {
+            HELD.set(now);
+        }
+        Moment::from_nanos(now)
     }
 }
 
@@ -48,26 +70,55 @@ pub(crate) fn entropy() -> u64 {
     hasher.finish()
 }
 
-/// The text of the `Date` field (RFC 9110, 5.6.7), made once a second.
+/// Wall-clock time for a worker, read from the system once a second and counted on in between.
 #[derive(Debug, Default)]
-pub(crate) struct DateCache {
-    text: std::cell::RefCell<(u64, Rc<[u8]>)>,
+pub(crate) struct Calendar {
+    day: std::cell::RefCell<Day>,
 }
 
-impl DateCache {
-    /// The date now.
-    pub(crate) fn now(&self) -> Rc<[u8]> {
-        let seconds = unix_nanos() / 1_000_000_000;
-        let mut text = self.text.borrow_mut();
-        if text.0 != seconds {
-            let now = i64::try_from(seconds)
+#[derive(Debug, Default)]
+struct Day {
+    read_at: Moment,
+    /// Nanoseconds since 1970 at `read_at`; 0 before the first reading.
+    unix: u64,
+    /// The second that `text` is of.
+    second: u64,
+    text: Rc<[u8]>,
+}
+
+/// How far the wall clock is counted on before it is read again: it may be set meanwhile.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+impl Calendar {
+    /// Nanoseconds since 1970.
+    pub(crate) fn unix_nanos(&self, now: Moment) -> u64 {
+        self.day.borrow_mut().at(now)
+    }
+
+    /// The text of the `Date` field (RFC 9110, 5.6.7), made once a second.
+    pub(crate) fn date(&self, now: Moment) -> Rc<[u8]> {
+        let mut day = self.day.borrow_mut();
+        let second = day.at(now) / 1_000_000_000;
+        if day.second != second {
+            let now = i64::try_from(second)
                 .ok()
                 .and_then(|s| jiff::Timestamp::from_second(s).ok());
             let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
             let date = now.and_then(|now| printer.timestamp_to_rfc9110_string(&now).ok());
-            *text = (seconds, date.unwrap_or_default().into_bytes().into());
+            (day.second, day.text) = (second, date.unwrap_or_default().into_bytes().into());
         }
-        text.1.clone()
+        day.text.clone()
+    }
+}
+
+impl Day {
+    fn at(&mut self, now: Moment) -> u64 {
+        let since = now.since(self.read_at);
+        if self.unix == 0 || since >= READ_AGAIN {
+            (self.read_at, self.unix) = (now, unix_nanos());
+            return self.unix;
+        }
+        self.unix + since.as_nanos() as u64
     }
 }
 
@@ -77,9 +128,30 @@ mod tests {
 
     #[test]
     fn the_date_is_an_imf_fixdate() {
-        let date = DateCache::default().now();
+        let date = Calendar::default().date(Clock::start().now());
         let date = std::str::from_utf8(&date).unwrap();
         assert_eq!(date.len(), 29, "{date}");
         assert!(date.ends_with(" GMT"), "{date}");
+    }
+
+    #[test]
+    fn the_wall_clock_is_counted_on_between_two_readings() {
+        let calendar = Calendar::default();
+        let first = calendar.unix_nanos(Moment::from_millis(5));
+        assert_eq!(calendar.unix_nanos(Moment::from_millis(900)), first + 895_000_000);
+        let again = calendar.unix_nanos(Moment::from_millis(1100));
+        assert!(again < first + 1_000_000_000, "read anew: hardly any time has passed");
+    }
+
+    #[test]
+    fn time_stands_still_within_a_poll() {
+        let clock = Clock::start();
+        stand_still();
+        let first = clock.now();
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(clock.now(), first);
+        stand_still();
+        assert!(clock.now() > first);
+        flow_freely();
     }
 }

@@ -290,7 +290,7 @@ impl Exchange<'_> {
                 self.worker,
                 cluster,
                 want,
-                attempt::watch_for_leave(&self.client.transport),
+                attempt::watch_for_leave(&self.client.connection.transport),
             ),
         )
         .await;

@@ -58,7 +58,7 @@ pub(crate) fn request(
     scratch: &mut Scratch,
 ) {
     scratch.forwarded_for.clear();
-    forwarded_for(&mut scratch.forwarded_for, &head.fields, client.peer.ip());
+    forwarded_for(&mut scratch.forwarded_for, &head.fields, client.connection.peer.ip());
     let upgrade = if outbound.upgrade {
         Upgrade::Keep
     } else {

@@ -10,7 +10,7 @@ use crate::transport::Transport;
 pub(crate) async fn fill(transport: &Transport, buffer: &mut ReadBuffer, most: usize) -> io::Result<usize> {
     let count = poll_fn(|cx| {
         // Memory is taken only once there is something to read.
-        std::task::ready!(transport.poll_read_ready(cx))?;
+        std::task::ready!(transport.poll_read_ready(cx));
         transport.poll_read(cx, buffer.space(most))
     })
     .await;

@@ -1,14 +1,14 @@
 //! An address that a worker accepts on.
 
-use std::net::SocketAddr;
+use std::future::poll_fn;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
-
-use crate::downstream::h1;
+use crate::downstream::connection::Connection;
+use crate::engine::{self, Source, Spawned};
 use crate::worker::Worker;
 
 /// After the process has run out of descriptors, accepting again at once would only spin.
@@ -17,28 +17,43 @@ const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(20);
 /// How long a listener that hears no more is kept for the handshakes that it has answered.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 
+/// Connections accepted between two looks at the others' needs.
+const BATCH: usize = 64;
+
 /// An address being accepted on.
 #[derive(Debug)]
 pub(crate) struct Listening {
     worker: Rc<Worker>,
-    address: SocketAddr,
-    listener: Rc<TcpListener>,
-    task: JoinHandle<()>,
+    socket: Rc<Socket>,
+    task: Spawned,
+}
+
+#[derive(Debug)]
+struct Socket {
+    source: Source,
+    listener: TcpListener,
+    address: Rc<SocketAddr>,
 }
 
 impl Listening {
-    /// Accepts on `socket`, which listens on `address`.
+    /// Accepts on `listener`, which listens on `address`.
+    ///
+    /// # Errors
+    /// The kernel watches no more sockets.
     pub(crate) fn start(
         worker: &Rc<Worker>,
         address: SocketAddr,
-        socket: std::net::TcpListener,
+        listener: TcpListener,
     ) -> std::io::Result<Self> {
-        let listener = Rc::new(TcpListener::from_std(socket)?);
-        let task = tokio::task::spawn_local(accept(worker.clone(), address, listener.clone()));
+        let socket = Rc::new(Socket {
+            source: Source::of(&listener)?,
+            listener,
+            address: Rc::new(address),
+        });
+        let task = engine::spawn(accept(worker.clone(), socket.clone()));
         Ok(Self {
             worker: worker.clone(),
-            address,
-            listener,
+            socket,
             task,
         })
     }
@@ -46,25 +61,35 @@ impl Listening {
     /// Stops without losing whoever is on the way in: new connections are not answered any more,
     /// those that were are let in.
     pub(crate) async fn stop(self) {
-        if sys::hear_no_more(&self.listener).is_ok() {
-            tokio::time::sleep(LAST_HANDSHAKES).await;
+        if sys::hear_no_more(&self.socket.listener).is_ok() {
+            engine::sleep(LAST_HANDSHAKES).await;
         }
-        self.task.abort();
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        while let std::task::Poll::Ready(Ok((stream, peer))) = self.listener.poll_accept(&mut context) {
-            admit(&self.worker, self.address, stream, peer);
+        self.task.cancel();
+        while let Ok((stream, peer)) = sys::accept(&self.socket.listener) {
+            admit(&self.worker, &self.socket.address, stream, peer);
         }
     }
 }
 
-async fn accept(worker: Rc<Worker>, address: SocketAddr, listener: Rc<TcpListener>) {
+async fn accept(worker: Rc<Worker>, socket: Rc<Socket>) {
+    let mut batch = 0;
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => admit(&worker, address, stream, peer),
+        match sys::accept(&socket.listener) {
+            Ok((stream, peer)) => {
+                admit(&worker, &socket.address, stream, peer);
+                batch += 1;
+                if batch % BATCH == 0 {
+                    engine::yield_now().await;
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                socket.source.forget_readable();
+                poll_fn(|cx| socket.source.poll_readable(cx)).await;
+            }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%address, %error, "cannot accept; trying again");
-                tokio::time::sleep(PAUSE_WHEN_EXHAUSTED).await;
+                tracing::warn!(address = %socket.address, %error, "cannot accept; trying again");
+                engine::sleep(PAUSE_WHEN_EXHAUSTED).await;
             }
         }
     }
@@ -81,12 +106,15 @@ fn is_about_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-fn admit(worker: &Rc<Worker>, address: SocketAddr, stream: TcpStream, peer: SocketAddr) {
+fn admit(worker: &Rc<Worker>, address: &Rc<SocketAddr>, stream: OwnedFd, peer: SocketAddr) {
     let configured = worker.snapshot().downstream().max_connections;
     let most = configured.map_or(worker.connections_max, |most| most as usize);
     if worker.connections_everywhere.load(Ordering::Relaxed) >= most {
         worker.stats.cx_overflow();
         return;
     }
-    tokio::task::spawn_local(h1::serve(worker.clone(), address, stream, peer));
+    match Connection::open(worker, address, stream, peer) {
+        Ok(connection) => worker.lobby.enter(worker, connection),
+        Err(error) => tracing::warn!(%address, %error, "cannot watch an accepted connection; it is closed"),
+    }
 }

@@ -11,9 +11,11 @@ use wire::h1::framing;
 use wire::h1::head::{Limits, Method, ResponseHead, Scan};
 
 use crate::buffer::READ_SIZE;
+use crate::engine;
 use crate::io::{fill, write_all};
 use crate::snapshot::Snapshot;
 use crate::upstream::lease::{Lease, Want};
+use crate::wait::within;
 use crate::worker::{Current, Worker};
 
 /// A mirrored request may take this long; it must not pile up behind a slow endpoint.
@@ -34,9 +36,11 @@ pub(crate) fn send<'a>(
             continue;
         }
         let (worker, snapshot, request) = (worker.clone(), snapshot.clone(), request.to_vec());
-        tokio::task::spawn_local(async move {
+        engine::spawn(async move {
+            let alarm = engine::alarm();
+            alarm.set(worker.clock.now() + PATIENCE);
             let copy = one(&worker, &snapshot, cluster, &request, method);
-            let _ = tokio::time::timeout(PATIENCE, copy).await;
+            let _ = within(&alarm, copy).await;
         });
     }
 }

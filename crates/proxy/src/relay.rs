@@ -4,7 +4,7 @@ use policy::deadline::{Bounds, Deadlines, Which};
 
 use crate::body::{Download, DownloadEnd, Pulse, Sender, Upload, UploadEnd};
 use crate::downstream::client::Client;
-use crate::timers::Alarm;
+use crate::engine::Alarm;
 use crate::upstream::lease::Lease;
 use crate::wait::within;
 use crate::worker::Worker;
@@ -37,12 +37,13 @@ pub(crate) async fn run(
     let pulse = Pulse::default();
     let head_limits = client.limits;
     let Client {
-        transport: client_transport,
+        connection,
         input: client_input,
         out,
         alarm,
         ..
     } = client;
+    let client_transport = &connection.transport;
     let Lease {
         transport,
         input,

@@ -130,7 +130,7 @@ pub(crate) fn find<'a>(
     let url = RequestUrl {
         scheme: "http",
         authority,
-        port: client.local.port(),
+        port: client.connection.local.port(),
         path: &target.path,
         query: target.query,
         prefix,
@@ -161,7 +161,7 @@ pub(crate) fn find<'a>(
     let mut host = accepted.host_overridden.then(|| authority.clone());
     if authority.is_empty() {
         // HTTP/1.0 needs no Host, HTTP/1.1 does (RFC 9112, 3.2): the one that the client connected to.
-        host = Some(client.local.to_string());
+        host = Some(client.connection.local.to_string());
     }
     let mut rewritten = None;
     for rewrite in route

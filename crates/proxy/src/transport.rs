@@ -3,61 +3,35 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use crate::engine::Source;
 
-/// A connection's transport. Counts what goes through it.
+/// A connection's transport: a TCP or Unix socket. Counts what goes through it.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    socket: Socket,
+    /// Before the socket: its place is free before its number is.
+    source: Source,
+    socket: OwnedFd,
     received: Cell<u64>,
     sent: Cell<u64>,
 }
 
-#[derive(Debug)]
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-/// A transport that is registered with no reactor: it may move to another worker.
-#[derive(Debug)]
-pub(crate) struct Detached {
-    socket: Bare,
-    received: u64,
-    sent: u64,
-}
-
-#[derive(Debug)]
-enum Bare {
-    Tcp(std::net::TcpStream),
-    Unix(std::os::unix::net::UnixStream),
-}
-
-impl From<TcpStream> for Transport {
-    fn from(stream: TcpStream) -> Self {
-        Self {
-            socket: Socket::Tcp(stream),
-            received: Cell::new(0),
-            sent: Cell::new(0),
-        }
-    }
-}
-
-impl From<UnixStream> for Transport {
-    fn from(stream: UnixStream) -> Self {
-        Self {
-            socket: Socket::Unix(stream),
-            received: Cell::new(0),
-            sent: Cell::new(0),
-        }
-    }
-}
-
 impl Transport {
+    /// Takes a non-blocking socket in, for this thread.
+    ///
+    /// # Errors
+    /// The kernel watches no more sockets.
+    pub(crate) fn of(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            source: Source::of(&socket)?,
+            socket,
+            received: Cell::new(0),
+            sent: Cell::new(0),
+        })
+    }
+
     /// Bytes received so far.
     pub(crate) fn received(&self) -> u64 {
         self.received.get()
@@ -69,64 +43,60 @@ impl Transport {
     }
 
     /// Reads once. 0 is the end of the stream.
-    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.poll_read_ready(cx))?;
-            match self.try_read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+    pub(crate) fn poll_read(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_read_ready(cx));
+        match self.try_read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.poll_readable(cx).map(|()| {
+                // It ended, yet has nothing to say: only the kernel could mean that.
+                Ok(0)
+            }),
+            done => Poll::Ready(done),
+        }
+    }
+
+    /// Reads once, without waiting.
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = sys::receive(self, buffer);
+        match &read {
+            Ok(count) => {
+                if *count < buffer.len() {
+                    self.source.forget_readable();
+                }
+                self.received.set(self.received.get() + *count as u64);
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.forget_readable(),
+            Err(_) => {}
         }
-    }
-
-    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match &self.socket {
-            Socket::Tcp(stream) => stream.try_read(buffer),
-            Socket::Unix(stream) => stream.try_read(buffer),
-        }?;
-        if count > 0 && count < buffer.len() {
-            self.forget_readable();
-        }
-        self.received.set(self.received.get() + count as u64);
-        Ok(count)
-    }
-
-    /// The kernel has no more to read: forget the reactor's readiness, which saves a read that
-    /// says so. What comes from now on raises a new edge, and the driver runs on this thread.
-    fn forget_readable(&self) {
-        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        let _ = match &self.socket {
-            Socket::Tcp(stream) => stream.try_io(Interest::READABLE, nothing),
-            Socket::Unix(stream) => stream.try_io(Interest::READABLE, nothing),
-        };
+        read
     }
 
     /// Looks at what has come, without taking it.
     pub(crate) fn peek(&self, first: &mut [u8]) -> sys::Peek {
         let seen = sys::peek(self, first);
         if seen == sys::Peek::Quiet {
-            self.forget_readable();
+            self.source.forget_readable();
         }
         seen
     }
 
     /// Ready when a read may say something: bytes, end or error.
-    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.poll_read_ready(cx),
-            Socket::Unix(stream) => stream.poll_read_ready(cx),
-        }
+    pub(crate) fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<()> {
+        self.source.poll_readable(cx)
+    }
+
+    /// Has the doorkeeper told when a read may say something; true if it may already.
+    pub(crate) fn watch_door(&self, door: u32) -> bool {
+        self.source.watch_door(door)
     }
 
     /// Writes once, tried before it is awaited.
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            let tried = match &self.socket {
-                Socket::Tcp(stream) => stream.try_write(bytes),
-                Socket::Unix(stream) => stream.try_write(bytes),
-            };
-            match tried {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx))?,
+            match sys::send(self, bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.source.forget_writable();
+                    ready!(self.source.poll_writable(cx));
+                }
                 done => {
                     let count = done.as_ref().map_or(0, |&count| count as u64);
                     self.sent.set(self.sent.get() + count);
@@ -136,11 +106,9 @@ impl Transport {
         }
     }
 
-    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.poll_write_ready(cx),
-            Socket::Unix(stream) => stream.poll_write_ready(cx),
-        }
+    /// Ready when a write may be taken, or a connection that was being opened is, or failed.
+    pub(crate) fn poll_write_ready(&self, cx: &Context<'_>) -> Poll<()> {
+        self.source.poll_writable(cx)
     }
 
     /// Says that no more will be written: a FIN.
@@ -148,40 +116,29 @@ impl Transport {
         socket2::SockRef::from(&self.as_fd()).shutdown(std::net::Shutdown::Write)
     }
 
-    /// Takes the transport out of its reactor.
-    pub(crate) fn detach(self) -> io::Result<Detached> {
-        let socket = match self.socket {
-            Socket::Tcp(stream) => Bare::Tcp(stream.into_std()?),
-            Socket::Unix(stream) => Bare::Unix(stream.into_std()?),
-        };
-        Ok(Detached {
+    /// Takes the transport from the thread that has it to this one.
+    ///
+    /// # Errors
+    /// The kernel watches no more sockets.
+    pub(crate) fn take_over(self) -> io::Result<Self> {
+        let Self {
+            source,
             socket,
-            received: self.received.get(),
-            sent: self.sent.get(),
-        })
-    }
-}
-
-impl Detached {
-    /// Registers the transport with this thread's reactor.
-    pub(crate) fn attach(self) -> io::Result<Transport> {
-        let socket = match self.socket {
-            Bare::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
-            Bare::Unix(stream) => Socket::Unix(UnixStream::from_std(stream)?),
-        };
-        Ok(Transport {
+            received,
+            sent,
+        } = self;
+        source.unwatch(&socket)?;
+        Ok(Self {
+            source: Source::of(&socket)?,
             socket,
-            received: Cell::new(self.received),
-            sent: Cell::new(self.sent),
+            received,
+            sent,
         })
     }
 }
 
 impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.as_fd(),
-            Socket::Unix(stream) => stream.as_fd(),
-        }
+        self.socket.as_fd()
     }
 }

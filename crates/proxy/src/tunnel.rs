@@ -7,7 +7,7 @@ use policy::time::Moment;
 
 use crate::buffer::ReadBuffer;
 use crate::io::{fill, write_all};
-use crate::timers::Alarm;
+use crate::engine::Alarm;
 use crate::transport::Transport;
 use crate::wait::{First, first, within};
 use crate::worker::Worker;

@@ -1,10 +1,10 @@
 //! Waiting with a limit, and for one of two things.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use crate::timers::Alarm;
+use crate::engine::Alarm;
 
 /// The alarm went off first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,4 +39,13 @@ pub(crate) async fn first<A, B>(a: impl Future<Output = A>, b: impl Future<Outpu
         b.as_mut().poll(cx).map(First::B)
     })
     .await
+}
+
+/// Waits for all of them, side by side.
+pub(crate) async fn all(mut work: Vec<Pin<Box<dyn Future<Output = ()>>>>) {
+    std::future::poll_fn(|cx| {
+        work.retain_mut(|one| one.as_mut().poll(cx).is_pending());
+        if work.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

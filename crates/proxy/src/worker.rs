@@ -14,20 +14,17 @@ use policy::time::Dice;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::buffer::Buffers;
-use crate::clock::{Clock, DateCache};
-use crate::exchange::Workspace;
+use crate::clock::{Calendar, Clock};
+use crate::downstream::lobby::Lobby;
+use crate::engine;
 use crate::listener::Listening;
 use crate::record::{LogHandle, WorkerLog};
 use crate::snapshot::Snapshot;
 use crate::stats::{ClusterTimes, WorkerStats};
-use crate::timers::Timers;
 use crate::upstream::shared::WatchQueue;
 
 /// How often lines of the access log are handed to the writer.
 const LOG_FLUSH: Duration = Duration::from_millis(50);
-
-/// Spare workspaces kept: as many exchanges as a worker usually has at once.
-const SPARE_WORKSPACES: usize = 256;
 
 /// The configuration in force on one worker: counted by an `Rc` of its own, so that requests touch
 /// no count that other workers touch.
@@ -67,14 +64,13 @@ impl std::ops::Deref for Current {
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) clock: Clock,
-    pub(crate) timers: Rc<Timers>,
+    pub(crate) lobby: Lobby,
     pub(crate) buffers: Buffers,
     pub(crate) dice: RefCell<Dice>,
     pub(crate) watch_queue: Arc<WatchQueue>,
     log: RefCell<Rc<WorkerLog>>,
     pub(crate) stats: Arc<WorkerStats>,
-    pub(crate) date: DateCache,
-    workspaces: RefCell<Vec<Workspace>>,
+    pub(crate) calendar: Calendar,
     current: RefCell<Rc<Current>>,
     /// Set once a drain began: answers say `Connection: close`.
     pub(crate) draining: Cell<bool>,
@@ -122,29 +118,15 @@ impl Worker {
         self.log.borrow().clone()
     }
 
-    /// Memory for one exchange.
-    pub(crate) fn workspace(&self) -> Workspace {
-        self.workspaces.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Takes the memory of an exchange back.
-    pub(crate) fn give_workspace(&self, workspace: Workspace) {
-        let mut spare = self.workspaces.borrow_mut();
-        if spare.len() < SPARE_WORKSPACES {
-            spare.push(workspace);
-        }
+    /// Whether connections that came to `address` are to end soon: we are draining, or nobody
+    /// listens there any more.
+    pub(crate) fn is_leaving(&self, address: SocketAddr) -> bool {
+        self.draining.get() || self.current.borrow().listener(address).is_none()
     }
 
     /// Runs a worker on this thread until it is told to drain, and has, or until the control is gone.
     pub(crate) fn run(setup: Setup) -> std::io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            // The reactor is asked once for a batch of tasks: every turn costs a system call.
-            .event_interval(1000)
-            .max_io_events_per_tick(1024)
-            .build_local(<_>::default())?;
-        runtime.block_on(Self::serve(setup))
+        engine::run(setup.clock, Self::serve(setup))?
     }
 
     async fn serve(setup: Setup) -> std::io::Result<()> {
@@ -162,13 +144,12 @@ impl Worker {
         let worker = Rc::new(Self {
             id,
             clock,
-            timers: Timers::new(clock),
+            lobby: Lobby::new(),
             buffers: Buffers::default(),
             dice: RefCell::new(Dice::seeded(crate::clock::entropy())),
             watch_queue: Arc::default(),
             log: RefCell::new(WorkerLog::new(log, stats.clone(), move || clock.now())),
-            date: DateCache::default(),
-            workspaces: RefCell::default(),
+            calendar: Calendar::default(),
             current: RefCell::new(Current::of(snapshot, &stats)),
             stats,
             draining: Cell::new(false),
@@ -176,9 +157,11 @@ impl Worker {
             connections_everywhere: connections,
             connections_max,
         });
-        tokio::task::spawn_local(worker.timers.clone().drive());
-        tokio::task::spawn_local(worker.watch_queue.clone().run(clock));
-        tokio::task::spawn_local(flush_log(worker.clone()));
+        let doors = worker.clone();
+        engine::keep_doors(move |door| doors.lobby.knock(&doors, door));
+        engine::spawn(Lobby::keep(worker.clone()));
+        engine::spawn(worker.watch_queue.clone().run(clock));
+        engine::spawn(flush_log(worker.clone()));
         let mut listening = BTreeMap::new();
         worker.listen(sockets, &mut listening)?;
         while let Some(order) = orders.recv().await {
@@ -187,13 +170,13 @@ impl Worker {
                     for (_, gone) in
                         listening.extract_if(.., |address, _| snapshot.listener(*address).is_none())
                     {
-                        tokio::task::spawn_local(gone.stop());
+                        engine::spawn(gone.stop());
                     }
                     worker
                         .stats
                         .retain_clusters(|name| snapshot.clusters().iter().any(|c| &*c.shared.name == name));
-                    worker.current.replace(Current::of(snapshot, &worker.stats));
-                    worker.timers.nudge();
+                    let old = worker.current.replace(Current::of(snapshot, &worker.stats));
+                    worker.lobby.look_around(&worker, &old);
                     worker.listen(sockets, &mut listening)?;
                 }
                 Order::Log(handle) => {
@@ -206,6 +189,7 @@ impl Worker {
                 }
             }
         }
+        worker.lobby.clear();
         worker.log().flush();
         Ok(())
     }
@@ -222,28 +206,21 @@ impl Worker {
     }
 
     /// Ends all connections well: each says `Connection: close` with its next answer.
-    async fn drain(&self, listening: BTreeMap<SocketAddr, Listening>, limit: Duration) {
+    async fn drain(self: &Rc<Self>, listening: BTreeMap<SocketAddr, Listening>, limit: Duration) {
         self.draining.set(true);
-        self.timers.nudge();
-        let stopping: Vec<_> = listening
-            .into_values()
-            .map(|l| tokio::task::spawn_local(l.stop()))
-            .collect();
-        for stopped in stopping {
-            // A listener that could not stop well is closed all the same.
-            let _ = stopped.await;
-        }
-        let end = tokio::time::Instant::now() + limit;
-        while self.connections.get() > 0 && tokio::time::Instant::now() < end {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        self.lobby.look_around(self, &self.snapshot());
+        let stopping = listening.into_values().map(|l| Box::pin(l.stop()) as _);
+        crate::wait::all(stopping.collect()).await;
+        let end = self.clock.now() + limit;
+        while self.connections.get() > 0 && self.clock.now() < end {
+            engine::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
 async fn flush_log(worker: Rc<Worker>) {
-    let mut interval = tokio::time::interval(LOG_FLUSH);
     loop {
-        interval.tick().await;
+        engine::sleep(LOG_FLUSH).await;
         worker.log().flush();
     }
 }

@@ -3,8 +3,10 @@
 
 mod peek;
 mod socket;
+mod stream;
 mod tcp_info;
 
 pub use peek::{Peek, peek};
-pub use socket::{hear_no_more, keep_alive, listen, listen_backlog, raise_fd_limit};
+pub use socket::{accept, connect, hear_no_more, keep_alive, listen, listen_backlog, raise_fd_limit};
+pub use stream::{receive, send};
 pub use tcp_info::{TcpFacts, tcp_facts};

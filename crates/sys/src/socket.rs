@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 /// The accept queue's length: what `net.core.somaxconn` allows is the kernel's business.
 #[must_use]
@@ -30,6 +31,32 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(listen_backlog())?;
+    Ok(socket.into())
+}
+
+/// Accepts one connection, without waiting; its socket does not wait either. One system call.
+///
+/// # Errors
+/// `WouldBlock` if there is none; otherwise see accept(2).
+pub fn accept(listener: &impl AsFd) -> io::Result<(OwnedFd, SocketAddr)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    Ok((socket, peer.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))))
+}
+
+/// Begins to open a connection to `address`, without waiting: it is open, or has failed, once the
+/// socket is writable.
+///
+/// # Errors
+/// It failed at once. A Unix socket whose backlog is full says `WouldBlock`.
+pub fn connect(address: &SockAddr, prepare: impl FnOnce(&Socket) -> io::Result<()>) -> io::Result<OwnedFd> {
+    let socket = Socket::new(address.domain(), Type::STREAM.nonblocking().cloexec(), None)?;
+    prepare(&socket)?;
+    match socket.connect(address) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        done => done?,
+    }
     Ok(socket.into())
 }
 

@@ -1,44 +1,67 @@
 //! A client that speaks HTTP/1: its connection becomes exchanges, one after the other.
 
-use std::net::SocketAddr;
+use std::io;
 use std::rc::Rc;
 
 use policy::outcome::Failure;
-use tokio::net::TcpStream;
 use wire::h1::head::{HeadError, Scan};
 
-use super::client::{Client, Wake};
+use super::client::Client;
+use super::connection::Connection;
 use crate::buffer::READ_SIZE;
+use crate::engine;
 use crate::exchange::{self, Next, Workspace};
 use crate::io::fill;
 use crate::record::Record;
 use crate::wait::within;
 use crate::worker::Worker;
 
-/// Serves a client until one side closes.
-pub(crate) async fn serve(worker: Rc<Worker>, address: SocketAddr, stream: TcpStream, peer: SocketAddr) {
-    let mut client = Client::new(&worker, address, stream, peer);
+/// A server: takes clients that have something to say, one after the other, and serves what they
+/// ask.
+pub(crate) async fn serve(worker: Rc<Worker>) {
+    let mut alarm = engine::alarm();
+    let mut work = Workspace::default();
+    while let Some(connection) = worker.lobby.next().await {
+        let mut client = Client::arrive(&worker, connection, alarm);
+        let next = attend(&worker, &mut client, &mut work).await;
+        if next == Next::Close {
+            client.close().await;
+        }
+        let connection;
+        (connection, alarm) = client.leave();
+        if next == Next::Request {
+            worker.lobby.enter(&worker, connection);
+        }
+    }
+}
+
+/// Closes a connection that nobody asks anything on.
+pub(crate) async fn dismiss(worker: Rc<Worker>, connection: Connection) {
+    Client::arrive(&worker, connection, engine::alarm()).close().await;
+}
+
+/// Serves what a client asks now.
+async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
+    match client.receive() {
+        Ok(0) => return Next::Close,
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Request,
+        Err(_) => return Next::Drop,
+    }
     loop {
-        match client.wait_for_request().await {
-            Wake::Bytes => {}
-            Wake::Over => return client.close().await,
+        let next = one(worker, client, work).await;
+        if next != Next::Request || client.input.is_empty() {
+            return next;
         }
-        let mut work = worker.workspace();
-        let next = one(&worker, &mut client, &mut work).await;
-        worker.give_workspace(work);
-        match next {
-            Next::Request => {}
-            Next::Close => return client.close().await,
-            Next::Drop => return,
-        }
+        client.refresh();
     }
 }
 
 /// One exchange, from its head's first byte to its log line.
 async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
     let start = worker.clock.now();
-    let mut record = Record::open(&worker.log(), start, crate::clock::unix_nanos());
-    record.downstream(client.peer, client.local);
+    let mut record = Record::open(&worker.log(), start, worker.calendar.unix_nanos(start));
+    record.downstream(client.connection.peer, client.connection.local);
     let next = match read_head(worker, client, work).await {
         Ok(()) => exchange::run(worker, client, work, &mut record, start).await,
         Err(BadHead::Left) => {
@@ -86,7 +109,7 @@ async fn read_head(worker: &Worker, client: &mut Client, work: &mut Workspace) -
             timed = true;
         }
         let most = limits.head_bytes + READ_SIZE;
-        match within(&client.alarm, fill(&client.transport, &mut client.input, most)).await {
+        match within(&client.alarm, fill(&client.connection.transport, &mut client.input, most)).await {
             Ok(Ok(count)) if count > 0 => {}
             Ok(_) => return Err(BadHead::Left),
             Err(_) => return Err(BadHead::Late),

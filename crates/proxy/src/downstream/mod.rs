@@ -1,5 +1,7 @@
-//! Towards the clients: a transport becomes exchanges.
+//! The client's side: where connections wait, who serves them, what they are answered.
 
 pub(crate) mod client;
+pub(crate) mod connection;
 pub(crate) mod h1;
+pub(crate) mod lobby;
 pub(crate) mod local_reply;

@@ -74,7 +74,7 @@ pub(crate) async fn run(
             written_before: *written_before,
         };
         let Client {
-            transport: client,
+            connection,
             input: client_input,
             alarm,
             limits: client_limits,
@@ -82,7 +82,7 @@ pub(crate) async fn run(
             ..
         } = client;
         let client = Speaker {
-            transport: client,
+            transport: &connection.transport,
             input: client_input,
             limits: client_limits,
             http_10: *http_10,
@@ -177,7 +177,7 @@ impl Autopsy {
 /// Waits for `work` under every time limit of the attempt.
 async fn under_limits(
     worker: &Worker,
-    alarm: &crate::timers::Alarm,
+    alarm: &crate::engine::Alarm,
     bounds: Bounds,
     sender: &Sender<'_>,
     autopsy: &Autopsy,
@@ -235,7 +235,7 @@ async fn two_step(
         let readable = std::future::poll_fn(|cx| to.transport.poll_read_ready(cx));
         first(
             readable,
-            tokio::time::sleep((round_trip / 4).max(Duration::from_millis(1))),
+            crate::engine::sleep((round_trip / 4).max(Duration::from_millis(1))),
         )
         .await;
     }
@@ -277,11 +277,13 @@ async fn converse(
 /// Waits for the client to reset its connection. An end of its sending side is no such sign: a
 /// client that half-closed still wants its answer.
 async fn watch_for_reset(client: &Transport) -> Ended {
-    let ready = std::future::poll_fn(|cx| client.poll_read_ready(cx)).await;
-    match client.peek(&mut [0]) {
-        sys::Peek::Reset | sys::Peek::Failed(_) => Ended::ClientLeft,
-        _ if ready.is_err() => Ended::ClientLeft,
-        _ => std::future::pending().await,
+    loop {
+        std::future::poll_fn(|cx| client.poll_read_ready(cx)).await;
+        match client.peek(&mut [0]) {
+            sys::Peek::Reset | sys::Peek::Failed(_) => return Ended::ClientLeft,
+            sys::Peek::Quiet => {}
+            sys::Peek::Fin | sys::Peek::Bytes(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -289,11 +291,13 @@ async fn watch_for_reset(client: &Transport) -> Ended {
 /// yet, so an end of its sending side counts: clients that gave up look like this, and those that
 /// half-close and then wait in a queue hardly exist.
 pub(crate) async fn watch_for_leave(client: &Transport) {
-    let ready = std::future::poll_fn(|cx| client.poll_read_ready(cx)).await;
-    match client.peek(&mut [0]) {
-        sys::Peek::Fin | sys::Peek::Reset | sys::Peek::Failed(_) => {}
-        _ if ready.is_err() => {}
-        _ => std::future::pending().await,
+    loop {
+        std::future::poll_fn(|cx| client.poll_read_ready(cx)).await;
+        match client.peek(&mut [0]) {
+            sys::Peek::Fin | sys::Peek::Reset | sys::Peek::Failed(_) => return,
+            sys::Peek::Quiet => {}
+            sys::Peek::Bytes(_) => std::future::pending().await,
+        }
     }
 }
 

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use policy::cluster::Address;
 use policy::plan::ClusterPlan;
-use tokio::net::{TcpSocket, UnixStream};
+use socket2::{SockAddr, SockRef};
 
+use crate::engine;
 use crate::transport::Transport;
+use crate::wait::within;
+use crate::worker::Worker;
 
 /// Why a connection could not be opened.
 #[derive(Debug)]
@@ -33,9 +36,15 @@ impl ConnectError {
 }
 
 /// Opens a connection as the cluster's plan says.
-pub(crate) async fn connect(address: &Address, plan: &ClusterPlan) -> Result<Transport, ConnectError> {
+pub(crate) async fn connect(
+    worker: &Worker,
+    address: &Address,
+    plan: &ClusterPlan,
+) -> Result<Transport, ConnectError> {
     let limit = plan.timeouts.connect;
-    match tokio::time::timeout(limit, dial(address, plan)).await {
+    let alarm = engine::alarm();
+    alarm.set(worker.clock.now() + limit);
+    match within(&alarm, dial(address, plan)).await {
         Ok(Ok(transport)) => Ok(transport),
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(ConnectError::TimedOut(limit)),
         Ok(Err(error)) => Err(ConnectError::Refused(error)),
@@ -44,19 +53,19 @@ pub(crate) async fn connect(address: &Address, plan: &ClusterPlan) -> Result<Tra
 }
 
 async fn dial(address: &Address, plan: &ClusterPlan) -> io::Result<Transport> {
-    match address {
-        Address::Ip(address) => {
-            let socket = if address.is_ipv4() {
-                TcpSocket::new_v4()
-            } else {
-                TcpSocket::new_v6()
-            }?;
-            socket.set_nodelay(true)?;
-            if let Some(probes) = plan.tcp_keepalive {
-                sys::keep_alive(&socket, probes.idle, probes.interval, probes.probes)?;
-            }
-            Ok(socket.connect(*address).await?.into())
-        }
-        Address::Unix(path) => Ok(UnixStream::connect(path).await?.into()),
+    let socket = match address {
+        Address::Ip(address) => sys::connect(&SockAddr::from(*address), |socket| {
+            socket.set_tcp_nodelay(true)?;
+            plan.tcp_keepalive.map_or(Ok(()), |probes| {
+                sys::keep_alive(socket, probes.idle, probes.interval, probes.probes)
+            })
+        }),
+        Address::Unix(path) => sys::connect(&SockAddr::unix(path)?, |_| Ok(())),
+    }?;
+    let transport = Transport::of(socket)?;
+    std::future::poll_fn(|cx| transport.poll_write_ready(cx)).await;
+    match SockRef::from(&transport).take_error()? {
+        Some(error) => Err(error),
+        None => Ok(transport),
     }
 }

@@ -156,11 +156,7 @@ impl Lease {
             parked.transport
         } else {
             // An error here means that our reactor takes no more sockets: dropping closes it.
-            parked
-                .transport
-                .detach()
-                .and_then(crate::transport::Detached::attach)
-                .ok()?
+            parked.transport.take_over().ok()?
         };
         Some(Self {
             written_before: transport.sent(),
@@ -188,7 +184,7 @@ impl Lease {
     ) -> Result<Self, NoLease> {
         let worker = permit.worker.clone();
         let begun = worker.clock.now();
-        let dialled = connect(&address, &handle.plan).await;
+        let dialled = connect(&worker, &address, &handle.plan).await;
         let now = worker.clock.now();
         let transport = match dialled {
             Ok(transport) => transport,

@@ -190,8 +190,8 @@ fn look_at_idle(cluster: &SharedCluster, connection: ConnectionId, now: Moment) 
 /// Asks the reactor to wake `watch` when something comes on an idle connection.
 pub(crate) fn watch(transport: &Transport, watch: &Arc<Watch>) {
     let waker = Waker::from(watch.clone());
-    let mut context = std::task::Context::from_waker(&waker);
-    if transport.poll_read_ready(&mut context).is_ready() {
+    let context = std::task::Context::from_waker(&waker);
+    if transport.poll_read_ready(&context).is_ready() {
         // Readiness left over from the last response, or news already: the watcher looks.
         waker.wake();
     }

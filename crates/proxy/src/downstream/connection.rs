@@ -1,0 +1,88 @@
+//! One client's connection, as little of it as there is while it waits for a request.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use policy::time::Moment;
+
+use crate::transport::Transport;
+use crate::worker::{Current, Worker};
+
+/// A client's connection. Counted from its opening to its end.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) transport: Transport,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// The configured address that it came to.
+    pub(crate) address: Rc<SocketAddr>,
+    pub(crate) worker: Rc<Worker>,
+    /// The last configuration that listened at its address, if the one in force does not.
+    pub(crate) last: Option<Rc<Current>>,
+    /// Its place in the lobby.
+    pub(crate) door: u32,
+    /// Since when it waits for a request.
+    pub(crate) since: Moment,
+    opened: Moment,
+    counted: bool,
+}
+
+impl Connection {
+    /// Takes an accepted connection in.
+    ///
+    /// # Errors
+    /// The kernel watches no more sockets.
+    pub(crate) fn open(
+        worker: &Rc<Worker>,
+        address: &Rc<SocketAddr>,
+        socket: OwnedFd,
+        peer: SocketAddr,
+    ) -> std::io::Result<Self> {
+        let transport = Transport::of(socket)?;
+        worker.connections.set(worker.connections.get() + 1);
+        worker.connections_everywhere.fetch_add(1, Ordering::Relaxed);
+        worker.stats.cx_opened();
+        let local = if address.ip().is_unspecified() {
+            let local = socket2::SockRef::from(&transport).local_addr();
+            local.ok().and_then(|local| local.as_socket())
+        } else {
+            None
+        };
+        let now = worker.clock.now();
+        Ok(Self {
+            transport,
+            peer,
+            local: local.unwrap_or(**address),
+            address: address.clone(),
+            worker: worker.clone(),
+            last: None,
+            door: worker.lobby.door(),
+            since: now,
+            opened: now,
+            counted: true,
+        })
+    }
+
+    /// Ends its being counted, before its socket is closed.
+    pub(crate) fn uncount(&mut self) {
+        if std::mem::take(&mut self.counted) {
+            let worker = &self.worker;
+            worker.connections.set(worker.connections.get() - 1);
+            worker.connections_everywhere.fetch_sub(1, Ordering::Relaxed);
+            worker.stats.cx_closed();
+            worker.stats.cx_rx_bytes_total.add(self.transport.received());
+            worker.stats.cx_tx_bytes_total.add(self.transport.sent());
+            let length = worker.clock.now().since(self.opened);
+            worker.stats.cx_length_ms.record(length);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.uncount();
+        self.worker.lobby.give_back(self.door);
+    }
+}

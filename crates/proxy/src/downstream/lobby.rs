@@ -1,0 +1,232 @@
+//! Where client connections wait between requests: each holds a place here, and nothing else.
+//!
+//! ```text
+//!   accepted --> lobby --bytes come: a knock--> a server takes it, serves what it asks --> lobby
+//!                  '--idle too long, or leaving--> closed
+//! ```
+//! A task with all that a request needs is some kilobytes; most connections of a gateway ask for
+//! nothing most of the time. So there are as many tasks (*servers*) as there are requests.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use policy::time::Moment;
+use slab::Slab;
+
+use super::connection::Connection;
+use super::h1;
+use crate::engine::{self, Alarm};
+use crate::worker::{Current, Worker};
+
+/// While draining, a connection that stays idle this long is closed.
+const DRAIN_IDLE: Duration = Duration::from_secs(2);
+
+/// Servers without work that are kept for the next request.
+const SPARE_SERVERS: usize = 256;
+
+/// A worker's waiting connections.
+#[derive(Debug)]
+pub(crate) struct Lobby {
+    places: RefCell<Slab<Place>>,
+    /// Doors that were knocked at, for the next free server.
+    knocks: RefCell<VecDeque<u32>>,
+    /// Servers without work.
+    free: RefCell<Vec<Waker>>,
+    /// When to look whether a place's connection has been idle too long.
+    looks: RefCell<BinaryHeap<Reverse<(Moment, u32)>>>,
+    /// Goes off at the first look.
+    alarm: Alarm,
+}
+
+/// A connection's place, from its opening to its end.
+#[derive(Debug)]
+struct Place {
+    /// `None` while a request of it is served.
+    waiting: Option<Connection>,
+    /// The look that counts. It stays as it is while the connection comes and goes, and moves on
+    /// when its time comes.
+    look: Moment,
+}
+
+impl Lobby {
+    /// An empty one, for this thread's engine.
+    pub(crate) fn new() -> Self {
+        Self {
+            places: RefCell::default(),
+            knocks: RefCell::default(),
+            free: RefCell::default(),
+            looks: RefCell::default(),
+            alarm: engine::alarm(),
+        }
+    }
+
+    /// A place for a new connection.
+    pub(super) fn door(&self) -> u32 {
+        let place = Place {
+            waiting: None,
+            look: Moment::NEVER,
+        };
+        let door = self.places.borrow_mut().insert(place);
+        u32::try_from(door).unwrap_or_else(|_| panic!("four milliard connections"))
+    }
+
+    /// The connection has ended.
+    pub(super) fn give_back(&self, door: u32) {
+        self.places.borrow_mut().try_remove(door as usize);
+    }
+
+    /// The connection waits for its next request.
+    pub(crate) fn enter(&self, worker: &Rc<Worker>, mut connection: Connection) {
+        let door = connection.door;
+        connection.since = worker.clock.now();
+        let due = due(worker, &connection);
+        let knocked = connection.transport.watch_door(door);
+        if let Some(place) = self.places.borrow_mut().get_mut(door as usize) {
+            place.waiting = Some(connection);
+        }
+        self.look_at(door, due);
+        if knocked {
+            self.knock(worker, door);
+        }
+    }
+
+    /// Somebody is at the door: bytes, or an end.
+    pub(crate) fn knock(&self, worker: &Rc<Worker>, door: u32) {
+        let places = self.places.borrow();
+        if places.get(door as usize).is_none_or(|place| place.waiting.is_none()) {
+            return;
+        }
+        drop(places);
+        self.knocks.borrow_mut().push_back(door);
+        let free = self.free.borrow_mut().pop();
+        match free {
+            Some(server) => server.wake(),
+            None => {
+                engine::spawn(h1::serve(worker.clone()));
+            }
+        }
+    }
+
+    /// The next connection that has something to say, for a server that is free; `None` if enough
+    /// others are.
+    pub(super) async fn next(&self) -> Option<Connection> {
+        poll_fn(|cx| {
+            while let Some(door) = { self.knocks.borrow_mut().pop_front() } {
+                let mut places = self.places.borrow_mut();
+                let waiting = places.get_mut(door as usize).and_then(|place| place.waiting.take());
+                if waiting.is_some() {
+                    return Poll::Ready(waiting);
+                }
+            }
+            let mut free = self.free.borrow_mut();
+            if free.len() >= SPARE_SERVERS {
+                return Poll::Ready(None);
+            }
+            free.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The configuration changed from `old`, or a drain began: every waiting connection is looked
+    /// at, and those that nobody listens for any more keep what they had.
+    pub(crate) fn look_around(&self, worker: &Rc<Worker>, old: &Rc<Current>) {
+        let current = worker.snapshot();
+        let mut looks = Vec::new();
+        for (door, place) in &mut *self.places.borrow_mut() {
+            let Some(connection) = &mut place.waiting else {
+                continue;
+            };
+            if connection.last.is_none() && current.listener(*connection.address).is_none() {
+                connection.last = Some(old.clone());
+            }
+            looks.push((door as u32, due(worker, connection)));
+        }
+        for (door, due) in looks {
+            self.look_at(door, due);
+        }
+    }
+
+    /// Closes connections that were idle too long, for as long as the worker lives.
+    pub(crate) async fn keep(worker: Rc<Worker>) {
+        loop {
+            poll_fn(|cx| worker.lobby.alarm.poll_due(cx)).await;
+            let now = worker.clock.now();
+            while let Some(connection) = worker.lobby.overdue(&worker, now) {
+                if worker.is_leaving(*connection.address) {
+                    worker.stats.cx_drain_close.inc();
+                } else {
+                    worker.stats.cx_idle_timeout.inc();
+                }
+                engine::spawn(h1::dismiss(worker.clone(), connection));
+            }
+        }
+    }
+
+    /// Closes whatever still waits.
+    pub(crate) fn clear(&self) {
+        loop {
+            let mut places = self.places.borrow_mut();
+            let waiting = places.iter_mut().find_map(|(_, place)| place.waiting.take());
+            drop(places);
+            if waiting.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn look_at(&self, door: u32, at: Moment) {
+        let mut places = self.places.borrow_mut();
+        let Some(place) = places.get_mut(door as usize).filter(|place| at < place.look) else {
+            return;
+        };
+        place.look = at;
+        let mut looks = self.looks.borrow_mut();
+        looks.push(Reverse((at, door)));
+        if looks.peek() == Some(&Reverse((at, door))) {
+            self.alarm.set(at);
+        }
+    }
+
+    /// Takes out the next connection that has been idle too long; sets the alarm if there is none.
+    fn overdue(&self, worker: &Worker, now: Moment) -> Option<Connection> {
+        loop {
+            let first = self.looks.borrow().peek().map(|&Reverse(first)| first);
+            let (at, door) = first.unwrap_or((Moment::NEVER, 0));
+            if at > now {
+                self.alarm.set(at);
+                return None;
+            }
+            self.looks.borrow_mut().pop();
+            let mut places = self.places.borrow_mut();
+            let Some(place) = places.get_mut(door as usize).filter(|place| place.look == at) else {
+                continue; // its connection has ended, or an earlier look counts
+            };
+            place.look = Moment::NEVER;
+            // One that is being served is looked at again when it comes back.
+            let Some(connection) = &place.waiting else { continue };
+            let due = due(worker, connection);
+            if due <= now {
+                return place.waiting.take();
+            }
+            drop(places);
+            self.look_at(door, due);
+        }
+    }
+}
+
+/// When a waiting connection has been idle too long.
+fn due(worker: &Worker, connection: &Connection) -> Moment {
+    let current = worker.snapshot();
+    let config = connection.last.as_ref().unwrap_or(&current);
+    let idle = config.downstream().idle_timeout;
+    if worker.is_leaving(*connection.address) {
+        return connection.since + idle.min(DRAIN_IDLE);
+    }
+    connection.since + idle
+}

@@ -1,0 +1,189 @@
+//! One worker's engine: tasks, the readiness of sockets, alarms, on one thread and one `epoll`.
+//!
+//! ```text
+//!   turn:  tasks that are ready run -> alarms that are due ring -> the kernel says which sockets
+//!            ^                                                     have news -> whoever waits is called
+//!            '-------------------------------------------------------------------'
+//! ```
+//! A runtime of its own rather than tokio's current-thread one, for two figures (docs/performance.md):
+//! an idle connection costs a slot here instead of a task with its registration, and a request two
+//! atomic operations less for each time it is woken. Everything waits by plain [`std::future`], so
+//! channels and notifications of other libraries work here as anywhere.
+
+mod alarms;
+mod sources;
+mod tasks;
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+pub(crate) use alarms::Alarm;
+pub(crate) use sources::Source;
+pub(crate) use tasks::Spawned;
+
+use crate::clock::{self, Clock};
+use alarms::Alarms;
+use sources::{Caller, Sources};
+use tasks::{Inbox, Tasks};
+
+/// Tasks run between two looks at the kernel: each look costs a system call, and a task that is
+/// always ready must not keep others from theirs.
+const TURN: usize = 1000;
+
+/// News taken from the kernel at once.
+const EVENTS: usize = 1024;
+
+/// The token of whoever wakes the engine from another thread.
+const WAKE: mio::Token = mio::Token(usize::MAX);
+
+thread_local! {
+    static HERE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
+}
+
+/// What a thread's engine consists of.
+struct Engine {
+    clock: Clock,
+    tasks: Tasks,
+    sources: Sources,
+    alarms: Alarms,
+    inbox: Arc<Inbox>,
+    /// Told which doors were knocked at.
+    doorkeeper: RefCell<Option<Rc<dyn Fn(u32)>>>,
+}
+
+/// Runs `main` and all that it spawns on this thread, until `main` is done. What was spawned and is
+/// not done then is dropped.
+///
+/// # Errors
+/// The kernel gives no `epoll`.
+pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'static) -> io::Result<T> {
+    let poll = mio::Poll::new()?;
+    let inbox = Inbox::new(poll.registry().try_clone()?, mio::Waker::new(poll.registry(), WAKE)?);
+    let engine = Rc::new(Engine {
+        clock,
+        tasks: Tasks::new(inbox.clone()),
+        sources: Sources::new(inbox.clone()),
+        alarms: Alarms::default(),
+        inbox,
+        doorkeeper: RefCell::default(),
+    });
+    HERE.set(Some(engine.clone()));
+    let done = Rc::new(Cell::new(None));
+    let result = done.clone();
+    spawn(async move { done.set(Some(main.await)) });
+    let turned = engine.turn_until(poll, || result.take());
+    // Tasks hold alarms and sources, which look for their engine when they are dropped.
+    engine.tasks.clear();
+    engine.doorkeeper.take();
+    HERE.set(None);
+    clock::flow_freely();
+    turned
+}
+
+impl Engine {
+    fn turn_until<T>(&self, mut poll: mio::Poll, mut done: impl FnMut() -> Option<T>) -> io::Result<T> {
+        let mut events = mio::Events::with_capacity(EVENTS);
+        loop {
+            self.tasks.run(TURN);
+            if let Some(result) = done() {
+                return Ok(result);
+            }
+            clock::stand_still();
+            let next = self.alarms.ring(self.clock.now(), |caller| self.call(caller));
+            let timeout = if self.tasks.idle() {
+                next.map(|at| at.since(self.clock.now()))
+            } else {
+                Some(Duration::ZERO)
+            };
+            let timeout = self.inbox.about_to_sleep(timeout);
+            match poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            clock::stand_still();
+            let posted = self.inbox.awake();
+            for task in posted.woken {
+                self.tasks.ready(task);
+            }
+            for source in posted.dropped {
+                self.sources.forget(source);
+            }
+            for event in &events {
+                if event.token() != WAKE {
+                    self.sources.news(event, |door| self.knock(door));
+                }
+            }
+        }
+    }
+
+    fn call(&self, caller: &Caller) {
+        match caller {
+            Caller::Task(waker) => waker.wake_by_ref(),
+            Caller::Door(door) => self.knock(*door),
+        }
+    }
+
+    fn knock(&self, door: u32) {
+        let keeper = self.doorkeeper.borrow().clone();
+        if let Some(keeper) = keeper {
+            keeper(door);
+        }
+    }
+}
+
+/// Visits this thread's engine.
+fn here<T>(visit: impl FnOnce(&Engine) -> T) -> T {
+    HERE.with_borrow(|engine| match engine {
+        Some(engine) => visit(engine),
+        None => panic!("this thread runs no engine"),
+    })
+}
+
+/// Visits this thread's engine, if there is one.
+fn here_if_any<T>(visit: impl FnOnce(&Engine) -> T) -> Option<T> {
+    HERE.try_with(|engine| engine.borrow().as_deref().map(visit)).ok().flatten()
+}
+
+/// Starts a task on this thread.
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> Spawned {
+    here(|engine| engine.tasks.spawn(Box::pin(task)))
+}
+
+/// Who is told when a source or an alarm that watches a door has news. Called between tasks, so it
+/// may spawn.
+pub(crate) fn keep_doors(keeper: impl Fn(u32) + 'static) {
+    here(|engine| engine.doorkeeper.replace(Some(Rc::new(keeper))));
+}
+
+/// A new alarm that never goes off until it is set.
+pub(crate) fn alarm() -> Alarm {
+    Alarm::new()
+}
+
+/// Waits for `span`, to the millisecond.
+pub(crate) async fn sleep(span: Duration) {
+    let alarm = Alarm::new();
+    alarm.set_exactly(here(|engine| engine.clock.now()) + span);
+    poll_fn(|cx| alarm.poll_due(cx)).await;
+}
+
+/// Lets the other tasks have a turn.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! Sources: sockets that the kernel watches for us, and whom to call when they have news.
+//!
+//! Registered once, edge-triggered, for both directions: waiting costs no system call. Readiness is
+//! remembered until a call finds that it is used up.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use mio::unix::SourceFd;
+use slab::Slab;
+
+use super::tasks::Inbox;
+
+/// All sources of a thread.
+pub(super) struct Sources {
+    inbox: Arc<Inbox>,
+    entries: RefCell<Slab<Entry>>,
+    generation: std::cell::Cell<u32>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Slots are used again: news for who had it before is not ours.
+    generation: u32,
+    readable: bool,
+    /// The peer ended its side, or the socket failed: reads say so from now on, and no edge tells
+    /// it again.
+    ended: bool,
+    writable: bool,
+    reader: Caller,
+    writer: Option<Waker>,
+}
+
+/// Whom to call.
+#[derive(Clone, Debug)]
+pub(super) enum Caller {
+    /// A task, or a watcher.
+    Task(Waker),
+    /// The doorkeeper, about this door; [`NO_DOOR`] is nobody. (One variant, so that the whole is
+    /// as small as a waker.)
+    Door(u32),
+}
+
+/// Nobody is to be called.
+const NO_DOOR: u32 = u32::MAX;
+
+/// A socket's place among the sources of the thread that registered it. It may be dropped on any
+/// thread, and asked only on its own.
+pub(crate) struct Source {
+    key: u64,
+    inbox: Arc<Inbox>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Source").field(&self.key).finish()
+    }
+}
+
+impl Caller {
+    pub(super) const NOBODY: Self = Self::Door(NO_DOOR);
+
+    /// Calls this task from now on.
+    pub(super) fn set(&mut self, context: &Context<'_>) {
+        match self {
+            Self::Task(waker) => waker.clone_from(context.waker()),
+            other => *other = Self::Task(context.waker().clone()),
+        }
+    }
+}
+
+impl Sources {
+    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+        Self {
+            inbox,
+            entries: RefCell::default(),
+            generation: std::cell::Cell::default(),
+        }
+    }
+
+    fn register(&self, socket: &impl AsFd) -> io::Result<Source> {
+        let generation = self.generation.get().wrapping_add(1);
+        self.generation.set(generation);
+        let slot = self.entries.borrow_mut().insert(Entry {
+            generation,
+            readable: false,
+            ended: false,
+            writable: false,
+            reader: Caller::NOBODY,
+            writer: None,
+        });
+        let key = u64::from(generation) << 32 | slot as u64;
+        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        let token = mio::Token(usize::try_from(key).unwrap_or(usize::MAX - 1));
+        let fd = socket.as_fd().as_raw_fd();
+        if let Err(error) = self.inbox.registry().register(&mut SourceFd(&fd), token, interest) {
+            self.forget(key);
+            return Err(error);
+        }
+        Ok(Source {
+            key,
+            inbox: self.inbox.clone(),
+        })
+    }
+
+    /// The kernel has news of a source.
+    pub(super) fn news(&self, event: &mio::event::Event, knock: impl Fn(u32)) {
+        let key = event.token().0 as u64;
+        let mut entries = self.entries.borrow_mut();
+        let Some(entry) = entries.get_mut(slot(key)).filter(|e| e.generation == generation(key)) else {
+            return;
+        };
+        let mut door = NO_DOOR;
+        let ended = event.is_read_closed() || event.is_error();
+        if event.is_readable() || ended {
+            entry.readable = true;
+            entry.ended |= ended;
+            match &entry.reader {
+                Caller::Task(waker) => waker.wake_by_ref(),
+                Caller::Door(watched) => door = *watched,
+            }
+        }
+        if event.is_writable() || event.is_write_closed() || event.is_error() {
+            entry.writable = true;
+            if let Some(waker) = entry.writer.take() {
+                waker.wake();
+            }
+        }
+        drop(entries);
+        if door != NO_DOOR {
+            knock(door);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.borrow().is_empty()
+    }
+
+    pub(super) fn forget(&self, key: u64) {
+        let mut entries = self.entries.borrow_mut();
+        let ours = entries
+            .get(slot(key))
+            .is_some_and(|entry| entry.generation == generation(key));
+        let gone = ours.then(|| entries.remove(slot(key)));
+        drop(entries);
+        drop(gone);
+    }
+}
+
+const fn slot(key: u64) -> usize {
+    (key & u32::MAX as u64) as usize
+}
+
+const fn generation(key: u64) -> u32 {
+    (key >> 32) as u32
+}
+
+impl Source {
+    /// Has the kernel watch `socket` for this thread.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub(crate) fn of(socket: &impl AsFd) -> io::Result<Self> {
+        super::here(|engine| engine.sources.register(socket))
+    }
+
+    /// Ready when a read may say something: bytes, end or error.
+    pub(crate) fn poll_readable(&self, context: &Context<'_>) -> Poll<()> {
+        self.visit(|entry| {
+            if entry.readable || entry.ended {
+                return Poll::Ready(());
+            }
+            entry.reader.set(context);
+            Poll::Pending
+        })
+        .unwrap_or(Poll::Pending)
+    }
+
+    /// Ready when a write may be taken.
+    pub(crate) fn poll_writable(&self, context: &Context<'_>) -> Poll<()> {
+        self.visit(|entry| {
+            if entry.writable {
+                return Poll::Ready(());
+            }
+            match &mut entry.writer {
+                Some(waker) => waker.clone_from(context.waker()),
+                none => *none = Some(context.waker().clone()),
+            }
+            Poll::Pending
+        })
+        .unwrap_or(Poll::Pending)
+    }
+
+    /// Knocks at `door` when a read may say something; true if it may already.
+    pub(crate) fn watch_door(&self, door: u32) -> bool {
+        let watched = self.visit(|entry| {
+            entry.reader = Caller::Door(door);
+            entry.readable || entry.ended
+        });
+        watched.unwrap_or(false)
+    }
+
+    /// The kernel has no more to read: what comes from now on is news.
+    pub(crate) fn forget_readable(&self) {
+        self.visit(|entry| entry.readable = false);
+    }
+
+    /// The kernel takes no more: when it does again, that is news.
+    pub(crate) fn forget_writable(&self) {
+        self.visit(|entry| entry.writable = false);
+    }
+
+    /// Ends the kernel's watch of `socket`, so that another thread can have it.
+    ///
+    /// # Errors
+    /// The kernel did not watch it.
+    pub(crate) fn unwatch(self, socket: &impl AsFd) -> io::Result<()> {
+        let fd = socket.as_fd().as_raw_fd();
+        self.inbox.registry().deregister(&mut SourceFd(&fd))
+    }
+
+    /// Visits the entry, if this is the thread that has it.
+    fn visit<T>(&self, visit: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        super::here_if_any(|engine| {
+            if !Arc::ptr_eq(&engine.inbox, &self.inbox) {
+                return None;
+            }
+            engine.sources.entries.borrow_mut().get_mut(slot(self.key)).map(visit)
+        })
+        .flatten()
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // Closing the socket ends the kernel's watch.
+        let here = super::here_if_any(|engine| {
+            let ours = Arc::ptr_eq(&engine.inbox, &self.inbox);
+            if ours {
+                engine.sources.forget(self.key);
+            }
+            ours
+        });
+        if here != Some(true) {
+            self.inbox.post(|posted| posted.dropped.push(self.key));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Tasks: futures of this thread, polled when they were woken.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::clock;
+
+type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// All tasks of a thread.
+pub(super) struct Tasks {
+    slots: RefCell<Slab<Slot>>,
+    ready: RefCell<VecDeque<u32>>,
+    inbox: Arc<Inbox>,
+}
+
+enum Slot {
+    Waiting(Box<Task>),
+    /// Being polled, or cancelled while it was.
+    Running,
+}
+
+struct Task {
+    handle: Arc<Handle>,
+    waker: Waker,
+    future: LocalFuture,
+}
+
+/// What a waker knows.
+struct Handle {
+    task: u32,
+    /// It is among the ready ones.
+    queued: AtomicBool,
+    inbox: Arc<Inbox>,
+}
+
+/// A task that was spawned. Dropping this leaves it running.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spawned(u32);
+
+/// What other threads have to say to this one.
+pub(super) struct Inbox {
+    posted: Mutex<Posted>,
+    /// Somebody posted since it was last emptied.
+    news: AtomicBool,
+    asleep: AtomicBool,
+    alarm_clock: mio::Waker,
+    registry: mio::Registry,
+}
+
+/// Messages of other threads.
+#[derive(Default)]
+pub(super) struct Posted {
+    pub(super) woken: Vec<u32>,
+    pub(super) dropped: Vec<u64>,
+}
+
+impl Tasks {
+    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+        Self {
+            slots: RefCell::default(),
+            ready: RefCell::default(),
+            inbox,
+        }
+    }
+
+    pub(super) fn spawn(&self, future: LocalFuture) -> Spawned {
+        let mut slots = self.slots.borrow_mut();
+        let entry = slots.vacant_entry();
+        let task = u32::try_from(entry.key()).unwrap_or_else(|_| panic!("four milliard tasks"));
+        let handle = Arc::new(Handle {
+            task,
+            queued: AtomicBool::new(true),
+            inbox: self.inbox.clone(),
+        });
+        let waker = Waker::from(handle.clone());
+        entry.insert(Slot::Waiting(Box::new(Task {
+            handle,
+            waker,
+            future,
+        })));
+        self.ready.borrow_mut().push_back(task);
+        Spawned(task)
+    }
+
+    /// Whether no task is ready.
+    pub(super) fn idle(&self) -> bool {
+        self.ready.borrow().is_empty()
+    }
+
+    /// A task has been woken.
+    pub(super) fn ready(&self, task: u32) {
+        self.ready.borrow_mut().push_back(task);
+    }
+
+    /// Runs tasks that are ready, `most` at most.
+    pub(super) fn run(&self, most: usize) {
+        for _ in 0..most {
+            let Some(task) = self.ready.borrow_mut().pop_front() else {
+                return;
+            };
+            self.poll(task);
+        }
+    }
+
+    fn poll(&self, id: u32) {
+        let taken = self
+            .slots
+            .borrow_mut()
+            .get_mut(id as usize)
+            .map(|slot| std::mem::replace(slot, Slot::Running));
+        let Some(Slot::Waiting(mut task)) = taken else {
+            return; // ended since it was woken
+        };
+        // Acquire: what a waker of another thread did before it woke is seen by the poll.
+        task.handle.queued.swap(false, Ordering::Acquire);
+        clock::stand_still();
+        let mut context = Context::from_waker(&task.waker);
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| task.future.as_mut().poll(&mut context)));
+        let mut slots = self.slots.borrow_mut();
+        match polled {
+            Ok(std::task::Poll::Pending) if slots.contains(id as usize) => {
+                slots[id as usize] = Slot::Waiting(task);
+            }
+            ended => {
+                if slots.contains(id as usize) {
+                    slots.remove(id as usize);
+                }
+                drop(slots);
+                if ended.is_err() {
+                    tracing::error!("a task panicked; its connection is closed");
+                }
+                drop(task);
+            }
+        }
+    }
+
+    /// Ends all tasks.
+    pub(super) fn clear(&self) {
+        while let Some(task) = {
+            let mut slots = self.slots.borrow_mut();
+            let first = slots.iter().next().map(|(key, _)| key);
+            first.map(|key| slots.remove(key))
+        } {
+            drop(task);
+        }
+    }
+}
+
+impl Spawned {
+    /// Drops the task where it waits.
+    pub(crate) fn cancel(self) {
+        let task = super::here(|engine| {
+            let mut slots = engine.tasks.slots.borrow_mut();
+            slots.try_remove(self.0 as usize)
+        });
+        drop(task);
+    }
+}
+
+impl Wake for Handle {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let local = super::here_if_any(|engine| {
+            let ours = Arc::ptr_eq(&engine.inbox, &self.inbox);
+            // No other thread takes this back, so no exchange is needed; if one sets it at the same
+            // time, the task is polled once too often.
+            if ours && !self.queued.load(Ordering::Relaxed) {
+                self.queued.store(true, Ordering::Relaxed);
+                engine.tasks.ready(self.task);
+            }
+            ours
+        });
+        if local != Some(true) && !self.queued.swap(true, Ordering::AcqRel) {
+            self.inbox.post(|posted| posted.woken.push(self.task));
+        }
+    }
+}
+
+impl Inbox {
+    pub(super) fn new(registry: mio::Registry, alarm_clock: mio::Waker) -> Arc<Self> {
+        Arc::new(Self {
+            registry,
+            posted: Mutex::default(),
+            news: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            alarm_clock,
+        })
+    }
+
+    /// Leaves a message, and wakes the engine if it sleeps.
+    pub(super) fn post(&self, write: impl FnOnce(&mut Posted)) {
+        write(&mut self.posted.lock().unwrap_or_else(PoisonError::into_inner));
+        self.news.store(true, Ordering::SeqCst);
+        if self.asleep.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.alarm_clock.wake()
+        {
+            tracing::error!(%error, "a worker cannot be woken");
+        }
+    }
+
+    /// What the engine's sockets are watched by; any thread may ask it.
+    pub(super) fn registry(&self) -> &mio::Registry {
+        &self.registry
+    }
+
+    /// The engine is going to sleep for `span`, or not at all if there are messages.
+    pub(super) fn about_to_sleep(&self, span: Option<Duration>) -> Option<Duration> {
+        if span == Some(Duration::ZERO) {
+            return span;
+        }
+        self.asleep.store(true, Ordering::SeqCst);
+        if self.news.load(Ordering::SeqCst) {
+            return Some(Duration::ZERO);
+        }
+        span
+    }
+
+    /// The engine is awake: what was posted?
+    pub(super) fn awake(&self) -> Posted {
+        if self.asleep.load(Ordering::Relaxed) {
+            self.asleep.store(false, Ordering::Relaxed);
+        }
+        if !self.news.load(Ordering::SeqCst) {
+            return Posted::default();
+        }
+        self.news.store(false, Ordering::SeqCst);
+        std::mem::take(&mut self.posted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

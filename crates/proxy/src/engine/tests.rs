@@ -1,0 +1,143 @@
+use std::future::poll_fn;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
+use super::*;
+
+fn with_engine<T: 'static>(test: impl AsyncFnOnce(Clock) -> T + 'static) -> T {
+    let clock = Clock::start();
+    run(clock, async move { test(clock).await }).expect("an engine")
+}
+
+#[test]
+fn an_alarm_goes_off_after_its_deadline_and_not_before() {
+    with_engine(async |clock| {
+        let alarm = alarm();
+        let deadline = clock.now() + Duration::from_millis(20);
+        alarm.set(deadline);
+        poll_fn(|cx| alarm.poll_due(cx)).await;
+        assert!(clock.now() >= deadline);
+    });
+}
+
+#[test]
+fn a_deadline_that_moved_later_is_kept_and_an_earlier_one_too() {
+    with_engine(async |clock| {
+        let (moved, far) = (alarm(), alarm());
+        moved.set(clock.now() + Duration::from_millis(10));
+        far.set(clock.now() + Duration::from_secs(3600));
+        let deadline = clock.now() + Duration::from_millis(40);
+        moved.set(deadline);
+        poll_fn(|cx| moved.poll_due(cx)).await;
+        assert!(clock.now() >= deadline);
+        let deadline = clock.now() + Duration::from_millis(10);
+        far.set(deadline);
+        poll_fn(|cx| far.poll_due(cx)).await;
+        assert!(clock.now().since(deadline) < Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn a_slot_is_used_again_without_its_old_deadline() {
+    with_engine(async |clock| {
+        let first = alarm();
+        first.set(clock.now() + Duration::from_millis(5));
+        drop(first);
+        let second = alarm();
+        sleep(Duration::from_millis(30)).await;
+        poll_fn(|cx| {
+            assert!(second.poll_due(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_task_that_panics_ends_alone() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let reached = with_engine(async |_| {
+        let reached = Rc::new(Cell::new(false));
+        let other = reached.clone();
+        spawn(async { panic!("on purpose") });
+        spawn(async move { other.set(true) });
+        sleep(Duration::from_millis(5)).await;
+        reached.get()
+    });
+    std::panic::set_hook(hook);
+    assert!(reached);
+}
+
+#[test]
+fn a_cancelled_task_is_dropped_where_it_waits() {
+    with_engine(async |_| {
+        let held = Rc::new(());
+        let other = held.clone();
+        let task = spawn(async move {
+            std::future::pending::<()>().await;
+            drop(other);
+        });
+        yield_now().await;
+        assert_eq!(Rc::strong_count(&held), 2);
+        task.cancel();
+        assert_eq!(Rc::strong_count(&held), 1);
+    });
+}
+
+#[test]
+fn another_thread_wakes_a_sleeping_engine() {
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let other = std::thread::spawn(move || {
+        for number in 0..1000 {
+            if number % 100 == 0 {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            sender.send(number).expect("the engine listens");
+        }
+    });
+    let sum = with_engine(async move |_| {
+        let mut sum = 0;
+        while let Some(number) = receiver.recv().await {
+            sum += number;
+        }
+        sum
+    });
+    other.join().expect("sent");
+    assert_eq!(sum, 999 * 500);
+}
+
+#[test]
+fn a_door_is_knocked_at_when_bytes_come_and_when_the_peer_ends() {
+    with_engine(async |_| {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("non-blocking");
+        let knocks = Rc::new(RefCell::new(Vec::new()));
+        let heard = knocks.clone();
+        keep_doors(move |door| heard.borrow_mut().push(door));
+        let source = Source::of(&ours).expect("watched");
+        assert!(!source.watch_door(7));
+        sleep(Duration::from_millis(5)).await;
+        knocks.borrow_mut().clear();
+        theirs.write_all(b"x").expect("written");
+        sleep(Duration::from_millis(5)).await;
+        assert_eq!(*knocks.borrow(), [7]);
+        source.forget_readable();
+        drop(theirs);
+        sleep(Duration::from_millis(5)).await;
+        assert_eq!(*knocks.borrow(), [7, 7]);
+        source.forget_readable();
+        assert!(source.watch_door(7), "an end is never forgotten");
+    });
+}
+
+#[test]
+fn a_source_dropped_on_another_thread_is_forgotten_on_its_own() {
+    with_engine(async |_| {
+        let (ours, _theirs) = UnixStream::pair().expect("a pair");
+        let source = Source::of(&ours).expect("watched");
+        std::thread::spawn(move || drop(source)).join().expect("dropped");
+        sleep(Duration::from_millis(5)).await;
+        here(|engine| assert!(engine.sources.is_empty()));
+    });
+}
