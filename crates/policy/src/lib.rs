@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod filter;
 pub mod keepalive;
 pub mod outcome;
+pub mod outlier;
 pub mod plan;
 mod pool;
 pub mod route;
