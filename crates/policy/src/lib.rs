@@ -16,5 +16,6 @@ pub mod outcome;
 pub mod outlier;
 pub mod plan;
 mod pool;
+pub mod retry_budget;
 pub mod route;
 pub mod time;
