@@ -12,6 +12,7 @@ mod endpoint;
 pub mod evidence;
 pub mod filter;
 pub mod keepalive;
+pub mod latency;
 pub mod outcome;
 pub mod outlier;
 pub mod plan;
