@@ -1,0 +1,144 @@
+//! How much retrying a cluster can bear. Retries and hedges draw on it; a replay with proof does not.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::plan::RetryBudgetPlan;
+use crate::time::Moment;
+
+/// Parts of the window, so that it slides: it covers between nine and ten tenths of the interval.
+const PARTS: usize = 10;
+
+/// What is in flight to the cluster at the moment, for [`RetryBudgetPlan::Parallel`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    /// Requests, those that wait for a connection included.
+    pub requests: u32,
+    /// Retries and hedges among them.
+    pub retries: u32,
+}
+
+/// The retry budget of one cluster, over all its routes and workers.
+///
+/// ```text
+///    oldest                     the window                        head
+///   | 9 req | 7 req | 8 req | ............................ | 6 req |
+///   | 1 try | 0     | 2 try |                              | 1 try |
+///   one more retry is admitted while  retries + 1 <= max(floor, share * requests)  over all parts
+/// ```
+/// What this promises (with a floor of 0): of all requests so far, no more than the share was ever
+/// retried, and in every window too, the first included. For windows that end with a retry and do not
+/// overlap cover all retries, and each holds its own bound. A floor adds itself once an interval.
+#[derive(Clone, Debug)]
+pub struct RetryBudget {
+    parts: [Part; PARTS],
+    /// Of all parts.
+    sum: Part,
+    /// The number of the newest part, counted from the origin of time.
+    head: u64,
+    /// The length of a part, in nanoseconds.
+    width: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    requests: u32,
+    retries: u32,
+}
+
+impl RetryBudget {
+    /// One that nothing was drawn from.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            parts: [Part::default(); PARTS],
+            sum: Part::default(),
+            head: 0,
+            width: 1,
+        }
+    }
+
+    /// A request begins: to be called once for each, at its first attempt.
+    pub fn on_request(&mut self, plan: &RetryBudgetPlan, now: Moment) {
+        if let Some(part) = self.advance(plan, now) {
+            part.requests += 1;
+            self.sum.requests += 1;
+        }
+    }
+
+    /// Whether one more retry or hedge may begin now; if so it is counted. Ask last, when nothing else
+    /// can keep it from beginning: what was drawn is not given back.
+    #[must_use]
+    pub fn admit(&mut self, plan: &RetryBudgetPlan, in_flight: InFlight, now: Moment) -> bool {
+        let admitted = self.remaining(plan, in_flight, now) > 0;
+        if admitted && let Some(part) = self.advance(plan, now) {
+            part.retries += 1;
+            self.sum.retries += 1;
+        }
+        admitted
+    }
+
+    /// How many more retries would be admitted now.
+    #[must_use]
+    pub fn remaining(&mut self, plan: &RetryBudgetPlan, in_flight: InFlight, now: Moment) -> u32 {
+        self.advance(plan, now);
+        match *plan {
+            RetryBudgetPlan::Rate { share, floor, .. } => {
+                allowed(share, self.sum.requests, floor).saturating_sub(self.sum.retries)
+            }
+            RetryBudgetPlan::Parallel { share, floor } => {
+                allowed(share, in_flight.requests, floor).saturating_sub(in_flight.retries)
+            }
+        }
+    }
+
+    /// Lets parts fall out of the window; the part of `now`, if the plan has a window.
+    fn advance(&mut self, plan: &RetryBudgetPlan, now: Moment) -> Option<&mut Part> {
+        let RetryBudgetPlan::Rate { interval, .. } = *plan else {
+            return None;
+        };
+        let width = part_nanos(interval);
+        let head = now.as_nanos() / width;
+        if width != self.width {
+            // Another interval: what is known is kept as if it had happened just now. To forget it
+            // would grant the floor again, and two snapshots with different plans may take turns.
+            let sum = self.sum;
+            self.parts = [Part::default(); PARTS];
+            self.parts[slot(head)] = sum;
+            (self.head, self.width) = (head, width);
+        }
+        // Workers read the clock before they get to the cluster, so one may be a little behind.
+        for number in (self.head..head).take(PARTS) {
+            let left = std::mem::take(&mut self.parts[slot(number + 1)]);
+            self.sum.requests -= left.requests;
+            self.sum.retries -= left.retries;
+        }
+        self.head = self.head.max(head);
+        Some(&mut self.parts[slot(self.head)])
+    }
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn slot(number: u64) -> usize {
+    (number % PARTS as u64) as usize
+}
+
+fn part_nanos(interval: Duration) -> u64 {
+    let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+    (nanos / PARTS as u64).max(1)
+}
+
+/// `share` of so many requests, and at least `floor`. In millionths, since 0.29 * 100 as a fraction of
+/// twos is less than 29.
+fn allowed(share: f64, requests: u32, floor: u32) -> u32 {
+    let millionths = (share.clamp(0.0, 1.0) * 1e6).round() as u64;
+    let shared = u64::from(requests) * millionths / 1_000_000;
+    floor.max(u32::try_from(shared).unwrap_or(u32::MAX))
+}
