@@ -4,6 +4,7 @@
 //! [`cluster::Cluster`] (mutable, behind one plain lock of the shell's), [`attempts::Attempts`]
 //! (owned by one exchange) and the total function [`evidence::grade`].
 
+pub mod adaptive;
 pub mod attempts;
 mod balance;
 pub mod cluster;
