@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod outlier;
 pub mod plan;
 mod pool;
+pub mod rate_limit;
 pub mod retry_budget;
 pub mod route;
 pub mod time;
