@@ -1,8 +1,8 @@
 //! Decisions. No bytes, no sockets, no locks; what depends on time takes `now`.
 //!
-//! Four objects meet the shell: [`route::RouteTable`] (immutable, swapped whole on reload),
-//! [`cluster::Cluster`] (mutable, behind one plain lock of the shell's), [`attempts::Attempts`]
-//! (owned by one exchange) and the total function [`evidence::grade`].
+//! Five objects meet the shell: [`route::RouteTable`] (immutable, swapped whole on reload),
+//! [`cluster::Cluster`] and [`rate_limit::RateLimiter`] (mutable, each behind one plain lock of the
+//! shell's), [`attempts::Attempts`] (owned by one exchange) and the total function [`evidence::grade`].
 
 pub mod adaptive;
 pub mod attempts;
