@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::model::Model;
 
 /// What differs between two models, one phrase each: `route default/web changed`,
@@ -12,20 +10,13 @@ use crate::model::Model;
 pub fn changes(old: &Model, new: &Model) -> Vec<String> {
     let mut phrases = Vec::new();
     let listeners = |model: &Model| -> BTreeMap<String, _> {
-        model
-            .listeners
-            .iter()
-            .map(|l| (format!("{} on {}", l.name, l.address), l.hostname.clone()))
-            .collect()
+        let parts = |l: &crate::model::Listener| (format!("{} on {}", l.name, l.address), l.hostname.clone());
+        model.listeners.iter().map(parts).collect()
     };
     compare("listener", &listeners(old), &listeners(new), &mut phrases);
     compare("route", &routes(old), &routes(new), &mut phrases);
-    let clusters = |model: &Model| -> BTreeMap<String, _> {
-        let parts =
-            |c: &crate::model::ClusterSpec| (c.name.to_string(), (c.endpoints.clone(), c.plan.clone()));
-        model.clusters.iter().map(parts).collect()
-    };
     compare("cluster", &clusters(old), &clusters(new), &mut phrases);
+    compare("rate limit", &rate_limits(old), &rate_limits(new), &mut phrases);
     if old.access_log != new.access_log {
         phrases.push("access log changed".to_owned());
     }
@@ -38,10 +29,10 @@ pub fn changes(old: &Model, new: &Model) -> Vec<String> {
 /// More of one sort are counted instead of named.
 const NAMED_MAX: usize = 8;
 
-fn compare<T: PartialEq>(
+fn compare<N: Ord + std::fmt::Display, T: PartialEq>(
     sort: &str,
-    old: &BTreeMap<String, T>,
-    new: &BTreeMap<String, T>,
+    old: &BTreeMap<N, T>,
+    new: &BTreeMap<N, T>,
     phrases: &mut Vec<String>,
 ) {
     let added = new.keys().filter(|name| !old.contains_key(*name)).collect();
@@ -51,7 +42,7 @@ fn compare<T: PartialEq>(
         .filter(|(name, now)| old.get(*name).is_some_and(|before| before != *now));
     let changed = changed.map(|(name, _)| name).collect();
     for (names, what) in [(added, "added"), (removed, "removed"), (changed, "changed")] {
-        let names: Vec<&String> = names;
+        let names: Vec<&N> = names;
         if names.len() > NAMED_MAX {
             phrases.push(format!("{} {sort}s {what}", names.len()));
         } else {
@@ -60,19 +51,17 @@ fn compare<T: PartialEq>(
     }
 }
 
-/// The HTTPRoutes as written, by `namespace/name`.
-fn routes(model: &Model) -> BTreeMap<String, &Value> {
-    let resources = model.dump.as_array().into_iter().flatten();
-    resources
-        .filter(|resource| resource["kind"] == "HTTPRoute")
-        .map(|resource| {
-            let text = |field| resource["metadata"][field].as_str();
-            let name = format!(
-                "{}/{}",
-                text("namespace").unwrap_or("default"),
-                text("name").unwrap_or_default()
-            );
-            (name, &resource["spec"])
-        })
-        .collect()
+fn routes(model: &Model) -> BTreeMap<&str, u64> {
+    let parts = model.written.iter().map(|route| (&*route.name, route.mark));
+    parts.collect()
+}
+
+fn clusters(model: &Model) -> BTreeMap<&str, impl PartialEq> {
+    let parts = model.clusters.iter().map(|c| (&*c.name, (&c.endpoints, &c.plan)));
+    parts.collect()
+}
+
+fn rate_limits(model: &Model) -> BTreeMap<&str, impl PartialEq> {
+    let parts = model.rate_limits.iter().map(|limit| (&*limit.name, &limit.plan));
+    parts.collect()
 }

@@ -7,6 +7,7 @@
 
 mod code;
 mod diff;
+mod dump;
 mod mistake;
 pub mod model;
 mod node;
@@ -61,15 +62,13 @@ impl Default for ReadOptions {
 pub fn read(sources: &[Source], options: &ReadOptions) -> Result<model::Model, Mistakes> {
     let sources: Arc<[Source]> = sources.into();
     let mut report = mistake::Report::new(sources.clone());
-    let mut documents = Vec::new();
-    for (index, source) in (0_u32..).zip(sources.iter()) {
-        documents.extend(text::parse(index, &source.text, &mut report));
-    }
+    let documents = text::parse_all(&sources, &mut report);
     let model = resolve::model(&documents, options, &mut report);
     let (failed, mistakes) = (report.failed(), report.finish());
     match model {
         Some(model) if !failed => Ok(model::Model {
             warnings: mistakes.render_warnings(),
+            dump: model::Dump::new(sources),
             ..model
         }),
         _ => Err(mistakes),

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::plan::ClusterPlan;
+use policy::plan::{ClusterPlan, RateLimitPlan};
 use policy::route::RouteTable;
 
-/// A whole configuration, checked. Indices (`ListenerId`, `ClusterRef`) point into its lists.
+pub use crate::dump::Dump;
+
+/// A whole configuration, checked. Indices (`ListenerId`, `ClusterRef`, `RateLimitRef`) point into its lists.
 #[derive(Debug)]
 pub struct Model {
     /// Listeners of all Gateways. Several may share an address (told apart by hostname).
@@ -16,14 +18,18 @@ pub struct Model {
     pub routes: RouteTable,
     /// All clusters that a route or mirror refers to.
     pub clusters: Vec<ClusterSpec>,
+    /// All rate limits, of which routes name theirs.
+    pub rate_limits: Vec<RateLimitSpec>,
+    /// The HTTPRoutes as written, in the order of their sources.
+    pub written: Vec<WrittenRoute>,
     /// Access log.
     pub access_log: AccessLog,
     /// Settings of the downstream side, per address (the same for all of an address).
     pub downstream: Downstream,
     /// What is legal but probably not meant; shown by `check` and at start.
     pub warnings: Vec<String>,
-    /// The resources as read, as JSON, for `/config_dump`.
-    pub dump: serde_json::Value,
+    /// The resources as read, for `/config_dump`.
+    pub dump: Dump,
 }
 
 /// One HTTP listener.
@@ -48,6 +54,26 @@ pub struct ClusterSpec {
     pub endpoints: Vec<EndpointSpec>,
     /// How it is treated.
     pub plan: Arc<ClusterPlan>,
+}
+
+/// One rate limit: all routes that its policy bounds share its buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitSpec {
+    /// Unique; keeps the buckets over a reload. `namespace/policy`.
+    pub name: Arc<str>,
+    /// Its rules.
+    pub plan: Arc<RateLimitPlan>,
+}
+
+/// One HTTPRoute as written: what is told of it, and what tells a changed one from one that stayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenRoute {
+    /// `namespace/name`.
+    pub name: Arc<str>,
+    /// How many rules it has; without `rules`, one that answers 500.
+    pub rules: usize,
+    /// A hash of its `spec`. Equal for what says the same in another layout.
+    pub mark: u64,
 }
 
 /// One configured endpoint.

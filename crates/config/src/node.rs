@@ -1,5 +1,7 @@
 //! What was read, before anyone judged it: a tree of values that know where they stand.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 /// A span of bytes in one source. Small, so that every value can carry one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Spot {
@@ -56,6 +58,15 @@ impl Node {
         }
     }
 
+    /// The number, if this is one, whole or not.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self.value {
+            Value::Int(value) => Some(value as f64),
+            Value::Float(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// What an operator would call this value: `the number 80`, `a list`.
     pub(crate) fn what(&self) -> String {
         match &self.value {
@@ -67,6 +78,22 @@ impl Node {
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a mapping".to_owned(),
         }
+    }
+
+    /// A hash of the value, wherever it stands. The order of a mapping's entries means nothing.
+    pub(crate) fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        std::mem::discriminant(&self.value).hash(&mut hasher);
+        match &self.value {
+            Value::Null => {}
+            Value::Bool(value) => value.hash(&mut hasher),
+            Value::Int(value) => value.hash(&mut hasher),
+            Value::Float(value) => value.to_bits().hash(&mut hasher),
+            Value::Text(text) => text.hash(&mut hasher),
+            Value::List(items) => items.iter().for_each(|item| item.mark().hash(&mut hasher)),
+            Value::Map(entries) => mark(entries).hash(&mut hasher),
+        }
+        hasher.finish()
     }
 
     /// The same value as JSON, for `/config_dump`.
@@ -84,6 +111,16 @@ impl Node {
                 .collect(),
         }
     }
+}
+
+/// A hash of a mapping, as [`Node::mark`].
+pub(crate) fn mark(entries: &[Entry]) -> u64 {
+    let of_entry = |entry: &Entry| {
+        let mut hasher = DefaultHasher::new();
+        (&entry.key, entry.value.mark()).hash(&mut hasher);
+        hasher.finish()
+    };
+    entries.iter().map(of_entry).fold(0, u64::wrapping_add)
 }
 
 /// The entry of that name.

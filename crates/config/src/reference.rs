@@ -115,7 +115,7 @@ impl Walk<'_> {
             return;
         }
         let (inner, suffix) = match field.kind {
-            Kind::Object(shape) => (Some(shape), "."),
+            Kind::Object(shape) | Kind::IntOr(_, shape) => (Some(shape), "."),
             Kind::Objects { of, .. } => (Some(of), "[]."),
             _ => (None, ""),
         };
@@ -155,6 +155,8 @@ pub(crate) fn type_words(kind: Kind) -> String {
         Kind::Texts { of, .. } => format!("list of {}", of.noun()),
         Kind::Bool => "`true` or `false`".to_owned(),
         Kind::Int(least, most) => format!("number, {least} to {most}"),
+        Kind::Number(least, most) => format!("number, {least} to {most}, may have a fraction"),
+        Kind::IntOr((least, most), _) => format!("number, {least} to {most}, or object"),
         Kind::Ints {
             of: (least, most), ..
         } => format!("list of numbers, {least} to {most}"),

@@ -82,6 +82,10 @@ fn value(kind: Kind) -> Value {
         Kind::Texts { of, least, most } => list(text(of), least, most),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Int(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::Number(least, most) => json!({ "type": "number", "minimum": least, "maximum": most }),
+        Kind::IntOr((least, most), shape) => {
+            json!({ "anyOf": [value(Kind::Int(least, most)), object(shape)] })
+        }
         Kind::Ints {
             of: (least, most),
             most: items,

@@ -6,25 +6,36 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     if word.len() > WORD_BYTES_MAX {
         return None;
     }
-    let lower = word.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let lower: Vec<char> = word.to_lowercase().chars().collect();
+    let mut best = None;
+    for candidate in candidates {
+        let letters = candidate.chars().count();
+        let near = (letters / 3).max(1);
+        let within = best.map_or(near, |(distance, _): (usize, _)| near.min(distance - 1));
+        if letters.abs_diff(lower.len()) <= within
+            && let Some(distance) = distance(&lower, &candidate.to_lowercase(), within)
+        {
+            best = Some((distance, candidate));
+            if distance == 0 {
+                break;
+            }
+        }
+    }
+    best.map(|(_, candidate)| candidate)
 }
 
 /// The cost grows with the square of the length, and nobody meant a longer word.
 const WORD_BYTES_MAX: usize = 64;
 
-/// Edits between two words, where swapping two neighbours is one edit (optimal string alignment).
-fn distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+/// Edits between two words, where swapping two neighbours is one edit (optimal string alignment);
+/// `None` if they are more than `within`.
+fn distance(left: &[char], right: &str, within: usize) -> Option<usize> {
+    let right: Vec<char> = right.chars().collect();
     let mut before = vec![0; right.len() + 1];
     let mut above: Vec<usize> = (0..=right.len()).collect();
+    let mut row = above.clone();
     for (i, l) in left.iter().enumerate() {
-        let mut row = vec![i + 1];
+        row[0] = i + 1;
         for (j, r) in right.iter().enumerate() {
             let mut cost = (above[j] + usize::from(l != r))
                 .min(above[j + 1] + 1)
@@ -32,11 +43,16 @@ fn distance(left: &str, right: &str) -> usize {
             if i > 0 && j > 0 && *l == right[j - 1] && left[i - 1] == *r {
                 cost = cost.min(before[j - 1] + 1);
             }
-            row.push(cost);
+            row[j + 1] = cost;
         }
-        before = std::mem::replace(&mut above, row);
+        // No later row has a lower cost than the lowest of two in a row.
+        if row.iter().chain(&above).all(|cost| *cost > within) {
+            return None;
+        }
+        std::mem::swap(&mut before, &mut above);
+        std::mem::swap(&mut above, &mut row);
     }
-    above[right.len()]
+    Some(above[right.len()]).filter(|distance| *distance <= within)
 }
 
 #[cfg(test)]

@@ -6,12 +6,22 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use crate::Source;
 use crate::mistake::{Code, Report};
 use crate::node::{Entry, Node, Spot, Value};
 
+/// Reads every document of every source, in their order.
+pub(crate) fn parse_all(sources: &[Source], report: &mut Report) -> Vec<Node> {
+    let mut documents = Vec::new();
+    for (index, source) in (0_u32..).zip(sources) {
+        documents.extend(parse(index, &source.text, report));
+    }
+    documents
+}
+
 /// Reads every document of one source. A document that cannot be read is reported and left out;
 /// the others are read all the same.
-pub(crate) fn parse(source: u32, text: &str, report: &mut Report) -> Vec<Node> {
+fn parse(source: u32, text: &str, report: &mut Report) -> Vec<Node> {
     let whole = |start: usize, end: usize| Spot {
         source,
         start: start as u32,
@@ -56,10 +66,11 @@ pub(crate) fn parse(source: u32, text: &str, report: &mut Report) -> Vec<Node> {
     nodes
 }
 
-/// Larger files are refused: nobody writes them by hand, and spans are kept in 32 bits.
-const SOURCE_BYTES_MAX: usize = 8 << 20;
-/// More documents in one file are refused.
-const DOCUMENTS_MAX: usize = 1024;
+/// Larger files are refused: ten thousand routes with their Backends have 5 MiB, and spans are kept in
+/// 32 bits.
+const SOURCE_BYTES_MAX: usize = 64 << 20;
+/// More documents in one file are refused: each takes time even if it is nearly empty.
+const DOCUMENTS_MAX: usize = 100_000;
 /// Deeper nesting is refused: our own kinds need 12, and walking is recursive.
 const DEPTH_MAX: usize = 64;
 /// Aliases that stand for more than this are refused: a few lines could stand for millions.

@@ -1,5 +1,6 @@
-//! Durations (GEP-2257) and quantities of bytes.
+//! Durations (GEP-2257), quantities of bytes, bytes in base64, networks.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Reads `1h30m`, `250ms` and the like: one to four groups of one to five digits and a unit.
@@ -92,6 +93,47 @@ pub(crate) fn quantity(text: &str) -> Option<u64> {
     text[..digits].parse::<u64>().ok()?.checked_mul(scale)
 }
 
+/// Decodes base64 (RFC 4648, 4), padding required.
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
+    let value = |letter: u8| {
+        Some(match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        })
+    };
+    let letters = text.trim_end_matches('=');
+    let padding = text.len() - letters.len();
+    if !text.len().is_multiple_of(4) || padding > 2 {
+        return None;
+    }
+    let (mut bytes, mut held, mut bits) = (Vec::with_capacity(text.len() / 4 * 3), 0_u32, 0);
+    for letter in letters.bytes() {
+        held = held << 6 | u32::from(value(letter)?);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits) as u8);
+            held &= (1 << bits) - 1;
+        }
+    }
+    // What is left over says nothing, and would let two texts mean the same.
+    (held == 0).then_some(bytes)
+}
+
+/// Reads a network such as `10.0.0.0/8`: address and prefix length.
+pub(crate) fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let plain = length.bytes().all(|c| c.is_ascii_digit());
+    let length = length.parse().ok().filter(|length| plain && *length <= most)?;
+    Some((address, length))
+}
+
 /// Bytes as a person writes them.
 pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
@@ -149,6 +191,35 @@ mod tests {
         assert_eq!(quantity("99999999999999999999Gi"), None);
     }
 
+    #[test]
+    fn base64_is_read_in_its_one_form() {
+        assert_eq!(base64(""), Some(Vec::new()));
+        assert_eq!(base64("cG9uZw=="), Some(b"pong".to_vec()));
+        assert_eq!(base64("AP/+"), Some(vec![0, 255, 254]));
+        for wrong in ["cG9uZw", "cG9uZx==", "cG9=", "====", "c===", "cG 9", "cG-_"] {
+            assert_eq!(base64(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn networks_have_a_prefix_that_fits_their_addresses() {
+        assert_eq!(network("10.0.0.0/8"), Some(([10, 0, 0, 0].into(), 8)));
+        assert_eq!(
+            network("2001:db8::/32"),
+            Some(("2001:db8::".parse().expect("an address"), 32))
+        );
+        for wrong in [
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0/8",
+            "10.0.0.0/+8",
+            "a/8",
+        ] {
+            assert_eq!(network(wrong), None, "{wrong}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read_back(millis in 0_u64..359_996_400_000) {
@@ -158,7 +229,7 @@ mod tests {
 
         #[test]
         fn any_text_has_an_answer(text in "\\PC{0,20}") {
-            let _ = (duration(&text), quantity(&text));
+            let _ = (duration(&text), quantity(&text), base64(&text), network(&text));
         }
     }
 }

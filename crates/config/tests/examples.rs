@@ -22,7 +22,7 @@ fn examples() -> Vec<Source> {
 #[test]
 fn every_example_is_a_configuration_without_mistake_or_warning() {
     let examples = examples();
-    assert!(examples.len() >= 4);
+    assert!(examples.len() >= 5);
     for example in examples {
         let model = read(std::slice::from_ref(&example), &ReadOptions::default());
         let model = model.unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -40,7 +40,7 @@ fn every_example_satisfies_the_schema() {
     let validator = jsonschema::draft202012::new(&schema()).expect("a schema");
     for example in examples() {
         let model = read(std::slice::from_ref(&example), &ReadOptions::default()).expect("valid");
-        for resource in model.dump.as_array().expect("a list of resources") {
+        for resource in model.dump.to_json().as_array().expect("a list of resources") {
             let errors: Vec<_> = validator
                 .iter_errors(resource)
                 .map(|error| error.to_string())

@@ -3,11 +3,12 @@
 use config::{ReadOptions, Source, read};
 use proptest::prelude::*;
 
-const EXAMPLES: [&str; 4] = [
+const EXAMPLES: [&str; 5] = [
     include_str!("../../../examples/quickstart.yaml"),
     include_str!("../../../examples/canary.yaml"),
     include_str!("../../../examples/retries.yaml"),
     include_str!("../../../examples/limits.yaml"),
+    include_str!("../../../examples/overload.yaml"),
 ];
 
 /// What changes a meaning rather than a letter.
@@ -79,7 +80,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_configuration_is_answered(which in 0_usize..4, edits in edits()) {
+    fn a_damaged_configuration_is_answered(which in 0..EXAMPLES.len(), edits in edits()) {
         let mut text: Vec<char> = EXAMPLES[which].chars().collect();
         for (place, length, splinter) in edits {
             let start = place.index(text.len() + 1);
@@ -90,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn a_configuration_with_exchanged_values_is_answered(which in 0_usize..4, edits in edits()) {
+    fn a_configuration_with_exchanged_values_is_answered(which in 0..EXAMPLES.len(), edits in edits()) {
         let mut lines: Vec<String> = EXAMPLES[which].lines().map(str::to_owned).collect();
         for (place, kind, splinter) in edits {
             let at = place.index(lines.len());

@@ -312,6 +312,7 @@ spec:
             per_try: Some(seconds(5)),
             request: Some(seconds(30)),
             stream_idle: None,
+            auto: None,
         },
         retry: RetryPlan::Owner(OwnerRetry {
             attempts: 3,
@@ -325,6 +326,7 @@ spec:
             probes: 5,
         }),
         balance: Balance::RoundRobin,
+        ..ClusterPlan::default()
     };
     assert_eq!(*cluster(&model, "/").plan, plan);
     assert_eq!(&*cluster(&model, "/").name, "default/a");
@@ -412,7 +414,7 @@ spec: {{targetRefs: [{{kind: Gateway, name: inner}}], loadBalancer: {{type: Rand
             .find(ListenerId(listener), &request)
             .expect("a route");
         let cluster = &model.clusters[matched.route.backends[0].cluster.expect("a cluster").0 as usize];
-        (cluster.name.to_string(), cluster.plan.balance)
+        (cluster.name.to_string(), cluster.plan.balance.clone())
     };
     assert_eq!(of(0), ("default/a".to_owned(), Balance::LeastRequest));
     assert_eq!(

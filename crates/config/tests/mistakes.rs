@@ -209,7 +209,7 @@ metadata: {name: x}
     57 | kind: Deployment
        |       ^^^^^^^^^^
        |
-       = help: known kinds: `Gateway`, `HTTPRoute`, `Backend`, `BackendTrafficPolicy`, `ClientTrafficPolicy`, `Telemetry` or `ReferenceGrant`
+       = help: known kinds: `Gateway`, `HTTPRoute`, `Backend`, `BackendTrafficPolicy`, `XBackendTrafficPolicy`, `ClientTrafficPolicy`, `Telemetry` or `ReferenceGrant`
 
     16 errors
     "##);
@@ -484,8 +484,8 @@ fn millions_of_mistakes_are_counted_and_not_kept() {
 
 #[test]
 fn files_that_are_too_large_are_refused_unread() {
-    assert_eq!(codes(&mistakes(&" ".repeat((8 << 20) + 1))), ["EK0004"]);
-    assert_eq!(codes(&mistakes(&"--- a\n".repeat(1025))), ["EK0004"]);
+    assert_eq!(codes(&mistakes(&" ".repeat((64 << 20) + 1))), ["EK0004"]);
+    assert_eq!(codes(&mistakes(&"--- a\n".repeat(100_001))), ["EK0004"]);
     assert_eq!(codes(&mistakes(&"[".repeat(5000))), ["EK0001"]);
     let bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned()
         + &(b'b'..b'k').map(char::from).fold(String::new(), |text, c| {

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use config::Mistakes;
-use config::model::{EndpointSpec, Model};
+use config::model::{EndpointSpec, Model, RateLimitSpec, WrittenRoute};
 use serde_json::{Value, json};
 
 use crate::cli::{CheckArgs, Format};
@@ -43,8 +43,9 @@ fn describe(model: &Model) -> String {
             .for_each(|line| text.push_str(&format!("  ✓ {line}\n")));
     };
     group("listeners", model.listeners.iter().map(listener).collect());
-    let rules = |(name, rules)| format!("{name}  {rules} {}", if rules == 1 { "rule" } else { "rules" });
-    group("routes", routes(model).into_iter().map(rules).collect());
+    let rules = |count: usize| format!("{count} {}", if count == 1 { "rule" } else { "rules" });
+    let route = |route: &WrittenRoute| format!("{}  {}", route.name, rules(route.rules));
+    group("routes", model.written.iter().map(route).collect());
     group(
         "clusters",
         model
@@ -53,6 +54,10 @@ fn describe(model: &Model) -> String {
             .map(|spec| format!("{}  {}", spec.name, endpoints(&spec.endpoints).join(", ")))
             .collect(),
     );
+    if !model.rate_limits.is_empty() {
+        let limit = |spec: &RateLimitSpec| format!("{}  {}", spec.name, rules(spec.plan.rules.len()));
+        group("rate limits", model.rate_limits.iter().map(limit).collect());
+    }
     if !model.warnings.is_empty() {
         text.push_str(&format!("warnings ({})\n", model.warnings.len()));
         model
@@ -67,29 +72,6 @@ fn describe(model: &Model) -> String {
 fn listener(listener: &config::model::Listener) -> String {
     let hosts = listener.hostname.as_deref().unwrap_or("every host");
     format!("{}  http://{}  {hosts}", listener.name, listener.address)
-}
-
-/// The HTTPRoutes as `namespace/name`, and how many rules each has.
-fn routes(model: &Model) -> Vec<(String, usize)> {
-    let resources = model.dump.as_array().into_iter().flatten();
-    resources
-        .filter(|resource| resource["kind"] == "HTTPRoute")
-        .map(|route| {
-            let namespace = route
-                .pointer("/metadata/namespace")
-                .and_then(Value::as_str)
-                .unwrap_or("default");
-            let name = route
-                .pointer("/metadata/name")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let rules = route
-                .pointer("/spec/rules")
-                .and_then(Value::as_array)
-                .map_or(1, Vec::len);
-            (format!("{namespace}/{name}"), rules)
-        })
-        .collect()
 }
 
 fn endpoints(specs: &[EndpointSpec]) -> Vec<String> {
@@ -114,11 +96,21 @@ fn found(model: &Model) -> Value {
         .iter()
         .map(|spec| json!({"name": &*spec.name, "endpoints": endpoints(&spec.endpoints)}))
         .collect();
-    let routes: Vec<Value> = routes(model)
-        .into_iter()
-        .map(|(name, rules)| json!({"name": name, "rules": rules}))
-        .collect();
-    json!({"ok": true, "listeners": listeners, "routes": routes, "clusters": clusters, "warnings": model.warnings})
+    let counted = |name: &str, rules: usize| json!({"name": name, "rules": rules});
+    let routes = model
+        .written
+        .iter()
+        .map(|route| counted(&route.name, route.rules));
+    let limits = model.rate_limits.iter();
+    let limits = limits.map(|spec| counted(&spec.name, spec.plan.rules.len()));
+    json!({
+        "ok": true,
+        "listeners": listeners,
+        "routes": routes.collect::<Vec<_>>(),
+        "clusters": clusters,
+        "rateLimits": limits.collect::<Vec<_>>(),
+        "warnings": model.warnings,
+    })
 }
 
 fn wrong(mistakes: &Mistakes) -> Value {

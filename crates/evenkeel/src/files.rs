@@ -9,8 +9,8 @@ use config::{Mistakes, ReadOptions, Source};
 
 use crate::complaint::Complaint;
 
-/// Configuration is small; more than this is some other file, given by mistake.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// More than what is read of a configuration: it is some other file, given by mistake.
+const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// Why there is no model.
 #[derive(Debug)]

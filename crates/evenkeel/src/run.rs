@@ -223,6 +223,8 @@ fn remembered(model: &Model) -> Model {
         listeners: model.listeners.clone(),
         routes: RouteTable::default(),
         clusters: model.clusters.clone(),
+        rate_limits: model.rate_limits.clone(),
+        written: model.written.clone(),
         access_log: model.access_log.clone(),
         downstream: model.downstream.clone(),
         warnings: Vec::new(),

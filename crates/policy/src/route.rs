@@ -77,6 +77,10 @@ pub struct ListenerHost<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterRef(pub u32);
 
+/// A rate limit, as index into the snapshot's list. Routes with the same one share its buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RateLimitRef(pub u32);
+
 /// One HTTPRoute as attached to listeners: the operator's words, checked.
 #[derive(Clone, Debug)]
 pub struct RouteSpec {
@@ -153,6 +157,8 @@ pub struct Route {
     pub per_try_timeout: Option<Limit>,
     /// `retry`; `None` leaves it to the cluster.
     pub retry: Option<RetryPlan>,
+    /// What bounds its requests; `None` is nothing.
+    pub rate_limit: Option<RateLimitRef>,
 }
 
 /// A limit that may be switched off (`0s`).

@@ -332,7 +332,7 @@ impl AdminSource for Control {
     }
 
     fn config(&self) -> serde_json::Value {
-        self.state().model.dump.clone()
+        self.state().model.dump.to_json()
     }
 
     fn drain(&self) {

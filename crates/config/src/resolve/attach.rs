@@ -93,17 +93,10 @@ fn by_reference<'w>(
     let namespace = parent.text("namespace").unwrap_or(&resource.namespace);
     let Some(gateway) = world.gateways.find(namespace, name.text) else {
         if report.complete(ResourceKind::Gateway) {
-            report
-                .error(
-                    Code::GatewayNotFound,
-                    name.spot,
-                    format!("there is no Gateway `{namespace}/{}`", name.text),
-                )
-                .help(
-                    world
-                        .resources
-                        .instead(ResourceKind::Gateway, namespace, name.text),
-                );
+            let resources = world.resources;
+            let help = resources.instead(ResourceKind::Gateway, namespace, name.text, report);
+            let message = format!("there is no Gateway `{namespace}/{}`", name.text);
+            report.error(Code::GatewayNotFound, name.spot, message).help(help);
         }
         return Vec::new();
     };
@@ -157,7 +150,7 @@ fn accepting<'w>(
     spot: Spot,
     report: &mut Report,
 ) -> Vec<Attached<'w>> {
-    let allowed: Vec<&Section> = sections
+    let allowed: Vec<&'w Section> = sections
         .iter()
         .copied()
         .filter(|section| match section.allows {
@@ -172,10 +165,6 @@ fn accepting<'w>(
     };
     let fitting: Vec<&Section> = allowed.iter().filter(fits).copied().collect();
     let names = |sections: &[&Section]| listed(sections.iter().map(|section| section.name.as_str()));
-    let hosts: BTreeSet<&str> = allowed
-        .iter()
-        .filter_map(|section| section.hostname.as_deref())
-        .collect();
     if allowed.is_empty() && !sections.is_empty() {
         let message = format!(
             "Gateway `{}` takes no HTTPRoute of namespace `{}`",
@@ -186,6 +175,8 @@ fn accepting<'w>(
             names(&sections)
         ));
     } else if fitting.is_empty() && !allowed.is_empty() {
+        let hostname = |section: &&'w Section| section.hostname.as_deref();
+        let hosts: BTreeSet<&str> = allowed.iter().filter_map(hostname).collect();
         report
             .error(
                 Code::NotAccepted,

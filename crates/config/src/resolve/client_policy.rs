@@ -38,13 +38,14 @@ fn check_targets(resource: &Resource<'_>, spec: View<'_>, resources: &Resources<
                 .find(ResourceKind::Gateway, &resource.namespace, name.text)
                 .is_none()
         {
+            let help = resources.instead(ResourceKind::Gateway, &resource.namespace, name.text, report);
             report
                 .error(
                     Code::TargetNotFound,
                     name.spot,
                     format!("there is no Gateway `{}/{}`", resource.namespace, name.text),
                 )
-                .help(resources.instead(ResourceKind::Gateway, &resource.namespace, name.text));
+                .help(help);
         }
     }
     let gateways = resources.of(ResourceKind::Gateway).count();

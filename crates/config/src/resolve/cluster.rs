@@ -2,15 +2,13 @@
 //! routes or Gateways treat it differently.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use policy::plan::ClusterPlan;
 use policy::route::ClusterRef;
 
 use crate::model::ClusterSpec;
 
 use super::backend::Backends;
-use super::traffic_policy::{Policies, Target};
+use super::traffic_policy::{Planned, Policies};
 
 /// The clusters that routes have asked for so far.
 #[derive(Debug)]
@@ -46,15 +44,13 @@ impl<'w> Clusters<'w> {
 
     /// Whether a policy targets this Gateway, so that its routes have clusters of their own.
     pub(super) fn treats(&self, namespace: &str, name: &str) -> bool {
-        self.policies
-            .of(&Target::Gateway(namespace.to_owned(), name.to_owned()))
-            .is_some()
+        self.policies.of_gateway((namespace, name)).is_some()
     }
 
     /// The cluster of a Backend for one asker; `None` if there is no such Backend.
     pub(super) fn get(&mut self, backend: (&str, &str), asker: Asker<'_>) -> Option<ClusterRef> {
         let endpoints = self.backends.get(&(backend.0.to_owned(), backend.1.to_owned()))?;
-        let (plan, suffix) = self.plan(backend, asker);
+        let (policy, suffix) = self.policy(backend, asker);
         let name = format!("{}/{}{suffix}", backend.0, backend.1);
         if let Some(known) = self.by_name.get(&name) {
             return Some(*known);
@@ -63,7 +59,7 @@ impl<'w> Clusters<'w> {
         self.list.push(ClusterSpec {
             name: name.as_str().into(),
             endpoints: endpoints.clone(),
-            plan,
+            plan: self.policies.plan(policy, backend),
         });
         self.by_name.insert(name, reference);
         Some(reference)
@@ -73,43 +69,28 @@ impl<'w> Clusters<'w> {
         self.list
     }
 
-    /// The plan of the most specific target, and what it adds to the cluster's name. A suffix
+    /// The policy of the most specific target, and what it adds to the cluster's name. A suffix
     /// stands for one target, so that equal names have equal plans.
-    fn plan(&self, backend: (&str, &str), asker: Asker<'_>) -> (Arc<ClusterPlan>, String) {
+    fn policy(&self, backend: (&str, &str), asker: Asker<'_>) -> (Option<&'w Planned>, String) {
+        let policies = self.policies;
         let (namespace, route) = asker.route;
-        let own = |text: &str| text.to_owned();
-        let of_rule = asker.rule.and_then(|rule| {
-            let plan = self
-                .policies
-                .of(&Target::Rule(own(namespace), own(route), own(rule)))?;
-            Some((plan, format!("@{namespace}/{route}/{rule}")))
-        });
-        let of_route = || {
-            let plan = self.policies.of(&Target::Route(own(namespace), own(route)))?;
-            Some((plan, format!("@{namespace}/{route}")))
-        };
-        let of_backend = || {
-            let plan = self
-                .policies
-                .of(&Target::Backend(own(backend.0), own(backend.1)))?;
-            Some((plan, String::new()))
-        };
-        let of_gateway = || {
-            let (namespace, name) = asker.gateway?;
-            let plan = self.policies.of(&Target::Gateway(own(namespace), own(name)))?;
-            let only = self.gateways == 1;
-            // No name of a route has a colon, so this suffix cannot be one of a route's.
-            Some((
-                plan,
-                if only {
-                    String::new()
-                } else {
-                    format!("@Gateway:{namespace}/{name}")
-                },
-            ))
-        };
-        let found = of_rule.or_else(of_route).or_else(of_backend).or_else(of_gateway);
-        let (plan, suffix) = found.unwrap_or((self.policies.none(), String::new()));
-        (plan.clone(), suffix)
+        if let (Some(rule), Some(policy)) = (asker.rule, policies.of_rule(asker)) {
+            return (Some(policy), format!("@{namespace}/{route}/{rule}"));
+        }
+        if let Some(policy) = policies.of_route(asker.route) {
+            return (Some(policy), format!("@{namespace}/{route}"));
+        }
+        if let Some(policy) = policies.of_backend(backend) {
+            return (Some(policy), String::new());
+        }
+        match asker.gateway {
+            Some((namespace, name)) if self.gateways > 1 => {
+                // No name of a route has a colon, so this suffix cannot be one of a route's.
+                let suffix = format!("@Gateway:{namespace}/{name}");
+                (policies.of_gateway((namespace, name)), suffix)
+            }
+            Some(gateway) => (policies.of_gateway(gateway), String::new()),
+            None => (None, String::new()),
+        }
     }
 }

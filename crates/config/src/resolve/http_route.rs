@@ -7,6 +7,7 @@ use policy::filter::Filter;
 use policy::route::{Limit, ListenerId, MatchSpec, PathMatch, Route, RouteSpec, RuleSpec, WeightedBackend};
 
 use crate::mistake::{Code, Report};
+use crate::model::WrittenRoute;
 use crate::node::Spot;
 use crate::shape::ResourceKind;
 
@@ -14,22 +15,39 @@ use super::attach::{self, Attached};
 use super::cluster::Asker;
 use super::filter::{Stage, filters, replaces_prefix};
 use super::matching::matching;
-use super::resource::Resource;
+use super::resource::{Resource, Resources};
 use super::view::View;
 use super::{World, reference, retry};
 
+/// The HTTPRoutes as written, for those who compare or list them.
+pub(super) fn written(resources: &Resources<'_>) -> Vec<WrittenRoute> {
+    let written = |resource: &Resource<'_>| {
+        let spec = resource.spec?;
+        Some(WrittenRoute {
+            name: resource.full_name().into(),
+            rules: spec.objects("rules").len().max(1),
+            mark: spec.mark(),
+        })
+    };
+    resources
+        .of(ResourceKind::HttpRoute)
+        .filter_map(written)
+        .collect()
+}
+
 pub(super) fn resolve(world: &mut World<'_, '_>, report: &mut Report) -> Vec<RouteSpec> {
     let resources = world.resources;
-    let ages: BTreeSet<&str> = resources
+    let created = resources
         .of(ResourceKind::HttpRoute)
-        .filter_map(|r| r.created.as_deref())
-        .collect();
+        .filter_map(|r| r.created.as_deref());
+    let created: BTreeSet<&str> = created.collect();
+    let ranks: BTreeMap<&str, u64> = created.into_iter().zip(0..).collect();
     let mut specs = Vec::new();
     for resource in resources.of(ResourceKind::HttpRoute) {
         let Some(spec) = resource.spec else { continue };
         // RFC 3339 sorts as text; a route of a file has no age, and its name decides.
-        let older = |created: &str| ages.iter().take_while(|age| **age < created).count() as u64;
-        let age_rank = resource.created.as_deref().map_or(u64::MAX, older);
+        let rank = resource.created.as_deref().and_then(|created| ranks.get(created));
+        let age_rank = rank.copied().unwrap_or(u64::MAX);
         specs.extend(route(resource, spec, age_rank, world, report));
     }
     specs
@@ -113,6 +131,7 @@ fn rules(
             request_timeout: None,
             per_try_timeout: None,
             retry: None,
+            rate_limit: world.policies.rate_limit(asker),
         };
         return vec![RuleSpec {
             matches: Vec::new(),
@@ -142,6 +161,7 @@ fn rules(
             request_timeout,
             per_try_timeout,
             retry: view.object("retry").map(retry::of_route),
+            rate_limit: world.policies.rate_limit(asker),
         };
         rules.push(RuleSpec {
             matches,

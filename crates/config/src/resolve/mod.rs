@@ -19,7 +19,7 @@ use policy::route::{ListenerHost, RouteTable};
 
 use crate::ReadOptions;
 use crate::mistake::Report;
-use crate::model::Model;
+use crate::model::{Dump, Model};
 use crate::node::Node;
 
 use cluster::Clusters;
@@ -28,7 +28,7 @@ use reference::Grants;
 use resource::Resources;
 use traffic_policy::Policies;
 
-/// The model of all documents, without warnings; `None` if mistakes leave none. It is only of use
+/// The model of all documents, without warnings and dump; `None` if mistakes leave none. It is only of use
 /// if the report has no error.
 pub(crate) fn model(documents: &[Node], options: &ReadOptions, report: &mut Report) -> Option<Model> {
     let resources = Resources::gather(documents, options, report);
@@ -41,6 +41,7 @@ pub(crate) fn model(documents: &[Node], options: &ReadOptions, report: &mut Repo
     let clusters = Clusters::new(&backends, &policies, gateways.count());
     let mut world = World {
         resources: &resources,
+        policies: &policies,
         gateways: &gateways,
         grants: &grants,
         clusters,
@@ -62,16 +63,19 @@ pub(crate) fn model(documents: &[Node], options: &ReadOptions, report: &mut Repo
         routes: RouteTable::build(routes, &hosts),
         listeners: gateways.listeners().to_vec(),
         clusters,
+        rate_limits: policies.rate_limits().to_vec(),
+        written: http_route::written(&resources),
         access_log,
         downstream,
         warnings: Vec::new(),
-        dump: documents.iter().map(Node::to_json).collect(),
+        dump: Dump::default(),
     })
 }
 
 /// What a route can refer to.
 struct World<'w, 'a> {
     resources: &'w Resources<'a>,
+    policies: &'w Policies,
     gateways: &'w Gateways,
     grants: &'w Grants,
     clusters: Clusters<'w>,

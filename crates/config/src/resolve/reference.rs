@@ -1,5 +1,7 @@
 //! References from routes to Backends, and the grants that those into other namespaces need.
 
+use std::collections::BTreeSet;
+
 use crate::mistake::{Code, Report};
 use crate::shape::{APOXY_GROUP, ENVOY_GROUP, GATEWAY_GROUP, OWN_GROUP, ResourceKind};
 
@@ -10,20 +12,13 @@ use super::view::{View, Word};
 /// Who may refer to Backends of which namespace.
 #[derive(Debug)]
 pub(super) struct Grants {
-    list: Vec<Grant>,
-}
-
-#[derive(Debug)]
-struct Grant {
-    from_namespace: String,
-    to_namespace: String,
-    /// One Backend only.
-    to_name: Option<String>,
+    /// The namespace of the route, that of the Backend, and its name; without, all of the namespace.
+    allowed: BTreeSet<(String, String, Option<String>)>,
 }
 
 impl Grants {
     pub(super) fn gather(resources: &Resources<'_>) -> Self {
-        let mut list = Vec::new();
+        let mut allowed = BTreeSet::new();
         for resource in resources.of(ResourceKind::ReferenceGrant) {
             let Some(spec) = resource.spec else { continue };
             let is = |view: &View<'_>, kind: &str, groups: [&str; 2]| {
@@ -36,26 +31,19 @@ impl Grants {
                 .filter(|from| is(from, "HTTPRoute", [GATEWAY_GROUP, APOXY_GROUP]));
             for from_namespace in from.filter_map(|from| from.text("namespace")) {
                 let to = spec.objects("to");
-                list.extend(
-                    to.iter()
-                        .filter(|to| is(to, "Backend", [OWN_GROUP, ENVOY_GROUP]))
-                        .map(|to| Grant {
-                            from_namespace: from_namespace.to_owned(),
-                            to_namespace: resource.namespace.clone(),
-                            to_name: to.text("name").map(str::to_owned),
-                        }),
-                );
+                let to = to.iter().filter(|to| is(to, "Backend", [OWN_GROUP, ENVOY_GROUP]));
+                allowed.extend(to.map(|to| {
+                    let name = to.text("name").map(str::to_owned);
+                    (from_namespace.to_owned(), resource.namespace.clone(), name)
+                }));
             }
         }
-        Self { list }
+        Self { allowed }
     }
 
     fn allow(&self, from_namespace: &str, to_namespace: &str, to_name: &str) -> bool {
-        self.list.iter().any(|grant| {
-            grant.from_namespace == from_namespace
-                && grant.to_namespace == to_namespace
-                && grant.to_name.as_deref().is_none_or(|name| name == to_name)
-        })
+        let key = |name| (from_namespace.to_owned(), to_namespace.to_owned(), name);
+        self.allowed.contains(&key(None)) || self.allowed.contains(&key(Some(to_name.to_owned())))
     }
 }
 
@@ -101,7 +89,7 @@ pub(super) fn backend(
             let message = format!("there is no Backend `{namespace}/{}`", name.text);
             let help = world
                 .resources
-                .instead(ResourceKind::Backend, namespace, name.text);
+                .instead(ResourceKind::Backend, namespace, name.text, report);
             report.error(Code::BackendNotFound, name.spot, message).help(help);
         }
         return None;

@@ -26,6 +26,10 @@ pub(crate) struct Resource<'a> {
 }
 
 impl Resource<'_> {
+    fn key(&self) -> (ResourceKind, &str, &str) {
+        (self.kind, &self.namespace, &self.name)
+    }
+
     /// `namespace/name`.
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
@@ -36,6 +40,8 @@ impl Resource<'_> {
 #[derive(Debug)]
 pub(crate) struct Resources<'a> {
     list: Vec<Resource<'a>>,
+    /// Places in the list by kind, namespace and name; of those that share all three, the first is first.
+    by_name: Vec<usize>,
 }
 
 impl<'a> Resources<'a> {
@@ -47,7 +53,9 @@ impl<'a> Resources<'a> {
                 list.push(resource(document, shape, options, report));
             }
         }
-        let all = Self { list };
+        let mut by_name: Vec<usize> = (0..list.len()).collect();
+        by_name.sort_by_key(|place| list[*place].key());
+        let all = Self { list, by_name };
         all.check_names(report);
         all
     }
@@ -59,13 +67,20 @@ impl<'a> Resources<'a> {
 
     /// The one of that name.
     pub(crate) fn find(&self, kind: ResourceKind, namespace: &str, name: &str) -> Option<&Resource<'a>> {
-        self.of(kind)
-            .find(|resource| resource.namespace == namespace && resource.name == name)
+        let wanted = (kind, namespace, name);
+        let at = self
+            .by_name
+            .partition_point(|place| self.list[*place].key() < wanted);
+        let found = &self.list[*self.by_name.get(at)?];
+        (found.key() == wanted).then_some(found)
     }
 
     /// The help for a reference to a resource that does not exist: the nearest name, or those
-    /// there are.
-    pub(crate) fn instead(&self, kind: ResourceKind, namespace: &str, name: &str) -> String {
+    /// there are. Nothing where nobody would read it.
+    pub(crate) fn instead(&self, kind: ResourceKind, namespace: &str, name: &str, report: &Report) -> String {
+        if report.is_full() {
+            return String::new();
+        }
         if let Some(other) = self.of(kind).find(|resource| resource.name == name) {
             return format!("there is one in namespace `{}`", other.namespace);
         }
@@ -86,17 +101,17 @@ impl<'a> Resources<'a> {
     }
 
     fn check_names(&self, report: &mut Report) {
-        let mut seen = std::collections::BTreeMap::new();
-        for resource in self.list.iter().filter(|resource| !resource.name.is_empty()) {
-            let key = (resource.kind, &resource.namespace, &resource.name);
-            if let Some(first) = seen.insert(key, resource.spot) {
-                seen.insert(key, first);
-                let message = format!("{} `{}` is there twice", resource.kind_name, resource.full_name());
-                report
-                    .error(Code::DuplicateName, resource.spot, message)
-                    .also(first, "the first one")
-                    .help("rename one of them, or remove it");
-            }
+        let mut first = None;
+        for resource in self.by_name.iter().map(|place| &self.list[*place]) {
+            let Some(first) = first.filter(|first: &&Resource<'_>| first.key() == resource.key()) else {
+                first = Some(resource).filter(|resource| !resource.name.is_empty());
+                continue;
+            };
+            let message = format!("{} `{}` is there twice", resource.kind_name, resource.full_name());
+            report
+                .error(Code::DuplicateName, resource.spot, message)
+                .also(first.spot, "the first one")
+                .help("rename one of them, or remove it");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::node::{Entry, Node, Spot, Value, entry};
+use crate::node::{Entry, Node, Spot, Value, entry, mark};
 use crate::shape::{Kind, Shape};
 use crate::units;
 
@@ -32,6 +32,11 @@ impl<'a> View<'a> {
         })
     }
 
+    /// See [`Node::mark`].
+    pub(crate) fn mark(&self) -> u64 {
+        mark(self.entries)
+    }
+
     pub(crate) fn spot(&self) -> Spot {
         self.spot
     }
@@ -53,6 +58,11 @@ impl<'a> View<'a> {
     /// Whether the field is there with a value.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entry(name).is_some()
+    }
+
+    /// Whether there are no fields at all, known or not.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Whether there are fields that the table does not know, so that what is missing may be one
@@ -102,11 +112,22 @@ impl<'a> View<'a> {
     /// A number within its bounds, as the type that can hold them.
     pub(crate) fn int<T: TryFrom<i64>>(&self, name: &str) -> Option<T> {
         match (&self.entry(name)?.value.value, self.kind(name)?) {
-            (Value::Int(value), Kind::Int(least, most)) if (least..=most).contains(value) => {
+            (Value::Int(value), Kind::Int(least, most) | Kind::IntOr((least, most), _))
+                if (least..=most).contains(value) =>
+            {
                 T::try_from(*value).ok()
             }
             _ => None,
         }
+    }
+
+    /// A number, whole or not, within its bounds.
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+        let Kind::Number(least, most) = self.kind(name)? else {
+            return None;
+        };
+        let value = self.entry(name)?.value.number()?;
+        (least..=most).contains(&value).then_some(value)
     }
 
     /// The numbers of a list that are within their bounds.
@@ -145,7 +166,7 @@ impl<'a> View<'a> {
     pub(crate) fn object(&self, name: &str) -> Option<View<'a>> {
         let entry = self.entry(name)?;
         match self.kind(name)? {
-            Kind::Object(shape) => View::new(&entry.value, shape, entry.key_spot),
+            Kind::Object(shape) | Kind::IntOr(_, shape) => View::new(&entry.value, shape, entry.key_spot),
             _ => None,
         }
     }

@@ -105,6 +105,9 @@ fn check_value(kind: Kind, node: &Node, key: Spot, report: &mut Report) {
             }
         }
         Kind::Int(least, most) => check_int((least, most), node, key, report),
+        Kind::Number(least, most) => check_number((least, most), node, key, report),
+        Kind::IntOr(_, shape) if node.entries().is_some() => check_object(shape, node, key, report),
+        Kind::IntOr(bounds, _) => check_int(bounds, node, key, report),
         Kind::Ints { of, most } => {
             each(node, (0, most), key, report, |item, report| {
                 check_int(of, item, item.spot, report)
@@ -190,6 +193,24 @@ fn check_int((least, most): (i64, i64), node: &Node, key: Spot, report: &mut Rep
         }
         _ => {
             wrong_type("a whole number", node, key, report);
+        }
+    }
+}
+
+fn check_number((least, most): (f64, f64), node: &Node, key: Spot, report: &mut Report) {
+    match (node.number(), node.text()) {
+        (Some(value), _) if (least..=most).contains(&value) => {}
+        (Some(value), _) => {
+            report
+                .error(Code::OutOfRange, node.spot, format!("{value} is out of range"))
+                .help(format!("use {least} to {most}"));
+        }
+        (None, Some(text)) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+            let help = format!("write {text} without quotes");
+            wrong_type("a number", node, key, report).help(help);
+        }
+        (None, _) => {
+            wrong_type("a number", node, key, report);
         }
     }
 }

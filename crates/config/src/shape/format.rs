@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::mistake::Code;
 use crate::node::quoted;
+use crate::units;
 
 /// The form of a text field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,12 @@ pub(crate) enum Format {
     Origin,
     /// A field name of HTTP, or `*`.
     FieldNameOrAny,
+    /// The name of a cookie (RFC 6265, 4.1.1).
+    CookieName,
+    /// Bytes in base64.
+    Base64,
+    /// An address and a prefix length.
+    Network,
 }
 
 /// Why a text does not have its form.
@@ -78,7 +85,9 @@ impl Format {
             Self::FieldName => (token(text), Code::BadHeader),
             Self::FieldValue => (field_value(text), Code::BadHeader),
             Self::Origin => (text == "*" || origin(text), Code::BadOrigin),
-            Self::FieldNameOrAny => (token(text), Code::BadHeader),
+            Self::FieldNameOrAny | Self::CookieName => (token(text), Code::BadHeader),
+            Self::Base64 => (units::base64(text).is_some(), Code::BadBase64),
+            Self::Network => (units::network(text).is_some(), Code::BadAddress),
         };
         if right {
             return Ok(());
@@ -100,8 +109,10 @@ impl Format {
             Self::IpAddress => (1, 45),
             Self::UrlPath => (1, 1024),
             Self::FilePath => (1, 4095),
-            Self::FieldName | Self::FieldNameOrAny => (1, 256),
+            Self::FieldName | Self::FieldNameOrAny | Self::CookieName => (1, 256),
             Self::FieldValue => (0, 4096),
+            Self::Base64 => (0, 8192),
+            Self::Network => (1, 49),
         }
     }
 
@@ -121,6 +132,9 @@ impl Format {
             Self::FieldValue => "field value",
             Self::Origin => "origin",
             Self::FieldNameOrAny => "field name or `*`",
+            Self::CookieName => "cookie name",
+            Self::Base64 => "base64",
+            Self::Network => "network",
         }
     }
 
@@ -130,13 +144,19 @@ impl Format {
         } else {
             "a"
         };
+        if self == Self::Base64 {
+            return "base64".to_owned();
+        }
         format!("{article} {}", self.noun().split(',').next().unwrap_or_default())
     }
 
     /// What would be right, from what was written where that can be seen.
     fn advice(self, text: &str) -> String {
         let lower = text.to_lowercase();
-        if lower != text && !matches!(self, Self::UrlPath | Self::FilePath) && self.check(&lower).is_ok() {
+        if lower != text
+            && !matches!(self, Self::UrlPath | Self::FilePath | Self::Base64)
+            && self.check(&lower).is_ok()
+        {
             return format!("write it in lower case: {}", quoted(&lower));
         }
         let bare = text
@@ -172,7 +192,7 @@ impl Format {
                 "use letters, digits, `-` and `.`; for an address, use `ip`".to_owned()
             }
             Self::IpAddress => "write an address such as `127.0.0.1` or `::1`".to_owned(),
-            Self::FieldName | Self::FieldNameOrAny => {
+            Self::FieldName | Self::FieldNameOrAny | Self::CookieName => {
                 "use letters, digits and ``!#$%&'*+-.^_`|~``".to_owned()
             }
             Self::FieldValue => "use printable characters, with spaces and tabs only between them".to_owned(),
@@ -180,6 +200,14 @@ impl Format {
                 "write scheme, `://`, host, and a port if it is not the usual one: `https://*.example.com`"
                     .to_owned()
             }
+            Self::Base64 => {
+                "use `A` to `Z`, `a` to `z`, `0` to `9`, `+` and `/`; `=` fills the last four".to_owned()
+            }
+            Self::Network => match text.parse::<IpAddr>() {
+                Ok(IpAddr::V4(_)) => format!("for this one address, write `{text}/32`"),
+                Ok(IpAddr::V6(_)) => format!("for this one address, write `{text}/128`"),
+                Err(_) => "write address and prefix length: `10.0.0.0/8`, `2001:db8::/32`".to_owned(),
+            },
             Self::Plain => String::new(),
         }
     }
@@ -196,7 +224,11 @@ impl Format {
                 Some(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
             }
             Self::UrlPath | Self::FilePath => Some("^/"),
-            Self::FieldName | Self::FieldNameOrAny => Some(r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$"),
+            Self::FieldName | Self::FieldNameOrAny | Self::CookieName => {
+                Some(r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$")
+            }
+            Self::Base64 => Some(r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"),
+            Self::Network => Some(r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"),
             _ => None,
         }
     }

@@ -7,8 +7,13 @@ mod client_policy;
 mod filter;
 pub(crate) mod format;
 mod gateway;
+mod health_check;
 mod http_route;
+mod load_balancer;
+mod overload;
+mod rate_limit;
 mod reference_grant;
+mod retry_budget;
 mod telemetry;
 mod traffic_policy;
 
@@ -31,6 +36,7 @@ pub(crate) enum ResourceKind {
     ReferenceGrant,
     Backend,
     BackendTrafficPolicy,
+    XBackendTrafficPolicy,
     ClientTrafficPolicy,
     Telemetry,
 }
@@ -57,6 +63,7 @@ pub(crate) static KINDS: &[&KindShape] = &[
     &http_route::HTTP_ROUTE,
     &backend::BACKEND,
     &traffic_policy::BACKEND_TRAFFIC_POLICY,
+    &retry_budget::X_BACKEND_TRAFFIC_POLICY,
     &client_policy::CLIENT_TRAFFIC_POLICY,
     &telemetry::TELEMETRY,
     &reference_grant::REFERENCE_GRANT,
@@ -110,6 +117,10 @@ pub(crate) enum Kind {
     },
     Bool,
     Int(i64, i64),
+    /// A number, whole or not.
+    Number(f64, f64),
+    /// A whole number, or a mapping that says the same more finely.
+    IntOr((i64, i64), &'static Shape),
     Ints {
         of: (i64, i64),
         most: usize,

@@ -1,5 +1,10 @@
 //! BackendTrafficPolicy.
 
+use super::health_check::HEALTH_CHECK;
+use super::load_balancer::BALANCER;
+use super::overload::{ADAPTIVE, AUTO_TIMEOUT, BREAKER, HEDGE, QUEUE};
+use super::rate_limit::RATE_LIMIT;
+use super::retry_budget::RETRY_CONSTRAINT;
 use super::{
     API_VERSION, Choice, Format, KIND, Kind, KindShape, META, ResourceKind, STATUS, Shape, comes_later,
     field, later, word,
@@ -10,7 +15,8 @@ pub(crate) static BACKEND_TRAFFIC_POLICY: KindShape = KindShape {
     name: "BackendTrafficPolicy",
     versions: &["evenkeel.dev/v1alpha1", "gateway.envoyproxy.io/v1alpha1"],
     old_versions: &[],
-    doc: "How backends are treated: time limits, retries, connections. The policy with the most specific \
+    doc: "How backends are treated: time limits, retries, connections, overload; and how many requests routes \
+          take. The policy with the most specific \
           target holds, whole: a rule's before an HTTPRoute's, before a Backend's, before a Gateway's.",
     root: &Shape {
         name: "BackendTrafficPolicy",
@@ -24,7 +30,7 @@ pub(crate) static BACKEND_TRAFFIC_POLICY: KindShape = KindShape {
     },
 };
 
-const REMOVE: &str = "it comes in a later release; remove it";
+pub(super) const REMOVE: &str = "it comes in a later release; remove it";
 
 static SPEC: Shape = Shape {
     name: "the BackendTrafficPolicy's spec",
@@ -65,7 +71,44 @@ static SPEC: Shape = Shape {
             Kind::Object(&BREAKER),
             "Limits, each exact over all workers.",
         ),
+        field(
+            "retryConstraint",
+            Kind::Object(&RETRY_CONSTRAINT),
+            "How much of the traffic may be retries and hedges, over time. Replays with proof are neither. \
+             Excludes `circuitBreaker.retryBudget`.",
+        )
+        .default("20 % of the requests of one second, at least 3"),
         field("loadBalancer", Kind::Object(&BALANCER), "Which endpoint is next."),
+        field(
+            "healthCheck",
+            Kind::Object(&HEALTH_CHECK),
+            "Which endpoints sit out.",
+        ),
+        field(
+            "queue",
+            Kind::Object(&QUEUE),
+            "How requests wait for a connection.",
+        ),
+        field(
+            "hedge",
+            Kind::Object(&HEDGE),
+            "An idempotent request that takes longer than most is sent a second time, to another endpoint; \
+             whoever answers first is heard. Hedges draw from the retry budget. `{}` takes the defaults.",
+        )
+        .default("none"),
+        field(
+            "adaptiveConcurrency",
+            Kind::Object(&ADAPTIVE),
+            "A limit of requests in flight to each endpoint that follows its latency. `{}` takes the defaults.",
+        )
+        .default("none"),
+        field(
+            "rateLimit",
+            Kind::Object(&RATE_LIMIT),
+            "How many requests a client may send. The policy's targets must be HTTPRoutes, rules or Gateways; \
+             all that it bounds shares its buckets, within this process.",
+        )
+        .default("none"),
         field("connection", Kind::Object(&CONNECTION), "Connections."),
         comes_later(
             "targetSelectors",
@@ -75,11 +118,9 @@ static SPEC: Shape = Shape {
             "mergeType",
             "policies are not merged: the most specific one holds; remove it",
         ),
-        comes_later("healthCheck", REMOVE),
         comes_later("proxyProtocol", REMOVE),
         comes_later("dns", REMOVE),
         comes_later("http2", "HTTP/2 comes later; remove it"),
-        comes_later("rateLimit", REMOVE),
         comes_later("bandwidthLimit", REMOVE),
         comes_later("faultInjection", REMOVE),
         comes_later("admissionControl", REMOVE),
@@ -175,6 +216,13 @@ static TIMEOUT_HTTP: Shape = Shape {
             "No byte in either direction for this long ends the exchange; `0s` is no limit.",
         )
         .default("`5m`"),
+        field(
+            "autoTimeout",
+            Kind::Object(&AUTO_TIMEOUT),
+            "The request timeout follows what is usual; excludes `requestTimeout`. `timeouts.request` of an \
+             HTTPRoute wins over it. `{}` takes the defaults.",
+        )
+        .default("none"),
         comes_later("maxStreamDuration", "use `requestTimeout`"),
     ],
 };
@@ -303,81 +351,6 @@ static TCP_KEEPALIVE: Shape = Shape {
         field("interval", Kind::Duration { least_ms: 1000 }, "Between probes.").default("`10s`"),
     ],
 };
-
-const MOST: i64 = 4_294_967_295;
-
-static BREAKER: Shape = Shape {
-    name: "`circuitBreaker`",
-    fields: &[
-        field(
-            "maxConnections",
-            Kind::Int(0, MOST),
-            "Connections open or opening.",
-        )
-        .default("`1024`"),
-        field(
-            "maxPendingRequests",
-            Kind::Int(0, MOST),
-            "Requests that wait for a connection.",
-        )
-        .default("`1024`"),
-        field("maxParallelRequests", Kind::Int(0, MOST), "Requests in flight.").default("`1024`"),
-        field("maxParallelRetries", Kind::Int(0, MOST), "Retries in flight.").default("`1024`"),
-        field(
-            "maxRequestsPerConnection",
-            Kind::Int(0, MOST),
-            "A connection is closed after so many; `0` is no limit.",
-        )
-        .default("no limit"),
-        field(
-            "perEndpoint",
-            Kind::Object(&PER_ENDPOINT),
-            "Limits of each endpoint.",
-        ),
-        comes_later("retryBudget", "use `maxParallelRetries`"),
-    ],
-};
-
-static PER_ENDPOINT: Shape = Shape {
-    name: "`perEndpoint`",
-    fields: &[field(
-        "maxConnections",
-        Kind::Int(1, MOST),
-        "Connections to one endpoint.",
-    )
-    .default("no limit of its own")],
-};
-
-static BALANCER: Shape = Shape {
-    name: "`loadBalancer`",
-    fields: &[
-        field(
-            "type",
-            Kind::Choice(BALANCERS),
-            "`LeastRequest` draws two by chance and takes the less busy one.",
-        )
-        .required(),
-        comes_later(
-            "consistentHash",
-            "consistent hashing comes later; use `type: LeastRequest`",
-        ),
-        comes_later("slowStart", REMOVE),
-        comes_later("zoneAware", REMOVE),
-        comes_later("endpointOverride", REMOVE),
-    ],
-};
-
-const BALANCERS: &[Choice] = &[
-    word("LeastRequest"),
-    word("RoundRobin"),
-    word("Random"),
-    later(
-        "ConsistentHash",
-        "consistent hashing comes later; use `LeastRequest`",
-    ),
-    later("BackendUtilization", "use `LeastRequest`"),
-    later("DynamicModule", "use `LeastRequest`"),
-];
 
 static CONNECTION: Shape = Shape {
     name: "`connection`",

@@ -121,6 +121,7 @@ fn rule(name: &str, matches: Vec<MatchSpec>) -> RuleSpec {
         request_timeout: None,
         per_try_timeout: None,
         retry: None,
+        rate_limit: None,
     };
     RuleSpec {
         matches,

@@ -1,0 +1,230 @@
+//! BackendTrafficPolicies and XBackendTrafficPolicies: plans and rate limits by target.
+
+mod balance;
+mod budget;
+mod health;
+mod overload;
+mod plan;
+mod rate_limit;
+mod target;
+mod variant;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use policy::plan::{ClusterPlan, RetryBudgetPlan};
+use policy::route::RateLimitRef;
+
+use crate::mistake::{Code, Report};
+use crate::model::RateLimitSpec;
+use crate::node::Spot;
+use crate::shape::ResourceKind;
+
+use super::cluster::Asker;
+use super::resource::{Resource, Resources};
+use super::view::View;
+use target::{Target, Targeted};
+
+pub(super) use target::targets;
+
+/// All policies: at most one of each kind for each target.
+#[derive(Debug)]
+pub(super) struct Policies {
+    by_target: BTreeMap<Target, Planned>,
+    /// Of Backends, by XBackendTrafficPolicy.
+    budgets: BTreeMap<Target, Budgeted>,
+    rate_limits: Vec<RateLimitSpec>,
+    none: Arc<ClusterPlan>,
+}
+
+/// What a BackendTrafficPolicy asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    plan: Arc<ClusterPlan>,
+    rate_limit: Option<RateLimitRef>,
+    /// Where it sets a retry budget of its own, if it does.
+    budget: Option<Spot>,
+    spot: Spot,
+}
+
+/// What an XBackendTrafficPolicy asks for.
+#[derive(Clone, Copy, Debug)]
+struct Budgeted {
+    budget: RetryBudgetPlan,
+    spot: Spot,
+}
+
+impl Policies {
+    pub(super) fn resolve(resources: &Resources<'_>, report: &mut Report) -> Self {
+        let mut all = Self {
+            by_target: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            rate_limits: Vec::new(),
+            none: Arc::new(plan::without_policy()),
+        };
+        for resource in resources.of(ResourceKind::BackendTrafficPolicy) {
+            if let Some(spec) = resource.spec {
+                all.add(spec, resource, resources, report);
+            }
+        }
+        for resource in resources.of(ResourceKind::XBackendTrafficPolicy) {
+            if let Some(spec) = resource.spec {
+                all.add_budget(spec, resource, resources, report);
+            }
+        }
+        all
+    }
+
+    /// All rate limits; what [`Self::rate_limit`] answers points in here.
+    pub(super) fn rate_limits(&self) -> &[RateLimitSpec] {
+        &self.rate_limits
+    }
+
+    pub(super) fn of_rule(&self, asker: Asker<'_>) -> Option<&Planned> {
+        let ((namespace, route), rule) = (asker.route, asker.rule?);
+        self.of(|| Target::Rule(namespace.to_owned(), route.to_owned(), rule.to_owned()))
+    }
+
+    pub(super) fn of_route(&self, (namespace, name): (&str, &str)) -> Option<&Planned> {
+        self.of(|| Target::Route(namespace.to_owned(), name.to_owned()))
+    }
+
+    pub(super) fn of_backend(&self, (namespace, name): (&str, &str)) -> Option<&Planned> {
+        self.of(|| Target::Backend(namespace.to_owned(), name.to_owned()))
+    }
+
+    pub(super) fn of_gateway(&self, (namespace, name): (&str, &str)) -> Option<&Planned> {
+        self.of(|| Target::Gateway(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// What bounds the requests of a rule: the most specific policy holds whole, so one without a
+    /// rate limit takes away that of a less specific one.
+    pub(super) fn rate_limit(&self, asker: Asker<'_>) -> Option<RateLimitRef> {
+        let most_specific = self
+            .of_rule(asker)
+            .or_else(|| self.of_route(asker.route))
+            .or_else(|| self.of_gateway(asker.gateway?));
+        most_specific?.rate_limit
+    }
+
+    /// The plan of a Backend's cluster under this policy. The Backend's own retry budget counts unless
+    /// the policy has one.
+    pub(super) fn plan(&self, policy: Option<&Planned>, backend: (&str, &str)) -> Arc<ClusterPlan> {
+        let plan = policy.map_or(&self.none, |policy| &policy.plan);
+        let target = || Target::Backend(backend.0.to_owned(), backend.1.to_owned());
+        let of_backend = || self.budgets.get(&target());
+        match (policy.and_then(|policy| policy.budget), of_backend()) {
+            (None, Some(budgeted)) => Arc::new(ClusterPlan {
+                retry_budget: budgeted.budget,
+                ..(**plan).clone()
+            }),
+            _ => plan.clone(),
+        }
+    }
+
+    /// Most configurations have few policies or none, and ten thousand routes ask.
+    fn of(&self, target: impl FnOnce() -> Target) -> Option<&Planned> {
+        if self.by_target.is_empty() {
+            return None;
+        }
+        self.by_target.get(&target())
+    }
+
+    fn add(
+        &mut self,
+        spec: View<'_>,
+        resource: &Resource<'_>,
+        resources: &Resources<'_>,
+        report: &mut Report,
+    ) {
+        let (plan, budget) = plan::plan(spec, report);
+        let plan = Arc::new(plan);
+        let rate_limit = self.add_rate_limit(spec, resource, report);
+        for view in targets(spec, report) {
+            let Some(Targeted { target, spot }) = target::find(view, resource, resources, report) else {
+                continue;
+            };
+            if let (Target::Backend(..), true) = (&target, spec.has("rateLimit")) {
+                report
+                    .error(
+                        Code::Inconsistent,
+                        spot,
+                        "a rate limit bounds routes, and this is a Backend",
+                    )
+                    .also(spec.key_spot("rateLimit"), "the rate limit")
+                    .help(
+                        "target the HTTPRoute instead, one of its rules by `sectionName`, or the Gateway; \
+                         what a Backend can bear is bounded by `circuitBreaker` and `adaptiveConcurrency`",
+                    );
+            }
+            if let Some(first) = self.by_target.get(&target) {
+                conflict(spot, first.spot, resource.kind_name, report);
+                continue;
+            }
+            let planned = Planned {
+                plan: plan.clone(),
+                rate_limit,
+                budget,
+                spot,
+            };
+            self.by_target.insert(target, planned);
+        }
+    }
+
+    fn add_rate_limit(
+        &mut self,
+        spec: View<'_>,
+        resource: &Resource<'_>,
+        report: &mut Report,
+    ) -> Option<RateLimitRef> {
+        let plan = rate_limit::plan(spec.object("rateLimit")?, report);
+        let reference = RateLimitRef(u32::try_from(self.rate_limits.len()).unwrap_or(u32::MAX));
+        self.rate_limits.push(RateLimitSpec {
+            name: resource.full_name().into(),
+            plan: Arc::new(plan),
+        });
+        Some(reference)
+    }
+
+    fn add_budget(
+        &mut self,
+        spec: View<'_>,
+        resource: &Resource<'_>,
+        resources: &Resources<'_>,
+        report: &mut Report,
+    ) {
+        let budget = spec.object("retryConstraint").map(budget::rate);
+        for view in targets(spec, report) {
+            let Some(Targeted { target, spot }) = target::find(view, resource, resources, report) else {
+                continue;
+            };
+            let Some(budget) = budget else { continue };
+            if let Some(own) = self.by_target.get(&target).and_then(|planned| planned.budget) {
+                report
+                    .error(
+                        Code::PolicyConflict,
+                        spot,
+                        "a BackendTrafficPolicy of this Backend sets its retry budget, too",
+                    )
+                    .also(own, "there")
+                    .help("remove one of the two");
+            }
+            if let Some(first) = self.budgets.get(&target) {
+                conflict(spot, first.spot, resource.kind_name, report);
+            } else {
+                self.budgets.insert(target, Budgeted { budget, spot });
+            }
+        }
+    }
+}
+
+fn conflict(spot: Spot, first: Spot, kind: &str, report: &mut Report) {
+    report
+        .error(
+            Code::PolicyConflict,
+            spot,
+            format!("another {kind} has the same target"),
+        )
+        .also(first, "here")
+        .help("policies are not merged: join the two");
+}

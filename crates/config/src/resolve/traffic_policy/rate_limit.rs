@@ -1,0 +1,186 @@
+//! `rateLimit`: which requests a bucket bounds, and how many.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use policy::plan::{Distinct, FieldTest, RateLimitPlan, RateRule};
+
+use crate::mistake::{Code, Report};
+use crate::node::Spot;
+use crate::resolve::view::{View, Word};
+use crate::units;
+
+/// A rate limit with its rules in the order written.
+pub(super) fn plan(view: View<'_>, report: &mut Report) -> RateLimitPlan {
+    let local = view.object("local");
+    if local.is_none() && view.text("type") == Some("Local") {
+        report
+            .error(
+                Code::Missing,
+                view.value_spot("type"),
+                "`type: Local` needs `local`",
+            )
+            .help("add `local:` with its `rules` beside `type`");
+    }
+    let rules = local.map(|local| local.objects("rules")).unwrap_or_default();
+    let mut plan = RateLimitPlan::default();
+    let mut of_all: Option<Spot> = None;
+    for view in rules {
+        if let Some(first) = of_all {
+            report
+                .error(
+                    Code::Inconsistent,
+                    view.spot(),
+                    "no request comes to this rule: one before it takes them all",
+                )
+                .also(first, "that one")
+                .help("the first rule that matches counts; put those with `clientSelectors` first");
+        }
+        if !view.has("clientSelectors") {
+            of_all = of_all.or(Some(view.spot()));
+        }
+        plan.rules.extend(rule(view, report));
+    }
+    plan
+}
+
+fn rule(view: View<'_>, report: &mut Report) -> Option<RateRule> {
+    let mut draft = Draft::default();
+    for selector in view.objects("clientSelectors") {
+        if selector.is_empty() {
+            report
+                .error(Code::Missing, selector.spot(), "this selector selects nothing")
+                .help("add `headers` or `sourceCIDR`; without `clientSelectors` a rule is for every request");
+        }
+        for header in selector.objects("headers") {
+            draft.header(header, report);
+        }
+        if let Some(source) = selector.object("sourceCIDR") {
+            draft.source(source, report);
+        }
+    }
+    let limit = view.object("limit")?;
+    Some(RateRule {
+        headers: draft.headers,
+        sources: draft.source.into_iter().map(|(network, _)| network).collect(),
+        distinct: draft.distinct,
+        requests: NonZeroU32::new(limit.int("requests")?)?,
+        per: per(limit.text("unit")?),
+    })
+}
+
+fn per(unit: &str) -> Duration {
+    Duration::from_secs(match unit {
+        "Minute" => 60,
+        "Hour" => 3600,
+        "Day" => 86_400,
+        _ => 1,
+    })
+}
+
+/// All that a rule's selectors ask for together.
+#[derive(Default)]
+struct Draft {
+    headers: Vec<(String, FieldTest)>,
+    /// The smallest network so far, and where it stands. Of two that an address can be in at once, one
+    /// is within the other.
+    source: Option<((IpAddr, u8), Spot)>,
+    distinct: Distinct,
+    /// Where `Distinct` was said.
+    said: Option<Spot>,
+}
+
+impl Draft {
+    fn header(&mut self, view: View<'_>, report: &mut Report) {
+        let Some(name) = view.word("name") else { return };
+        let lower = name.text.to_lowercase();
+        let value = view.text("value").unwrap_or_default().to_owned();
+        let kind = view.text("type").unwrap_or("Exact");
+        if kind == "Exact" && !view.has("value") {
+            report
+                .error(Code::Missing, name.spot, "`type: Exact` needs `value`")
+                .help("add `value:`, or `type: Distinct` to bound each value on its own");
+        } else if kind != "Exact" && view.has("value") {
+            report
+                .error(
+                    Code::Exclusive,
+                    view.key_spot("value"),
+                    format!("`type: {kind}` takes any value"),
+                )
+                .help("remove `value`, or the type");
+        }
+        match kind {
+            "Distinct" => self.distinct(Distinct::Header(lower), name.spot, report),
+            "Present" => self.headers.push((lower, FieldTest::Present)),
+            _ => self.headers.push((lower, FieldTest::Exact(value))),
+        }
+    }
+
+    fn source(&mut self, view: View<'_>, report: &mut Report) {
+        let Some(value) = view.word("value") else { return };
+        let Some(network) = network(value, report) else {
+            return;
+        };
+        if view.text("type") == Some("Distinct") {
+            self.distinct(Distinct::Client, value.spot, report);
+        }
+        match self.source {
+            Some((other, _)) if within(other, network) => {}
+            Some((other, spot)) if !within(network, other) => {
+                report
+                    .error(
+                        Code::Inconsistent,
+                        value.spot,
+                        "no client is in both of these networks",
+                    )
+                    .also(spot, "the other one")
+                    .help("all selectors of a rule must hold; give each network a rule of its own");
+            }
+            _ => self.source = Some((network, value.spot)),
+        }
+    }
+
+    fn distinct(&mut self, distinct: Distinct, spot: Spot, report: &mut Report) {
+        if let Some(first) = self.said.replace(spot) {
+            report
+                .error(
+                    Code::Exclusive,
+                    spot,
+                    "a rule has one `Distinct`, and this is the second",
+                )
+                .also(first, "the first one")
+                .help("requests share a bucket by one thing: remove one of the two");
+        }
+        self.distinct = distinct;
+    }
+}
+
+/// Address and prefix length; bits past it are noted and taken for 0.
+fn network(value: Word<'_>, report: &mut Report) -> Option<(IpAddr, u8)> {
+    let (address, length) = units::network(value.text)?;
+    let masked = masked(address, length);
+    if masked != address {
+        report
+            .error(
+                Code::Ignored,
+                value.spot,
+                format!("the bits past `/{length}` have no effect"),
+            )
+            .help(format!("write `{masked}/{length}`"));
+    }
+    Some((masked, length))
+}
+
+fn masked(address: IpAddr, length: u8) -> IpAddr {
+    let kept = |width: u8| u32::from(width - length);
+    match address {
+        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(kept(32)).unwrap_or(0)).into()),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(kept(128)).unwrap_or(0)).into()),
+    }
+}
+
+/// Whether all of the first network is in the second.
+fn within(inner: (IpAddr, u8), outer: (IpAddr, u8)) -> bool {
+    inner.0.is_ipv4() == outer.0.is_ipv4() && inner.1 >= outer.1 && masked(inner.0, outer.1) == outer.0
+}
