@@ -1,139 +1,128 @@
-//! Which endpoint is next.
+//! Which endpoint is next. A choice costs the same however many endpoints there are, as long as
+//! most of them are fit.
 
-use std::collections::BTreeMap;
+mod hash;
+mod roster;
+mod table;
 
 use crate::cluster::{EndpointId, Members};
 use crate::endpoint::Endpoint;
-use crate::plan::Balance;
-use crate::time::Dice;
+use crate::plan::{Balance, ClusterPlan};
+use crate::slab::Slab;
+use crate::time::{Dice, Moment};
 
-/// Chooses among the members that have a weight and pass `fit`.
-pub(crate) fn choose(
-    balance: &Balance,
-    members: &Members,
-    endpoints: &mut BTreeMap<EndpointId, Endpoint>,
-    dice: &mut Dice,
-    fit: impl Fn(EndpointId) -> bool,
-) -> Option<EndpointId> {
-    let fits = |&&(id, weight): &&(EndpointId, u32)| weight > 0 && fit(id);
-    let mut fitting = members.list.iter().filter(fits);
-    let first = *fitting.next()?;
-    if fitting.next().is_none() {
-        return Some(first.0);
-    }
-    let total = members
-        .list
-        .iter()
-        .filter(fits)
-        .map(|&(_, weight)| u64::from(weight))
-        .sum();
-    let draw = |throw: u64, without: Option<EndpointId>| {
-        let mut throw = throw;
-        members
-            .list
-            .iter()
-            .filter(fits)
-            .filter(|&&(id, _)| Some(id) != without)
-            .find(|&&(_, weight)| {
-                let hit = throw < u64::from(weight);
-                throw = throw.saturating_sub(u64::from(weight));
-                hit
-            })
-    };
-    match balance {
-        Balance::Random | Balance::ConsistentHash(_) => draw(dice.below(total), None).map(|&(id, _)| id),
-        Balance::LeastRequest | Balance::PeakEwma => {
-            let &one = draw(dice.below(total), None)?;
-            let &two = draw(dice.below(total - u64::from(one.1)), Some(one.0))?;
-            let load = |id| {
-                endpoints
-                    .get(&id)
-                    .map_or(0, |endpoint: &Endpoint| u64::from(endpoint.in_flight))
-            };
-            // Both were drawn by weight, so equal loads leave the shares as configured.
-            let heavier = load(one.0) * u64::from(two.1) > load(two.0) * u64::from(one.1);
-            Some(if heavier { two.0 } else { one.0 })
+pub(crate) use hash::hash;
+pub use hash::key;
+pub use roster::Roster;
+
+/// One choice.
+pub(crate) struct Draw<'a> {
+    pub(crate) plan: &'a ClusterPlan,
+    pub(crate) members: &'a Members,
+    pub(crate) endpoints: &'a Slab<EndpointId, Endpoint>,
+    pub(crate) hash: Option<u64>,
+    pub(crate) now: Moment,
+    /// Turns taken in round robin.
+    pub(crate) turn: &'a mut u64,
+    pub(crate) dice: &'a mut Dice,
+}
+
+impl Draw<'_> {
+    /// Chooses among the members that have a weight and are `fit`.
+    pub(crate) fn choose(&mut self, fit: impl Fn(EndpointId, &Endpoint) -> bool) -> Option<EndpointId> {
+        let members = self.members;
+        let endpoints = self.endpoints;
+        let fit = |at: usize| {
+            let (id, weight) = members.list[at];
+            weight > 0 && endpoints.get(id).is_some_and(|endpoint| fit(id, endpoint))
+        };
+        if let [(only, _)] = members.list[..] {
+            return fit(0).then_some(only);
         }
-        Balance::RoundRobin => {
-            let mut next: Option<(EndpointId, i64)> = None;
-            for &(id, weight) in members.list.iter().filter(fits) {
-                let Some(endpoint) = endpoints.get_mut(&id) else {
-                    continue;
-                };
-                endpoint.turn += i64::from(weight);
-                if next.is_none_or(|(_, turn)| endpoint.turn > turn) {
-                    next = Some((id, endpoint.turn));
-                }
+        let at = match &self.plan.balance {
+            Balance::ConsistentHash(_) => self.by_key(&fit)?,
+            Balance::RoundRobin => self.in_turn(&fit)?,
+            Balance::Random => self.by_chance(None, &fit)?,
+            Balance::LeastRequest => self.of_two(&fit, |endpoint| f64::from(endpoint.in_flight))?,
+            Balance::PeakEwma => {
+                let now = self.now;
+                self.of_two(&fit, |endpoint| {
+                    endpoint.peak.cost(endpoint.in_flight, now) as f64
+                })?
             }
-            let (id, _) = next?;
-            let chosen = endpoints.get_mut(&id)?;
-            chosen.turn = chosen
-                .turn
-                .saturating_sub(i64::try_from(total).unwrap_or(i64::MAX));
-            Some(id)
+        };
+        Some(members.list[at].0)
+    }
+
+    fn by_key(&mut self, fit: &impl Fn(usize) -> bool) -> Option<usize> {
+        let table = self.members.table();
+        let found = self.hash.zip(table).and_then(|(key, table)| table.find(key, fit));
+        found.or_else(|| self.by_chance(None, fit))
+    }
+
+    /// The turns of those that are not fit go to all others, by chance, rather than to the next one.
+    fn in_turn(&mut self, fit: &impl Fn(usize) -> bool) -> Option<usize> {
+        let at = self.members.turn(*self.turn)?;
+        *self.turn = self.turn.wrapping_add(1);
+        if fit(at) && self.is_ready(at) {
+            return Some(at);
+        }
+        self.by_chance(None, fit)
+    }
+
+    /// The less loaded of two.
+    fn of_two(&mut self, fit: &impl Fn(usize) -> bool, load: impl Fn(&Endpoint) -> f64) -> Option<usize> {
+        let one = self.by_chance(None, fit)?;
+        let Some(two) = self.by_chance(Some(one), fit) else {
+            return Some(one);
+        };
+        let load = |at: usize| self.endpoints.get(self.members.list[at].0).map_or(0.0, &load);
+        let weight = |at: usize| f64::from(self.members.list[at].1);
+        // Both were drawn by weight, so equal loads leave the shares as configured.
+        let heavier = load(one) * weight(two) > load(two) * weight(one);
+        Some(if heavier { two } else { one })
+    }
+
+    /// One by weight, but not `without`. A few draws find one where most are fit; else all are
+    /// looked at.
+    fn by_chance(&mut self, without: Option<usize>, fit: &impl Fn(usize) -> bool) -> Option<usize> {
+        for _ in 0..DRAWS {
+            let at = self.members.draw(self.dice, without)?;
+            if fit(at) && self.is_ready(at) {
+                return Some(at);
+            }
+        }
+        let list = &self.members.list;
+        let fitting = || (0..list.len()).filter(|&at| Some(at) != without && fit(at));
+        let total = fitting().map(|at| u64::from(list[at].1)).sum();
+        let mut throw = self.dice.below(total);
+        fitting().find(|&at| {
+            let hit = throw < u64::from(list[at].1);
+            throw = throw.saturating_sub(u64::from(list[at].1));
+            hit
+        })
+    }
+
+    /// Slow start: one that was added or came back is passed over by chance, ever more rarely.
+    fn is_ready(&mut self, at: usize) -> bool {
+        let Some(window) = self.plan.slow_start.filter(|window| !window.is_zero()) else {
+            return true;
+        };
+        let endpoint = self.endpoints.get(self.members.list[at].0);
+        let since = endpoint.map_or(self.now, |endpoint| endpoint.serving_since(self.now));
+        let age = self.now.since(since);
+        age >= window || {
+            let share = (age.as_nanos() * 1000 / window.as_nanos()) as u64;
+            self.dice.below(1000) < share.max(SLOW_START_FROM)
         }
     }
 }
+
+/// So many draws before all endpoints are looked at.
+const DRAWS: u32 = 8;
+
+/// The share of its weight with which an endpoint starts, in thousandths.
+const SLOW_START_FROM: u64 = 100;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::Address;
-
-    fn cluster(weights: &[u32]) -> (Members, BTreeMap<EndpointId, Endpoint>) {
-        let ids = || (0_u32..).map(EndpointId);
-        let endpoints = ids()
-            .zip(weights)
-            .map(|(id, _)| (id, Endpoint::new(Address::Unix("/x".into()))));
-        (
-            Members {
-                list: ids().zip(weights.iter().copied()).collect(),
-            },
-            endpoints.collect(),
-        )
-    }
-
-    fn shares(balance: &Balance, weights: &[u32]) -> Vec<u32> {
-        let (members, mut endpoints) = cluster(weights);
-        let mut dice = Dice::seeded(3);
-        let mut shares = vec![0; weights.len()];
-        for _ in 0..10_000 {
-            let id = choose(balance, &members, &mut endpoints, &mut dice, |_| true).unwrap();
-            shares[id.0 as usize] += 1;
-        }
-        shares
-    }
-
-    #[test]
-    fn round_robin_gives_each_its_weight_exactly() {
-        assert_eq!(shares(&Balance::RoundRobin, &[1, 3, 0, 1]), [2000, 6000, 0, 2000]);
-    }
-
-    #[test]
-    fn chance_gives_each_its_weight_nearly() {
-        let shares = shares(&Balance::Random, &[1, 3, 0]);
-        assert!((2300..2700).contains(&shares[0]) && shares[2] == 0, "{shares:?}");
-    }
-
-    #[test]
-    fn the_less_loaded_of_two_is_chosen_and_a_lone_one_always() {
-        let (members, mut endpoints) = cluster(&[1, 1]);
-        endpoints.get_mut(&EndpointId(0)).unwrap().in_flight = 5;
-        let mut dice = Dice::seeded(1);
-        for _ in 0..50 {
-            let choice = choose(&Balance::LeastRequest, &members, &mut endpoints, &mut dice, |_| {
-                true
-            });
-            assert_eq!(choice, Some(EndpointId(1)));
-        }
-        let only = |id| id == EndpointId(0);
-        assert_eq!(
-            choose(&Balance::Random, &members, &mut endpoints, &mut dice, only),
-            Some(EndpointId(0))
-        );
-        assert_eq!(
-            choose(&Balance::Random, &members, &mut endpoints, &mut dice, |_| false),
-            None
-        );
-    }
-}
+mod tests;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::cluster::{Address, ConnectionId};
-use crate::keepalive::{Learner, Limit};
+use crate::keepalive::{Band, Learner, Limit, Sign};
+use crate::latency::PeakEwma;
 use crate::plan::KeepAlivePlan;
 use crate::pool::IdleList;
 use crate::time::Moment;
@@ -23,8 +24,14 @@ pub(crate) struct Endpoint {
     pub(crate) learner: Learner,
     /// The round trip, smoothed downwards only: a rise counts at once.
     pub(crate) round_trip: Option<Duration>,
-    /// Its claim in weighted round robin.
-    pub(crate) turn: i64,
+    /// The limit as it was last asked for, and under which plan; gone when something was learned.
+    limit: Option<(KeepAlivePlan, Limit)>,
+    /// Survivals since then: they move it slowly.
+    survivals: u32,
+    /// How long it takes to answer.
+    pub(crate) peak: PeakEwma,
+    /// When it was added.
+    pub(crate) added: Moment,
     /// Requests that it was given.
     pub(crate) uses: u64,
     pub(crate) connect_failures: u64,
@@ -40,7 +47,7 @@ pub(crate) struct Probe {
 }
 
 impl Endpoint {
-    pub(crate) fn new(address: Address) -> Self {
+    pub(crate) fn new(address: Address, now: Moment) -> Self {
         Self {
             address,
             held_by: 0,
@@ -50,13 +57,34 @@ impl Endpoint {
             probe: None,
             learner: Learner::new(),
             round_trip: None,
-            turn: 0,
+            limit: None,
+            survivals: 0,
+            peak: PeakEwma::default(),
+            added: now,
             uses: 0,
             connect_failures: 0,
         }
     }
 
-    pub(crate) fn limit(&self, plan: &KeepAlivePlan) -> Limit {
+    /// Up to which idle age its connections are used. Kept between requests: what it is made of
+    /// changes rarely.
+    pub(crate) fn limit(&mut self, plan: &KeepAlivePlan) -> Limit {
+        if let Some((under, limit)) = &self.limit
+            && under == plan
+        {
+            return *limit;
+        }
+        let limit = self.fresh_limit(plan);
+        self.limit = Some((plan.clone(), limit));
+        limit
+    }
+
+    /// Since when it is in service, as far as it is.
+    pub(crate) fn serving_since(&self, _now: Moment) -> Moment {
+        self.added
+    }
+
+    fn fresh_limit(&self, plan: &KeepAlivePlan) -> Limit {
         self.learner.limit(plan, self.round_trip.unwrap_or_default())
     }
 
@@ -64,13 +92,47 @@ impl Endpoint {
         if let Some(new) = round_trip {
             let old = self.round_trip.unwrap_or(new);
             self.round_trip = Some(new.max(old - old / 8 + new / 8));
+            self.limit = None;
+        }
+    }
+
+    /// See [`Learner::on_response`].
+    pub(crate) fn on_response(&mut self, hint: Option<Duration>) -> bool {
+        let changed = self.learner.on_response(hint);
+        self.forget_limit(changed);
+        changed
+    }
+
+    /// See [`Learner::on_survived`].
+    pub(crate) fn on_survived(&mut self, age: Duration) -> bool {
+        let changed = self.learner.on_survived(age);
+        self.survivals += 1;
+        self.forget_limit(changed || self.survivals >= SURVIVALS_FELT);
+        changed
+    }
+
+    /// See [`Learner::on_closed`].
+    pub(crate) fn on_closed(&mut self, age: Duration, how: Sign, now: Moment) -> bool {
+        self.limit = None;
+        self.learner.on_closed(age, how, now)
+    }
+
+    /// See [`Learner::suggest`].
+    pub(crate) fn suggest(&mut self, wall: Band) {
+        self.limit = None;
+        self.learner.suggest(wall);
+    }
+
+    fn forget_limit(&mut self, changed: bool) {
+        if changed {
+            (self.limit, self.survivals) = (None, 0);
         }
     }
 
     /// When its idle connections and its probe next need a look.
     pub(crate) fn due(&self, plan: &KeepAlivePlan) -> Moment {
         let just_after = Duration::from_nanos(1);
-        let limit = self.limit(plan).reuse;
+        let limit = self.fresh_limit(plan).reuse;
         let idle = self
             .idle
             .oldest()
@@ -91,3 +153,6 @@ impl Endpoint {
 
 /// A probe tells nothing more that matters after this long.
 const PROBE_MAX: Duration = Duration::from_secs(600);
+
+/// So many survivals may raise the age that is safe; until then it is taken for a little lower.
+const SURVIVALS_FELT: u32 = 64;

@@ -6,7 +6,7 @@
 
 pub mod adaptive;
 pub mod attempts;
-mod balance;
+pub mod balance;
 pub mod cluster;
 pub mod deadline;
 mod endpoint;
@@ -22,4 +22,5 @@ mod pool;
 pub mod rate_limit;
 pub mod retry_budget;
 pub mod route;
+mod slab;
 pub mod time;

@@ -265,7 +265,7 @@ pub fn verdict(failure: &Failure, before: Before) -> Verdict {
             "no_healthy_upstream",
             "no healthy upstream",
         ),
-        Failure::Refused(Refusal::Overflow) => Verdict {
+        Failure::Refused(Refusal::Overflow | Refusal::Shed) => Verdict {
             overloaded: true,
             retry_after: Some(RETRY_AFTER),
             ..reset(503, Flag::UO, "overflow", None, before)

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::cluster::{ConnectionId, EndpointId, Resend, WorkerId, Writing};
+use crate::cluster::{ConnectionId, EndpointId, Resend, Ticket, WorkerId, Writing};
 use crate::keepalive::{Limit, Risk};
 use crate::plan::Limits;
+use crate::slab::Slab;
 use crate::time::Moment;
 
 /// One connection of the cluster.
@@ -31,6 +32,8 @@ pub(crate) struct Connection {
     pub(crate) retire_at: Moment,
     /// After so many uses likewise.
     pub(crate) uses_max: u32,
+    /// While it is held: who waits for it.
+    pub(crate) promised_to: Option<Ticket>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,7 @@ impl Connection {
             uses_max: limits
                 .max_requests_per_connection
                 .map_or(u32::MAX, std::num::NonZero::get),
+            promised_to: None,
         }
     }
 
@@ -68,6 +72,7 @@ impl Connection {
             state: State::Opening,
             idle_age: Duration::ZERO,
             uses: 1,
+            promised_to: None,
             ..self.clone()
         };
         fresh.starts(now);
@@ -88,69 +93,8 @@ impl Connection {
     }
 }
 
-/// All connections of a cluster, each found by its id at once: an id is the connection's place in
-/// the lower bits and a serial number, never used twice, above.
-#[derive(Debug, Default)]
-pub(crate) struct Connections {
-    places: Vec<(u64, Option<Connection>)>,
-    free: Vec<u32>,
-    serial: u64,
-}
-
-impl Connections {
-    /// Open, opening, idle: all there are.
-    pub(crate) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
-    }
-
-    /// Whether there is no place left for another.
-    pub(crate) fn full(&self) -> bool {
-        self.free.is_empty() && self.places.len() == 1 << PLACE_BITS
-    }
-
-    pub(crate) fn insert(&mut self, connection: Connection) -> ConnectionId {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push((0, None));
-            self.places.len() as u32 - 1
-        });
-        assert!(place < 1 << PLACE_BITS, "more connections than ids have room for");
-        self.serial += 1;
-        let id = self.serial << PLACE_BITS | u64::from(place);
-        self.places[place as usize] = (id, Some(connection));
-        ConnectionId(id)
-    }
-
-    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        let (holder, connection) = self.places.get(place(id))?;
-        connection.as_ref().filter(|_| *holder == id.0)
-    }
-
-    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        let (holder, connection) = self.places.get_mut(place(id))?;
-        connection.as_mut().filter(|_| *holder == id.0)
-    }
-
-    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
-        let (holder, connection) = self.places.get_mut(place(id))?;
-        let gone = connection.take_if(|_| *holder == id.0)?;
-        self.free.push(place(id) as u32);
-        Some(gone)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
-        self.places
-            .iter()
-            .filter_map(|(id, connection)| Some((ConnectionId(*id), connection.as_ref()?)))
-    }
-}
-
-fn place(id: ConnectionId) -> usize {
-    (id.0 & ((1 << PLACE_BITS) - 1)) as usize
-}
-
-/// 16 million connections to one cluster; no process has as many descriptors.
-const PLACE_BITS: u32 = 24;
+/// All connections of a cluster: open, opening, idle.
+pub(crate) type Connections = Slab<ConnectionId, Connection>;
 
 /// One endpoint's idle connections, the youngest last.
 #[derive(Debug, Default)]
@@ -320,18 +264,5 @@ mod tests {
         assert_eq!(take(2500), Offer::Take(ConnectionId(2), Writing::TwoStep));
         assert_eq!(take(4500), Offer::TooRisky);
         assert_eq!(take(6500), Offer::Nothing);
-    }
-
-    #[test]
-    fn an_id_is_never_given_twice_and_a_stale_one_finds_nothing() {
-        let mut all = Connections::default();
-        let new = || Connection::opening(EndpointId(0), WorkerId(0), &Limits::default(), Moment::default());
-        let one = all.insert(new());
-        assert!(all.remove(one).is_some());
-        let two = all.insert(new());
-        assert_ne!(one, two);
-        assert!(all.get(one).is_none() && all.remove(one).is_none());
-        assert!(all.get(two).is_some());
-        assert_eq!(all.len(), 1);
     }
 }

@@ -101,7 +101,7 @@ impl Discovery {
     fn addresses(&self, endpoint: &EndpointSpec) -> Vec<(Address, u32)> {
         match endpoint {
             EndpointSpec::Ip(address) => vec![(Address::Ip(*address), 1)],
-            EndpointSpec::Unix(path) => vec![(Address::Unix(path.clone()), 1)],
+            EndpointSpec::Unix(path) => vec![(Address::Unix(path.as_path().into()), 1)],
             EndpointSpec::Fqdn { hostname, port } => {
                 let known = self.names.get(hostname).map_or(&[][..], |known| &known.addresses);
                 known

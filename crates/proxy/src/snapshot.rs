@@ -36,7 +36,8 @@ impl Snapshot {
         let handle = |(spec, addresses): (&config::model::ClusterSpec, &Vec<_>)| {
             let new = || SharedCluster::new(spec.name.clone());
             let shared = clusters.entry(spec.name.clone()).or_insert_with(new).clone();
-            let members = shared.with(|state| state.cluster.adopt(addresses, now));
+            let mut members = shared.with(|state| state.cluster.adopt(addresses, now));
+            members.prepare(&spec.plan.balance);
             ClusterHandle {
                 shared,
                 members,

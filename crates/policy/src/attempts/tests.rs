@@ -211,7 +211,7 @@ fn summaries() -> impl Strategy<Value = Summary> {
         result,
     )
         .prop_map(|(endpoint, reused, copy_whole, answered, result)| Summary {
-            endpoint: endpoint.map(EndpointId),
+            endpoint: endpoint.map(|id| EndpointId(id.into())),
             reused,
             copy_whole,
             answered,

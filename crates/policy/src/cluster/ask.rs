@@ -1,9 +1,14 @@
 //! What the shell asks a cluster for, and what it is told: ids, questions, decisions, facts.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::Members;
+use crate::balance;
 use crate::plan::ClusterPlan;
+use crate::slab::Key;
+use crate::time::Moment;
 
 /// One upstream connection, open or opening. Never used twice in the life of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,7 +16,7 @@ pub struct ConnectionId(pub u64);
 
 /// One endpoint of a cluster. Never used twice in the life of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EndpointId(pub u32);
+pub struct EndpointId(pub u64);
 
 /// A place in the queue for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,22 +26,39 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u16);
 
+macro_rules! keys {
+    ($($id:ident)*) => {$(
+        impl Key for $id {
+            fn of(raw: u64) -> Self {
+                Self(raw)
+            }
+
+            fn raw(self) -> u64 {
+                self.0
+            }
+        }
+    )*};
+}
+
+keys!(ConnectionId EndpointId Ticket);
+
 /// Where an endpoint listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
     /// IP and port.
     Ip(SocketAddr),
     /// A Unix domain socket's path.
-    Unix(std::path::PathBuf),
+    Unix(Arc<std::path::Path>),
 }
 
-/// The endpoints of one configuration snapshot, held by the snapshot. While it lives (until
-/// [`Cluster::retire`](super::Cluster::retire)) its endpoints stay usable, so a request ends under the configuration that
-/// it started with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Members {
-    /// The endpoints and their weights; weight 0 is never chosen.
-    pub list: Vec<(EndpointId, u32)>,
+impl Address {
+    /// The same number for the same address in every process.
+    pub(crate) fn key(&self) -> u64 {
+        match self {
+            Self::Ip(address) => balance::hash([address.to_string().as_bytes()]),
+            Self::Unix(path) => balance::hash([path.as_os_str().as_encoded_bytes()]),
+        }
+    }
 }
 
 /// What a request wants of the pool.
@@ -45,7 +67,7 @@ pub struct Ask<'a> {
     /// The endpoints to choose from.
     pub members: &'a Members,
     /// The cluster's plan in the request's snapshot.
-    pub plan: &'a ClusterPlan,
+    pub plan: &'a Arc<ClusterPlan>,
     /// Who asks: its own idle connections are preferred, then another worker's is taken over,
     /// then a new one is opened.
     pub worker: WorkerId,
@@ -55,6 +77,28 @@ pub struct Ask<'a> {
     pub reuse: Reuse,
     /// Endpoints that already failed this exchange: chosen only if there is no other.
     pub avoid: &'a [EndpointId],
+    /// Nobody waits for the answer any longer than until then: it is not waited for a connection
+    /// any longer either.
+    pub deadline: Moment,
+    /// What consistent hashing goes by (`balance::key`); without it a request goes by chance.
+    pub hash: Option<u64>,
+}
+
+impl<'a> Ask<'a> {
+    /// A request that bears being sent again, of no deadline and no key, that nothing has failed.
+    #[must_use]
+    pub fn new(members: &'a Members, plan: &'a Arc<ClusterPlan>, worker: WorkerId) -> Self {
+        Self {
+            members,
+            plan,
+            worker,
+            resend: Resend::Safe,
+            reuse: Reuse::Allow,
+            avoid: &[],
+            deadline: Moment::NEVER,
+            hash: None,
+        }
+    }
 }
 
 /// Whether a request could be sent again although it may have been applied.
@@ -146,6 +190,8 @@ pub enum Refusal {
     NoEndpoint,
     /// Too many requests are in flight or waiting (`UO`).
     Overflow,
+    /// It has waited for a connection as long as the queue's plan lets it, or its deadline (`UO`).
+    Shed,
 }
 
 /// How an idle connection was found closed.

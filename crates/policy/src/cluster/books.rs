@@ -21,13 +21,13 @@ impl Cluster {
         };
         assert!(connection.in_flight(), "{id:?} was handed back twice");
         let endpoint_id = connection.endpoint;
-        let Some(endpoint) = self.endpoints.get_mut(&endpoint_id) else {
+        let Some(endpoint) = self.endpoints.get_mut(endpoint_id) else {
             panic!("{id:?} has outlived its endpoint")
         };
         endpoint.on_round_trip(round_trip);
-        let mut changed = endpoint.learner.on_response(hint);
+        let mut changed = endpoint.on_response(hint);
         if connection.uses > 1 {
-            changed |= endpoint.learner.on_survived(connection.idle_age);
+            changed |= endpoint.on_survived(connection.idle_age);
         }
         let worn = connection.uses >= connection.uses_max;
         let old = connection.retire_at <= now;
@@ -41,7 +41,9 @@ impl Cluster {
         } else {
             // Those already idle reach their limit before this one.
             if endpoint.idle.is_empty() {
-                self.deadline = self.deadline.min(now + endpoint.limit(&self.keep_alive).reuse);
+                self.deadline = self
+                    .deadline
+                    .min(now + endpoint.limit(&self.plan.keep_alive).reuse);
             }
             self.deadline = self.deadline.min(connection.retire_at);
             let idle = Idle {
@@ -54,6 +56,7 @@ impl Cluster {
             (connection.worker, connection.state) = (worker, State::Idle);
             endpoint.in_flight -= 1;
             self.in_flight -= 1;
+            self.spare += 1;
             Parked::Keep
         };
         if changed {
@@ -87,11 +90,11 @@ impl Cluster {
         let Some(gone) = self.connections.remove(id) else {
             panic!("{id:?} is not open")
         };
-        if let Some(endpoint) = self.endpoints.get_mut(&gone.endpoint) {
+        if let Some(endpoint) = self.endpoints.get_mut(gone.endpoint) {
             assert!(endpoint.open > 0, "{id:?} was never counted");
             endpoint.open -= 1;
             if endpoint.open == 0 && endpoint.held_by == 0 {
-                self.endpoints.remove(&gone.endpoint);
+                self.endpoints.remove(gone.endpoint);
             }
         }
         gone
@@ -107,33 +110,32 @@ impl Cluster {
         };
         let endpoint = self
             .endpoints
-            .get_mut(&gone.endpoint)
+            .get_mut(gone.endpoint)
             .filter(|endpoint| endpoint.held_by > 0);
         let Some(endpoint) = endpoint else { return };
-        if endpoint.learner.on_closed(now.since(gone.idle_since), sign, now) {
+        if endpoint.on_closed(now.since(gone.idle_since), sign, now) {
             self.learned(gone.endpoint);
         }
     }
 
     /// An endpoint's limit may have changed: its idle connections may be due earlier.
     fn learned(&mut self, id: EndpointId) {
-        if let Some(endpoint) = self.endpoints.get(&id) {
-            self.deadline = self.deadline.min(endpoint.due(&self.keep_alive));
+        if let Some(endpoint) = self.endpoints.get(id) {
+            self.deadline = self.deadline.min(endpoint.due(&self.plan.keep_alive));
         }
         self.share();
     }
 
     /// Endpoints without knowledge of their own start from what the others agree on.
     pub(super) fn share(&mut self) {
-        let mut walls = self
-            .endpoints
-            .values()
-            .filter_map(|endpoint| endpoint.learner.wall());
+        let mut walls = self.endpoints.iter().filter_map(|(_, one)| one.learner.wall());
         let first = walls.next();
-        self.shared = first.filter(|first| walls.all(|other| first.agrees(&other)));
+        let shared = first.filter(|first| walls.all(|other| first.agrees(&other)));
+        drop(walls);
+        self.shared = shared;
         let Some(wall) = self.shared else { return };
-        for endpoint in self.endpoints.values_mut() {
-            endpoint.learner.suggest(wall);
+        for (_, endpoint) in self.endpoints.iter_mut() {
+            endpoint.suggest(wall);
         }
     }
 }

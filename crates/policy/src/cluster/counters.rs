@@ -29,6 +29,8 @@ pub struct Counters {
     pub rq_cancelled: u64,
     pub rq_pending_total: u64,
     pub rq_pending_overflow: u64,
+    /// … of these, refused after waiting as long as they may.
+    pub rq_pending_shed: u64,
     pub rq_pending_failure_eject: u64,
     pub rq_timeout: u64,
     pub rq_per_try_timeout: u64,
@@ -41,7 +43,7 @@ pub struct Counters {
     /// Responses by class: index 1 is 1xx … 5 is 5xx; 0 is unused.
     pub rq_class: [u64; 6],
     /// Responses by exact status, filled as they are seen.
-    pub rq_status: std::collections::BTreeMap<u16, u64>,
+    pub rq_status: Statuses,
     /// Milliseconds from an attempt's begin to its response head, summed over `rq_completed`.
     pub rq_time_ms_total: u64,
     // What no other proxy counts: the race.
@@ -61,4 +63,50 @@ pub struct Counters {
     pub idle_closed_by_peer: u64,
     /// Idle connections that were taken over from another worker.
     pub taken_over: u64,
+}
+
+/// Responses by exact status, 100 to 999. A class takes memory once it is seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statuses([Option<Box<[u64; 100]>>; 9]);
+
+impl Statuses {
+    /// One more; a number that is no status is not counted.
+    pub fn count(&mut self, status: u16) {
+        self.add(status, 1);
+    }
+
+    /// How many had this status.
+    #[must_use]
+    pub fn get(&self, status: u16) -> u64 {
+        let class = usize::from(status / 100).checked_sub(1);
+        let page = class.and_then(|class| self.0.get(class)?.as_deref());
+        page.map_or(0, |page| page[usize::from(status % 100)])
+    }
+
+    /// Each status that was seen, in their order, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, &u64)> {
+        let pages = (1_u16..).zip(&self.0);
+        let pages = pages.filter_map(|(class, page)| Some((class, page.as_deref()?)));
+        pages.flat_map(|(class, page)| {
+            let counts = (class * 100..).zip(page);
+            counts.filter(|&(_, &count)| count > 0)
+        })
+    }
+
+    fn add(&mut self, status: u16, count: u64) {
+        let class = usize::from(status / 100).checked_sub(1);
+        if let Some(page) = class.and_then(|class| self.0.get_mut(class)) {
+            page.get_or_insert_with(|| Box::new([0; 100]))[usize::from(status % 100)] += count;
+        }
+    }
+}
+
+impl<const N: usize> From<[(u16, u64); N]> for Statuses {
+    fn from(counts: [(u16, u64); N]) -> Self {
+        let mut statuses = Self::default();
+        counts
+            .iter()
+            .for_each(|&(status, count)| statuses.add(status, count));
+        statuses
+    }
 }

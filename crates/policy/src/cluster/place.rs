@@ -1,49 +1,13 @@
 //! Finding a connection, or room for one, for a request; the same for those who wait.
 
 use super::queue::Grant;
-use super::{Ask, Checkout, Cluster, ConnectionFacts, ConnectionId, EndpointId, Members, Resend, Reuse};
-use super::{Reused, WorkerId, Writing};
-use crate::balance;
+use super::{Ask, Checkout, Cluster, ConnectionFacts, ConnectionId, EndpointId, Reuse, Reused, Writing};
+use crate::balance::Draw;
 use crate::endpoint::Endpoint;
 use crate::keepalive::Source;
-use crate::plan::{ClusterPlan, Limits};
-use crate::pool::{Connection, Idle, Offer, State};
+use crate::plan::Limits;
+use crate::pool::{Connection, Offer, State};
 use crate::time::{Dice, Moment};
-
-/// An [`Ask`] that outlives its request's call: what a waiter wants.
-#[derive(Debug)]
-pub(super) struct Want {
-    members: Members,
-    plan: ClusterPlan,
-    worker: WorkerId,
-    resend: Resend,
-    reuse: Reuse,
-    avoid: Vec<EndpointId>,
-}
-
-impl Want {
-    pub(super) fn of(ask: &Ask<'_>) -> Self {
-        Self {
-            members: ask.members.clone(),
-            plan: ask.plan.clone(),
-            worker: ask.worker,
-            resend: ask.resend,
-            reuse: ask.reuse,
-            avoid: ask.avoid.to_vec(),
-        }
-    }
-
-    fn ask(&self) -> Ask<'_> {
-        Ask {
-            members: &self.members,
-            plan: &self.plan,
-            worker: self.worker,
-            resend: self.resend,
-            reuse: self.reuse,
-            avoid: &self.avoid,
-        }
-    }
-}
 
 /// Why a request can not go on at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,29 +19,42 @@ pub(super) enum Blocked {
 
 impl Cluster {
     /// Chooses the endpoint and takes a connection of it, or the permit for one. If the chosen
-    /// endpoint is full, any other that has something will do.
+    /// endpoint is full, any other that has something will do, those to be avoided last.
     pub(super) fn place(&mut self, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Result<Grant, Blocked> {
-        let plan = ask.plan;
-        let welcome = |id: EndpointId| !ask.avoid.contains(&id);
-        let mut spared = true;
-        let mut first = balance::choose(&plan.balance, ask.members, &mut self.endpoints, dice, welcome);
-        if first.is_none() && !ask.avoid.is_empty() {
-            spared = false;
-            first = balance::choose(&plan.balance, ask.members, &mut self.endpoints, dice, |_| true);
-        }
-        let first = first.ok_or(Blocked::NoEndpoint)?;
-        if self.in_flight >= plan.limits.max_parallel_requests {
+        let first = self.choose(ask, now, dice).ok_or(Blocked::NoEndpoint)?;
+        let limits = &ask.plan.limits;
+        if self.in_flight >= limits.max_parallel_requests {
             return Err(Blocked::Requests);
+        }
+        if self.connections.len() >= limits.max_connections as usize && self.spare == 0 {
+            return Err(Blocked::Connections);
         }
         if let Some(grant) = self.place_at(first, ask, now) {
             return Ok(grant);
         }
-        ask.members
-            .list
-            .iter()
-            .filter(|&&(id, weight)| weight > 0 && id != first && (!spared || welcome(id)))
-            .find_map(|&(id, _)| self.place_at(id, ask, now))
+        let others = |avoided: bool| {
+            let list = ask.members.list.iter().copied();
+            let kind = move |id: EndpointId| ask.avoid.contains(&id) == avoided;
+            list.filter_map(move |(id, weight)| (weight > 0 && id != first && kind(id)).then_some(id))
+        };
+        others(false)
+            .chain(others(true))
+            .find_map(|id| self.place_at(id, ask, now))
             .ok_or(Blocked::Connections)
+    }
+
+    fn choose(&mut self, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Option<EndpointId> {
+        let mut draw = Draw {
+            plan: ask.plan,
+            members: ask.members,
+            endpoints: &self.endpoints,
+            hash: ask.hash,
+            now,
+            turn: &mut self.turn,
+            dice,
+        };
+        let first = draw.choose(|id, _| !ask.avoid.contains(&id));
+        first.or_else(|| draw.choose(|_, _| true))
     }
 
     /// Makes a grant the lease of `ask`'s worker.
@@ -99,7 +76,7 @@ impl Cluster {
             }
             Grant::Reuse(connection, writing) => {
                 let held = self.held(connection);
-                held.state = State::Leased;
+                (held.state, held.promised_to) = (State::Leased, None);
                 held.idle_age = now.since(held.idle_since);
                 let worker = std::mem::replace(&mut held.worker, ask.worker);
                 let mut facts = ConnectionFacts {
@@ -129,57 +106,6 @@ impl Cluster {
         }
     }
 
-    /// Something became free: those who wait are served in their order, as far as it goes.
-    pub(super) fn serve_waiting(&mut self, now: Moment) {
-        if self.queue.len() == 0 {
-            return;
-        }
-        let mut queue = std::mem::take(&mut self.queue);
-        let mut dice = self.dice.clone();
-        // One thing that became free serves one waiter; whoever asks next serves the next.
-        let served = queue.waiting().find_map(|(ticket, want)| {
-            let grant = self.place(&want.ask(), now, &mut dice).ok()?;
-            Some((ticket, grant))
-        });
-        if let Some((ticket, grant)) = served {
-            queue.give(ticket, grant);
-        }
-        self.dice = dice;
-        self.queue = queue;
-    }
-
-    /// A connection that was promised to a waiter.
-    pub(super) fn held(&mut self, id: ConnectionId) -> &mut Connection {
-        let held = self
-            .connections
-            .get_mut(id)
-            .filter(|held| held.state == State::Held);
-        held.unwrap_or_else(|| panic!("{id:?} is not held"))
-    }
-
-    /// The waiter it was promised to has left: it goes on idling, as old as it is.
-    pub(super) fn unhold(&mut self, id: ConnectionId) {
-        let held = self.held(id);
-        held.state = State::Idle;
-        let (worker, since, retire_at) = (held.worker, held.idle_since, held.retire_at);
-        let endpoint = held.endpoint;
-        self.in_flight -= 1;
-        let endpoint = self.endpoint(endpoint);
-        endpoint.in_flight -= 1;
-        if endpoint.held_by > 0 {
-            endpoint.idle.restore(Idle {
-                connection: id,
-                worker,
-                since,
-                retire_at,
-            });
-            self.deadline = self.deadline.min(since);
-        } else {
-            self.close_locally(id);
-            self.evicted.push(id);
-        }
-    }
-
     /// Counts a new connection to an endpoint that has room, and the request that it is for.
     pub(super) fn permit(&mut self, opening: Connection) -> ConnectionId {
         self.in_flight += 1;
@@ -191,7 +117,7 @@ impl Cluster {
     }
 
     fn place_at(&mut self, id: EndpointId, ask: &Ask<'_>, now: Moment) -> Option<Grant> {
-        let endpoint = self.endpoints.get_mut(&id)?;
+        let endpoint = self.endpoints.get_mut(id)?;
         let (mut risky, mut past) = (false, false);
         if ask.reuse == Reuse::Allow && !(endpoint.idle.is_empty() && endpoint.probe.is_none()) {
             let limit = endpoint.limit(&ask.plan.keep_alive);
@@ -200,6 +126,10 @@ impl Cluster {
                     endpoint.in_flight += 1;
                     endpoint.uses += 1;
                     self.in_flight += 1;
+                    self.spare -= 1;
+                    if self.in_flight == 1 {
+                        self.queue.discipline.moved(now);
+                    }
                     let taken = self.connections.get_mut(connection);
                     let taken = taken.filter(|taken| taken.state == State::Idle);
                     taken
@@ -216,6 +146,9 @@ impl Cluster {
         }
         self.counters.race_priced += u64::from(risky);
         self.counters.race_avoided += u64::from(past);
+        if self.in_flight == 0 {
+            self.queue.discipline.moved(now);
+        }
         Some(Grant::Open(self.permit(Connection::opening(
             id,
             ask.worker,
@@ -233,9 +166,12 @@ impl Cluster {
         if self.connections.len() < limits.max_connections as usize && !self.connections.full() {
             return true;
         }
+        if self.spare == 0 {
+            return false;
+        }
         // A probe serves no request; after the probes the oldest goes.
-        let useless = |(&id, endpoint): (&EndpointId, &Endpoint)| endpoint.probe.map(|_| id);
-        let oldest = |(&id, endpoint): (&EndpointId, &Endpoint)| Some((endpoint.idle.oldest()?.since, id));
+        let useless = |(id, endpoint): (EndpointId, &Endpoint)| endpoint.probe.map(|_| id);
+        let oldest = |(id, endpoint): (EndpointId, &Endpoint)| Some((endpoint.idle.oldest()?.since, id));
         let victim = self.endpoints.iter().find_map(useless);
         let victim = victim.or_else(|| self.endpoints.iter().filter_map(oldest).min().map(|(_, id)| id));
         victim.is_some_and(|victim| self.evict(victim))
@@ -248,6 +184,7 @@ impl Cluster {
         let Some(victim) = probe.or_else(|| endpoint.idle.pop_oldest().map(|idle| idle.connection)) else {
             return false;
         };
+        self.spare -= 1;
         self.close_locally(victim);
         self.evicted.push(victim);
         true

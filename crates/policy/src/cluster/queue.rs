@@ -1,17 +1,63 @@
-//! The waiters for a connection, first come, first served, and what the next of them was given.
+//! The waiters for a connection, and what the next of them was given.
+//!
+//! Those of one configuration snapshot wait in one line: they want connections to the same
+//! endpoints under the same limits, so where the first of a line finds nothing nobody in it does.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use super::place::Want;
-use super::{ConnectionId, Ticket, Writing};
+use super::discipline::{Discipline, Order};
+use super::{Ask, ConnectionId, EndpointId, Members, Resend, Reuse, Ticket, WorkerId, Writing};
+use crate::plan::{ClusterPlan, QueuePlan};
+use crate::slab::Slab;
+use crate::time::Moment;
 
-/// A ticket's way: waiting, given something and called, claimed or cancelled.
+/// All who wait, in lines.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    waiting: BTreeMap<Ticket, Want>,
-    given: BTreeMap<Ticket, Grant>,
+    pub(super) discipline: Discipline,
+    tickets: Slab<Ticket, Waiter>,
+    lines: Vec<Line>,
+    waiting: usize,
+    /// Who has to be told next that the wait is over, with or without a connection.
+    until: BTreeSet<(Moment, Ticket)>,
     calls: VecDeque<Ticket>,
-    last: u64,
+}
+
+/// A ticket's way.
+///
+/// ```text
+///   join --> Waiting --give--> Given --claim--> gone
+///                '-----shed--> Shed ---claim----^
+/// ```
+#[derive(Debug)]
+enum Waiter {
+    Waiting(Place),
+    Given(Grant),
+    Shed,
+}
+
+/// One place in a line.
+#[derive(Debug)]
+struct Place {
+    worker: WorkerId,
+    resend: Resend,
+    reuse: Reuse,
+    avoid: Box<[EndpointId]>,
+    hash: Option<u64>,
+    since: Moment,
+    until: Moment,
+    line: usize,
+    older: Option<Ticket>,
+    newer: Option<Ticket>,
+}
+
+/// Those of one snapshot, linked by age.
+#[derive(Debug, Default)]
+struct Line {
+    of: Option<(Members, Arc<ClusterPlan>)>,
+    oldest: Option<Ticket>,
+    newest: Option<Ticket>,
 }
 
 /// What a ticket was given; its permit is held.
@@ -31,59 +77,219 @@ pub(super) enum Left {
     Nothing,
 }
 
+/// What a claimed ticket brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Claimed {
+    Grant(Grant),
+    Shed,
+}
+
 impl Queue {
+    /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting
     }
 
-    pub(super) fn join(&mut self, want: Want) -> Ticket {
-        self.last += 1;
-        let ticket = Ticket(self.last);
-        self.waiting.insert(ticket, want);
+    /// Since when the one has waited who has waited longest.
+    pub(super) fn oldest(&self) -> Option<Moment> {
+        let oldest = self.lines.iter().filter_map(|line| line.oldest).min()?;
+        Some(self.place(oldest).since)
+    }
+
+    /// The end of the line for what `ask` wants.
+    pub(super) fn join(&mut self, ask: &Ask<'_>, now: Moment) -> Ticket {
+        let at = self.line_of(ask);
+        let line = &mut self.lines[at];
+        let until = (now + ask.plan.queue.patience).min(ask.deadline);
+        let ticket = self.tickets.insert(Waiter::Waiting(Place {
+            worker: ask.worker,
+            resend: ask.resend,
+            reuse: ask.reuse,
+            avoid: ask.avoid.into(),
+            hash: ask.hash,
+            since: now,
+            until,
+            line: at,
+            older: line.newest,
+            newer: None,
+        }));
+        let before = line.newest.replace(ticket);
+        line.oldest = line.oldest.or(Some(ticket));
+        if let Some(before) = before {
+            self.place_mut(before).newer = Some(ticket);
+        }
+        self.until.insert((until, ticket));
+        self.waiting += 1;
+        if self.waiting == 1 {
+            self.discipline.joined(&ask.plan.queue, now);
+        }
         ticket
     }
 
-    /// Those who wait, in their order.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (Ticket, &Want)> {
-        self.waiting.iter().map(|(&ticket, want)| (ticket, want))
+    /// The next in turn; `after` is one who was looked at before and could not be served, so
+    /// nobody of the same line can.
+    pub(super) fn next(&self, order: Order, after: Option<Ticket>) -> Option<Ticket> {
+        let heads = self.lines.iter().filter_map(|line| match order {
+            Order::OldestFirst => line.oldest,
+            Order::NewestFirst => line.newest,
+        });
+        match order {
+            Order::OldestFirst => heads.filter(|&head| after.is_none_or(|after| head > after)).min(),
+            Order::NewestFirst => heads.filter(|&head| after.is_none_or(|after| head < after)).max(),
+        }
     }
 
-    pub(super) fn give(&mut self, ticket: Ticket, grant: Grant) {
-        let waited = self.waiting.remove(&ticket);
-        assert!(waited.is_some(), "{ticket:?} was given something without waiting");
-        self.given.insert(ticket, grant);
+    /// What a waiter wants.
+    pub(super) fn ask(&self, ticket: Ticket) -> Ask<'_> {
+        let place = self.place(ticket);
+        let Some((members, plan)) = &self.lines[place.line].of else {
+            panic!("{ticket:?} waits in no line")
+        };
+        Ask {
+            members,
+            plan,
+            worker: place.worker,
+            resend: place.resend,
+            reuse: place.reuse,
+            avoid: &place.avoid,
+            deadline: place.until,
+            hash: place.hash,
+        }
+    }
+
+    /// It is a waiter's turn.
+    pub(super) fn give(&mut self, ticket: Ticket, grant: Grant, plan: &QueuePlan, now: Moment) {
+        self.discipline.turned(plan, now);
+        self.step_out(ticket, Waiter::Given(grant), plan, now);
         self.calls.push_back(ticket);
     }
 
-    pub(super) fn call(&mut self) -> Option<Ticket> {
-        self.calls.pop_front()
-    }
-
-    pub(super) fn claim(&mut self, ticket: Ticket) -> Option<Grant> {
-        self.given.remove(&ticket)
-    }
-
-    pub(super) fn leave(&mut self, ticket: Ticket) -> Left {
-        if self.waiting.remove(&ticket).is_some() {
-            return Left::Place;
+    /// Ends the wait of those who have waited long enough; returns how many.
+    pub(super) fn shed(&mut self, plan: &QueuePlan, now: Moment) -> u64 {
+        let mut count = 0;
+        while let Some(&(until, ticket)) = self.until.first() {
+            if until > now {
+                break;
+            }
+            self.step_out(ticket, Waiter::Shed, plan, now);
+            self.calls.push_back(ticket);
+            count += 1;
         }
-        self.calls.retain(|&called| called != ticket);
-        self.given.remove(&ticket).map_or(Left::Nothing, Left::Grant)
+        count
+    }
+
+    /// When [`Queue::shed`] next has something to do.
+    pub(super) fn sheds_at(&self) -> Moment {
+        self.until.first().map_or(Moment::NEVER, |&(until, _)| until)
+    }
+
+    /// The next ticket whose wait is over, if it was not cancelled meanwhile.
+    pub(super) fn call(&mut self) -> Option<Ticket> {
+        while let Some(ticket) = self.calls.pop_front() {
+            if self.tickets.get(ticket).is_some() {
+                return Some(ticket);
+            }
+        }
+        None
+    }
+
+    pub(super) fn claim(&mut self, ticket: Ticket) -> Option<Claimed> {
+        let claimed = match self.tickets.get(ticket)? {
+            Waiter::Waiting(_) => return None,
+            Waiter::Given(grant) => Claimed::Grant(*grant),
+            Waiter::Shed => Claimed::Shed,
+        };
+        self.tickets.remove(ticket);
+        Some(claimed)
+    }
+
+    pub(super) fn leave(&mut self, ticket: Ticket, plan: &QueuePlan, now: Moment) -> Left {
+        let left = match self.tickets.get(ticket) {
+            None | Some(Waiter::Shed) => Left::Nothing,
+            Some(Waiter::Given(grant)) => Left::Grant(*grant),
+            Some(Waiter::Waiting(_)) => {
+                self.step_out(ticket, Waiter::Shed, plan, now);
+                Left::Place
+            }
+        };
+        self.tickets.remove(ticket);
+        left
     }
 
     /// A held connection has ended: what its ticket was given becomes something else.
-    pub(super) fn replace(&mut self, connection: ConnectionId, grant: Grant) {
-        let held = self
-            .given
-            .values_mut()
-            .find(|given| matches!(given, Grant::Reuse(id, _) if *id == connection));
-        if let Some(given) = held {
-            *given = grant;
+    pub(super) fn replace(&mut self, ticket: Ticket, grant: Grant) {
+        match self.tickets.get_mut(ticket) {
+            Some(Waiter::Given(given)) => *given = grant,
+            _ => panic!("{ticket:?} was given nothing"),
         }
     }
 
+    /// Takes a waiter out of its line, which takes the snapshot out of the queue with the last.
+    fn step_out(&mut self, ticket: Ticket, becomes: Waiter, plan: &QueuePlan, now: Moment) {
+        let Some(Waiter::Waiting(place)) = self
+            .tickets
+            .get_mut(ticket)
+            .map(|waiter| std::mem::replace(waiter, becomes))
+        else {
+            panic!("{ticket:?} does not wait")
+        };
+        match place.older {
+            Some(older) => self.place_mut(older).newer = place.newer,
+            None => self.lines[place.line].oldest = place.newer,
+        }
+        match place.newer {
+            Some(newer) => self.place_mut(newer).older = place.older,
+            None => self.lines[place.line].newest = place.older,
+        }
+        if self.lines[place.line].oldest.is_none() {
+            self.lines[place.line].of = None;
+        }
+        self.until.remove(&(place.until, ticket));
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            self.discipline.emptied(plan, now);
+        }
+    }
+
+    fn line_of(&mut self, ask: &Ask<'_>) -> usize {
+        let same = |line: &Line| {
+            line.of
+                .as_ref()
+                .is_some_and(|(members, plan)| members.same(ask.members) && Arc::ptr_eq(plan, ask.plan))
+        };
+        if let Some(at) = self.lines.iter().position(same) {
+            return at;
+        }
+        let empty = self.lines.iter().position(|line| line.of.is_none());
+        let at = empty.unwrap_or_else(|| {
+            self.lines.push(Line::default());
+            self.lines.len() - 1
+        });
+        self.lines[at].of = Some((ask.members.clone(), ask.plan.clone()));
+        at
+    }
+
+    fn place(&self, ticket: Ticket) -> &Place {
+        match self.tickets.get(ticket) {
+            Some(Waiter::Waiting(place)) => place,
+            _ => panic!("{ticket:?} does not wait"),
+        }
+    }
+
+    fn place_mut(&mut self, ticket: Ticket) -> &mut Place {
+        match self.tickets.get_mut(ticket) {
+            Some(Waiter::Waiting(place)) => place,
+            _ => panic!("{ticket:?} does not wait"),
+        }
+    }
+
+    /// Tickets that were given something and not claimed, and such that were shed.
     #[cfg(test)]
-    pub(super) fn given(&self) -> usize {
-        self.given.len()
+    pub(super) fn unclaimed(&self) -> (usize, usize) {
+        let count = |which: fn(&Waiter) -> bool| self.tickets.iter().filter(|(_, one)| which(one)).count();
+        (
+            count(|one| matches!(one, Waiter::Given(_))),
+            count(|one| matches!(one, Waiter::Shed)),
+        )
     }
 }

@@ -53,6 +53,20 @@ pub struct Gauges {
     pub membership_total: u64,
 }
 
+/// How those who wait for a connection are doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueReport {
+    /// How many wait.
+    pub waiting: u64,
+    /// The queue has not been empty for its plan's interval: the newest are served first, and only a
+    /// few may join.
+    pub overloaded: bool,
+    /// How long the one has waited who has waited longest; zero if nobody waits.
+    pub oldest_wait: Duration,
+    /// Refused so far after waiting as long as they may.
+    pub shed: u64,
+}
+
 impl Cluster {
     /// Its name.
     #[must_use]
@@ -68,27 +82,38 @@ impl Cluster {
             rq_active: u64::from(self.in_flight),
             rq_pending_active: self.queue.len() as u64,
             rq_retry_active: u64::from(self.retries),
-            membership_total: self
-                .endpoints
-                .values()
-                .filter(|endpoint| endpoint.held_by > 0)
-                .count() as u64,
+            membership_total: self.held as u64,
+        }
+    }
+
+    /// How those who wait for a connection are doing.
+    #[must_use]
+    pub fn queue(&self, now: Moment) -> QueueReport {
+        QueueReport {
+            waiting: self.queue.len() as u64,
+            overloaded: self.queue.discipline.overloaded(&self.plan.queue, now),
+            oldest_wait: self
+                .queue
+                .oldest()
+                .map_or(Duration::ZERO, |since| now.since(since)),
+            shed: self.counters.rq_pending_shed,
         }
     }
 
     /// Every endpoint, in the order in which they came.
     #[must_use]
     pub fn describe(&self, now: Moment) -> Vec<EndpointReport> {
-        self.endpoints
-            .keys()
-            .filter_map(|&endpoint| self.describe_endpoint(endpoint, now))
+        let mut ids: Vec<EndpointId> = self.endpoints.iter().map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids.into_iter()
+            .filter_map(|endpoint| self.describe_endpoint(endpoint, now))
             .collect()
     }
 
     /// One endpoint; `None` once it is gone.
     #[must_use]
     pub fn describe_endpoint(&self, id: EndpointId, now: Moment) -> Option<EndpointReport> {
-        let endpoint = self.endpoints.get(&id)?;
+        let endpoint = self.endpoints.get(id)?;
         let knowledge = self.knowledge(id)?;
         Some(EndpointReport {
             endpoint: id,
@@ -110,11 +135,11 @@ impl Cluster {
     /// What was learned of one endpoint, without the words; `None` once it is gone.
     #[must_use]
     pub fn knowledge(&self, id: EndpointId) -> Option<Knowledge> {
-        let endpoint = self.endpoints.get(&id)?;
+        let endpoint = self.endpoints.get(id)?;
         Some(
             endpoint
                 .learner
-                .knowledge(&self.keep_alive, endpoint.round_trip.unwrap_or_default()),
+                .knowledge(&self.plan.keep_alive, endpoint.round_trip.unwrap_or_default()),
         )
     }
 }

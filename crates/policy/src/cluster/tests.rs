@@ -1,6 +1,7 @@
 //! Stories of one cluster; `machine` has random ones, `world` long ones.
 
 mod machine;
+mod overload;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +23,7 @@ pub(super) fn address(port: u16) -> Address {
 struct Story {
     cluster: Cluster,
     members: Members,
-    plan: ClusterPlan,
+    plan: Arc<ClusterPlan>,
     dice: Dice,
 }
 
@@ -34,7 +35,7 @@ impl Story {
         Self {
             cluster,
             members,
-            plan,
+            plan: Arc::new(plan),
             dice: Dice::seeded(1),
         }
     }
@@ -51,12 +52,9 @@ impl Story {
 
     fn ask(&mut self, resend: Resend, reuse: Reuse, at: u64) -> Checkout {
         let ask = Ask {
-            members: &self.members,
-            plan: &self.plan,
-            worker: ME,
             resend,
             reuse,
-            avoid: &[],
+            ..Ask::new(&self.members, &self.plan, ME)
         };
         self.cluster.checkout(&ask, AT(at), &mut self.dice)
     }
@@ -106,14 +104,7 @@ impl Story {
     }
 
     fn claim(&mut self, ticket: Ticket, at: u64) -> Option<Checkout> {
-        let ask = Ask {
-            members: &self.members,
-            plan: &self.plan,
-            worker: ME,
-            resend: Resend::Safe,
-            reuse: Reuse::Allow,
-            avoid: &[],
-        };
+        let ask = Ask::new(&self.members, &self.plan, ME);
         self.cluster.claim(ticket, &ask, AT(at), &mut self.dice)
     }
 }
@@ -400,12 +391,9 @@ fn an_idle_connection_of_another_endpoint_makes_room() {
     let idle = story.idle(2, 0);
     let avoid: Vec<_> = story.members.list.iter().map(|&(id, _)| id).take(1).collect();
     let ask = Ask {
-        members: &story.members,
-        plan: &story.plan,
-        worker: ME,
-        resend: Resend::Safe,
         reuse: Reuse::Forbid,
         avoid: &avoid,
+        ..Ask::new(&story.members, &story.plan, ME)
     };
     let checkout = story.cluster.checkout(&ask, AT(5), &mut story.dice);
     assert!(matches!(checkout, Checkout::Open { endpoint, .. } if endpoint != avoid[0]));
@@ -458,12 +446,9 @@ fn an_endpoint_that_failed_is_chosen_only_if_there_is_no_other() {
     ] {
         for at in 0..20 {
             let ask = Ask {
-                members: &story.members,
-                plan: &story.plan,
-                worker: ME,
-                resend: Resend::Safe,
                 reuse: Reuse::Forbid,
                 avoid,
+                ..Ask::new(&story.members, &story.plan, ME)
             };
             let Checkout::Open {
                 endpoint, connection, ..
@@ -559,5 +544,6 @@ fn responses_are_counted_by_status_and_class() {
         ),
         (3, [0, 0, 2, 0, 0, 1], 21)
     );
-    assert_eq!(counters.rq_status.get(&204), Some(&1));
+    assert_eq!(counters.rq_status.get(204), 1);
+    assert_eq!(counters.rq_status.iter().count(), 3);
 }

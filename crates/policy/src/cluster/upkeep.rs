@@ -1,6 +1,7 @@
 //! Idle connections between requests: those that end, those that are too old, the probes. And
 //! what the shell reports besides.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::queue::Grant;
@@ -26,17 +27,21 @@ impl Cluster {
             State::Idle => {
                 let listed = endpoint.idle.remove(connection, since);
                 assert!(listed.is_some(), "{connection:?} idles on no list");
+                self.spare -= 1;
                 self.forget(connection)
             }
             State::Probe => {
                 endpoint.probe = None;
+                self.spare -= 1;
                 self.forget(connection)
             }
             State::Held => {
                 // Its waiter keeps the permit and opens a fresh one instead.
                 let gone = self.end_lease(connection);
                 let fresh = self.permit(gone.successor(now));
-                self.queue.replace(connection, Grant::Open(fresh));
+                if let Some(ticket) = gone.promised_to {
+                    self.queue.replace(ticket, Grant::Open(fresh));
+                }
                 gone
             }
         };
@@ -50,25 +55,27 @@ impl Cluster {
 
     /// Closes what has been idle too long, keeping at most one past-limit connection per endpoint
     /// as a probe; the shell closes the sockets.
-    pub fn reap(&mut self, plan: &ClusterPlan, now: Moment) -> Vec<ConnectionId> {
+    pub fn reap(&mut self, plan: &Arc<ClusterPlan>, now: Moment) -> Vec<ConnectionId> {
+        self.follow(plan);
         let plan = &plan.keep_alive;
-        self.keep_alive.clone_from(plan);
+        self.shed(now);
         let mut gone = Vec::new();
         let mut changed = false;
-        let ids: Vec<EndpointId> = self.endpoints.keys().copied().collect();
+        let ids: Vec<EndpointId> = self.endpoints.iter().map(|(id, _)| id).collect();
         for id in ids {
             self.retire_old(id, now, &mut gone);
             changed |= self.retire_idle(id, plan, now, &mut gone);
             changed |= self.look_at_probe(id, plan, now, &mut gone);
         }
+        self.spare -= gone.len();
         for &connection in &gone {
             self.close_locally(connection);
-            self.serve_waiting(now);
         }
+        self.serve_waiting(now);
         if changed {
             self.share();
         }
-        let due = self.endpoints.values().map(|endpoint| endpoint.due(plan));
+        let due = self.endpoints.iter().map(|(_, endpoint)| endpoint.due(plan));
         self.deadline = due.min().unwrap_or(Moment::NEVER);
         gone
     }
@@ -76,7 +83,7 @@ impl Cluster {
     /// When `reap` next has something to do; it may be called too early at no harm.
     #[must_use]
     pub fn next_deadline(&self) -> Moment {
-        self.deadline
+        self.deadline.min(self.queue.sheds_at())
     }
 
     /// A response's head came, with its final status, this long after the attempt began.
@@ -86,7 +93,7 @@ impl Cluster {
         if let Some(class) = self.counters.rq_class.get_mut(usize::from(status / 100)) {
             *class += 1;
         }
-        *self.counters.rq_status.entry(status).or_default() += 1;
+        self.counters.rq_status.count(status);
     }
 
     /// A dead attempt is made again. `raced`: it died on a reused connection before any response.
@@ -144,7 +151,7 @@ impl Cluster {
         }
         let mut changed = false;
         for idle in &past {
-            changed |= endpoint.learner.on_survived(now.since(idle.since));
+            changed |= endpoint.on_survived(now.since(idle.since));
         }
         self.counters.cx_idle_timeout += past.len() as u64;
         gone.extend(past.into_iter().map(|idle| idle.connection));
@@ -177,6 +184,6 @@ impl Cluster {
             self.counters.cx_idle_timeout += 1;
             gone.push(connection);
         }
-        tells && self.endpoint(id).learner.on_survived(age)
+        tells && self.endpoint(id).on_survived(age)
     }
 }

@@ -230,7 +230,7 @@ impl Snapshot {
                 count,
             );
         }
-        for (status, &count) in &cluster.counters.rq_status {
+        for (status, &count) in cluster.counters.rq_status.iter() {
             let label = ("envoy_response_code", status.to_string());
             let help = "Responses of the upstream, by status.";
             coded(

@@ -98,6 +98,7 @@ impl Lease {
             resend: want.resend,
             reuse: want.reuse,
             avoid: want.avoid,
+            ..Ask::new(&handle.members, &handle.plan, worker.id)
         };
         let mut found_dead = 0;
         loop {

@@ -93,7 +93,7 @@ fn plan() -> impl Strategy<Value = ClusterPlan> {
 /// The shell's side: what it has been promised, and the cluster that promised it.
 struct Shell {
     cluster: Cluster,
-    plan: ClusterPlan,
+    plan: Arc<ClusterPlan>,
     now: Moment,
     dice: Dice,
     snapshots: Vec<Members>,
@@ -114,7 +114,7 @@ impl Shell {
         let members = cluster.adopt(&[(address(1), 1), (address(2), 2)], Moment::default());
         Self {
             cluster,
-            plan,
+            plan: Arc::new(plan),
             now: AT(1),
             dice: Dice::seeded(5),
             snapshots: vec![members],
@@ -204,12 +204,10 @@ impl Shell {
             .take(usize::from(avoid))
             .collect();
         let ask = Ask {
-            members: &members,
-            plan: &plan,
-            worker: WorkerId(worker),
             resend: if resend { Resend::Safe } else { Resend::NeedsProof },
             reuse: if fresh { Reuse::Forbid } else { Reuse::Allow },
             avoid: &avoid,
+            ..Ask::new(&members, &plan, WorkerId(worker))
         };
         let checkout = self.cluster.checkout(&ask, self.now, &mut self.dice);
         self.given(checkout, &ask);
@@ -218,14 +216,7 @@ impl Shell {
     fn claim(&mut self, ticket: Ticket) {
         let members = self.waiting.remove(&ticket).unwrap();
         let plan = self.plan.clone();
-        let ask = Ask {
-            members: &members,
-            plan: &plan,
-            worker: ME,
-            resend: Resend::Safe,
-            reuse: Reuse::Allow,
-            avoid: &[],
-        };
+        let ask = Ask::new(&members, &plan, ME);
         let checkout = self
             .cluster
             .claim(ticket, &ask, self.now, &mut self.dice)
@@ -359,8 +350,8 @@ impl Shell {
         }
         let limits = &self.plan.limits;
         let gauges = self.cluster.gauges();
-        let granted = self.cluster.queue.given();
-        assert_eq!(granted, self.called.len());
+        let (granted, shed) = self.cluster.queue.unclaimed();
+        assert_eq!(granted + shed, self.called.len());
         let held = self
             .cluster
             .connections
@@ -376,7 +367,10 @@ impl Shell {
             gauges.cx_active as usize,
             self.opening.len() + self.leased.len() + self.idle.len() + promised
         );
-        assert_eq!(gauges.rq_pending_active as usize, self.waiting.len() - granted);
+        assert_eq!(
+            gauges.rq_pending_active as usize,
+            self.waiting.len() - granted - shed
+        );
         assert!(gauges.cx_active <= u64::from(limits.max_connections));
         assert!(gauges.rq_active <= u64::from(limits.max_parallel_requests));
         assert!(gauges.rq_pending_active <= u64::from(limits.max_pending_requests));

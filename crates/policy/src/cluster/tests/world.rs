@@ -74,12 +74,8 @@ impl World {
     fn post(&mut self) {
         self.requests += 1;
         let ask = Ask {
-            members: &self.story.members,
-            plan: &self.story.plan,
-            worker: ME,
             resend: Resend::NeedsProof,
-            reuse: Reuse::Allow,
-            avoid: &[],
+            ..Ask::new(&self.story.members, &self.story.plan, ME)
         };
         let connection = match self.story.cluster.checkout(&ask, self.now, &mut self.dice) {
             Checkout::Open { connection, .. } => {
