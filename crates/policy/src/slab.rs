@@ -86,7 +86,8 @@ impl<K: Key, T> Slab<K, T> {
     }
 }
 
-fn place<K: Key>(id: K) -> usize {
+/// Where a thing is.
+pub(crate) fn place<K: Key>(id: K) -> usize {
     (id.raw() & ((1 << PLACE_BITS) - 1)) as usize
 }
 

@@ -23,6 +23,7 @@ use crate::stats::ClusterTimes;
 use crate::tried::{Limits, Tried, TriedEnd};
 use crate::tunnel::{self, Mouth};
 use crate::upstream::connect::ConnectError;
+use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
 use crate::view::Editable;
@@ -39,7 +40,7 @@ pub(crate) struct Setting<'a> {
 /// Answers with what the last attempt left.
 pub(crate) async fn settle(
     exchange: &mut Exchange<'_>,
-    tried: Tried,
+    tried: Tried<'_>,
     attempts: &Attempts<'_>,
     setting: &Setting<'_>,
     upload: &mut Upload,
@@ -101,7 +102,7 @@ const SILENT_CLOSE: &str = "; a server of another protocol (uwsgi, FastCGI, TLS)
                             check that the endpoint speaks HTTP/1.1 in plain text";
 
 /// A request is sent again: what its record says if that saves it.
-pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried, why: Why, cluster: &ClusterHandle) {
+pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried<'_>, why: Why, cluster: &ClusterHandle) {
     let raced = tried.summary.reused && tried.facts.is_some();
     cluster.shared.with(|state| state.cluster.on_again(why, raced));
     exchange.record.saved(Some(match why {
@@ -122,7 +123,7 @@ pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried, why: Why, cl
 /// Records what is known of a dead attempt, and hands its connection back as closed.
 fn bury(
     exchange: &mut Exchange<'_>,
-    lease: Lease,
+    lease: Lease<'_>,
     facts: &Facts,
     cluster: &ClusterHandle,
     then: Then,
@@ -168,7 +169,7 @@ fn bury(
 /// Relays the endpoint's response.
 async fn respond(
     exchange: &mut Exchange<'_>,
-    mut lease: Lease,
+    mut lease: Lease<'_>,
     begun: Moment,
     setting: &Setting<'_>,
     upload: &mut Upload,
@@ -196,7 +197,7 @@ async fn respond(
     exchange.record.upstream_service_time(service);
     exchange.record.details("via_upstream");
     if status == 101 {
-        return upgrade(exchange, lease, service, setting).await;
+        return Box::pin(upgrade(exchange, lease, service, setting)).await;
     }
     let to = from.relayed_to(exchange.work.request.version);
     exchange.body_read = upload.received_whole();
@@ -283,7 +284,7 @@ fn cut(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, end: RelayEnd) -> N
 /// The endpoint switched protocols: bytes go both ways from here.
 async fn upgrade(
     exchange: &mut Exchange<'_>,
-    mut lease: Lease,
+    mut lease: Lease<'_>,
     service: Duration,
     setting: &Setting<'_>,
 ) -> Result<Next, Fault> {
@@ -305,6 +306,7 @@ async fn upgrade(
         return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
     }
     let client = &mut *exchange.client;
+    let Connection { transport, input, .. } = &mut *lease;
     let carried = tunnel::run(
         exchange.worker,
         &client.alarm,
@@ -313,10 +315,7 @@ async fn upgrade(
             transport: &client.connection.transport,
             input: &mut client.input,
         },
-        Mouth {
-            transport: &lease.transport,
-            input: &mut lease.input,
-        },
+        Mouth { transport, input },
     )
     .await;
     exchange.record.bytes_received(carried.up);

@@ -1,7 +1,6 @@
 //! Read buffers, lent by the worker and given back while a connection is idle.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 
 /// What one read takes at most, and so what a body in flight costs per direction.
 pub(crate) const READ_SIZE: usize = 32 * 1024;
@@ -9,61 +8,50 @@ pub(crate) const READ_SIZE: usize = 32 * 1024;
 /// Buffers kept for the next use; beyond this they go back to the allocator.
 const KEPT: usize = 256;
 
-/// A worker's spare buffers. All are initialised once, so reads need no zeroing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Buffers {
-    spare: Rc<RefCell<Vec<Vec<u8>>>>,
+thread_local! {
+    /// For reading. All are initialised once, so reads need no zeroing.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     /// For what is to be written: empty, of whatever capacity they have grown to.
-    outgoing: Rc<RefCell<Vec<Vec<u8>>>>,
+    static OUTGOING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Bytes received and not yet consumed. Holds no memory while empty and released.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ReadBuffer {
-    pool: Buffers,
     store: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl Buffers {
-    /// An empty read buffer that takes its memory from here when it is first filled.
-    pub(crate) fn read_buffer(&self) -> ReadBuffer {
-        ReadBuffer {
-            pool: self.clone(),
-            store: Vec::new(),
-            start: 0,
-            end: 0,
-        }
-    }
+/// An empty buffer for what is to be written.
+pub(crate) fn outgoing() -> Vec<u8> {
+    OUTGOING.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
 
-    /// An empty buffer for what is to be written.
-    pub(crate) fn outgoing(&self) -> Vec<u8> {
-        self.outgoing.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Takes a buffer for what was written back.
-    pub(crate) fn give_outgoing(&self, mut written: Vec<u8>) {
-        let mut spare = self.outgoing.borrow_mut();
+/// Takes a buffer for what was written back.
+pub(crate) fn give_outgoing(mut written: Vec<u8>) {
+    OUTGOING.with_borrow_mut(|spare| {
         if (1..=READ_SIZE).contains(&written.capacity()) && spare.len() < KEPT {
             written.clear();
             spare.push(written);
         }
-    }
+    });
+}
 
-    fn take(&self) -> Vec<u8> {
-        self.spare
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| vec![0; READ_SIZE])
-    }
+fn take() -> Vec<u8> {
+    SPARE
+        .with_borrow_mut(Vec::pop)
+        .unwrap_or_else(|| vec![0; READ_SIZE])
+}
 
-    fn give(&self, store: Vec<u8>) {
-        let mut spare = self.spare.borrow_mut();
+fn give(store: Vec<u8>) {
+    // A thread that ends has no spare ones any more.
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
         if store.len() == READ_SIZE && spare.len() < KEPT {
             spare.push(store);
         }
-    }
+    });
 }
 
 impl ReadBuffer {
@@ -89,7 +77,7 @@ impl ReadBuffer {
     /// Room for a read; at least one byte unless `most` bytes are held already.
     pub(crate) fn space(&mut self, most: usize) -> &mut [u8] {
         if self.store.is_empty() {
-            self.store = self.pool.take();
+            self.store = take();
         }
         if self.start > 0 && self.end == self.store.len() {
             self.store.copy_within(self.start..self.end, 0);
@@ -111,7 +99,7 @@ impl ReadBuffer {
     /// Gives the memory back if nothing is held.
     pub(crate) fn release(&mut self) {
         if self.is_empty() && !self.store.is_empty() {
-            self.pool.give(std::mem::take(&mut self.store));
+            give(std::mem::take(&mut self.store));
             (self.start, self.end) = (0, 0);
         }
     }
@@ -120,7 +108,7 @@ impl ReadBuffer {
 impl Drop for ReadBuffer {
     fn drop(&mut self) {
         if !self.store.is_empty() {
-            self.pool.give(std::mem::take(&mut self.store));
+            give(std::mem::take(&mut self.store));
         }
     }
 }
@@ -131,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_was_filled_is_held_until_consumed() {
-        let mut buffer = Buffers::default().read_buffer();
+        let mut buffer = ReadBuffer::default();
         buffer.space(READ_SIZE)[..5].copy_from_slice(b"hello");
         buffer.filled(5);
         buffer.consume(2);
@@ -146,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_full_buffer_moves_its_rest_forward_and_then_grows_to_the_limit() {
-        let mut buffer = Buffers::default().read_buffer();
+        let mut buffer = ReadBuffer::default();
         let room = buffer.space(READ_SIZE * 2).len();
         buffer.filled(room);
         buffer.consume(10);
@@ -159,10 +147,10 @@ mod tests {
 
     #[test]
     fn memory_goes_back_to_the_worker() {
-        let pool = Buffers::default();
-        let mut buffer = pool.read_buffer();
+        let mut buffer = ReadBuffer::default();
         buffer.space(READ_SIZE);
+        let address = buffer.store.as_ptr();
         buffer.release();
-        assert_eq!(pool.spare.borrow().len(), 1);
+        assert_eq!(take().as_ptr(), address);
     }
 }

@@ -140,7 +140,10 @@ mod tests {
         let first = calendar.unix_nanos(Moment::from_millis(5));
         assert_eq!(calendar.unix_nanos(Moment::from_millis(900)), first + 895_000_000);
         let again = calendar.unix_nanos(Moment::from_millis(1100));
-        assert!(again < first + 1_000_000_000, "read anew: hardly any time has passed");
+        assert!(
+            again < first + 1_000_000_000,
+            "read anew: hardly any time has passed"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Nothing is decided here: routes, connections, retries and what each party is told come from
 //! `policy`; this room asks, waits, and moves bytes.
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use policy::attempts::{After, Attempts, Nature, Why};
@@ -30,7 +31,8 @@ use crate::routing::{self, Accepted, Routed, Way};
 use crate::stats::ClusterTimes;
 use crate::tried::{Limits, RetryPermit, Tried, TriedEnd};
 use crate::upstream::attempt;
-use crate::upstream::lease::{Lease, NoLease, Want};
+use crate::upstream::connection::name;
+use crate::upstream::lease::{Asked, Asker, NoLease, Want};
 use crate::upstream::shared::ClusterHandle;
 use crate::wait::within;
 use crate::worker::Worker;
@@ -112,11 +114,13 @@ pub(crate) async fn refuse(
     reply::refuse(&mut exchange, fault).await
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
     async fn serve(&mut self) -> Result<Next, Fault> {
         let accepted = routing::accept(self.work, self.record)?;
         self.client.http_10 = self.work.request.version == Version::Http10;
         self.body_read = accepted.body == BodyLength::None;
+        // Whoever waits for an endpoint holds no buffer for it.
+        self.client.input.release();
         let snapshot = self.client.snapshot.clone();
         let way = routing::find(
             self.worker,
@@ -274,43 +278,47 @@ impl Exchange<'_> {
     }
 
     /// One attempt: lease, send, await the head.
-    async fn attempt(
+    async fn attempt<'c>(
         &mut self,
-        cluster: &ClusterHandle,
+        cluster: &'c ClusterHandle,
         want: Want<'_>,
         upload: &mut Upload,
         timeouts: &Limits,
-    ) -> Result<Tried, Fault> {
+    ) -> Result<Tried<'c>, Fault>
+    where
+        'a: 'c,
+    {
         let begun = self.worker.clock.now();
         let per_try = timeouts.per_try.map_or(Moment::NEVER, |limit| begun + limit);
         self.client.alarm.set(per_try.min(timeouts.request));
-        let leased = within(
-            &self.client.alarm,
-            Lease::check_out(
-                self.worker,
-                cluster,
-                want,
-                attempt::watch_for_leave(&self.client.connection.transport),
-            ),
-        )
-        .await;
-        let mut lease = match leased {
-            Ok(Ok(lease)) => lease,
-            Ok(Err(NoLease::Left)) => return Err(Failure::DownstreamLeft.into()),
-            Ok(Err(NoLease::Refused(refusal))) => return Err(Failure::Refused(refusal).into()),
-            Ok(Err(NoLease::Connect {
-                endpoint,
-                address,
-                error,
-            })) => {
-                self.work.scratch.address(&address);
-                self.record.upstream(&self.work.scratch.address);
-                return Ok(Tried::unconnected(endpoint, error, upload, begun));
-            }
-            Err(_) => return Err(timeouts.late(self.worker.clock.now()).into()),
+        let asker = Asker {
+            worker: self.worker,
+            handle: cluster,
+            want,
         };
-        self.work.scratch.address(&lease.address);
-        self.record.upstream(&self.work.scratch.address);
+        let mut lease = match asker.ask() {
+            Asked::Lease(lease) => lease,
+            Asked::Refused(refusal) => return Err(Failure::Refused(refusal).into()),
+            Asked::Later(checkout) => {
+                let leaving = attempt::watch_for_leave(&self.client.connection.transport);
+                let carried_out = pin!(asker.carry_out(checkout, leaving));
+                match within(&self.client.alarm, carried_out).await {
+                    Ok(Ok(lease)) => lease,
+                    Ok(Err(NoLease::Left)) => return Err(Failure::DownstreamLeft.into()),
+                    Ok(Err(NoLease::Refused(refusal))) => return Err(Failure::Refused(refusal).into()),
+                    Ok(Err(NoLease::Connect {
+                        endpoint,
+                        address,
+                        error,
+                    })) => {
+                        self.record.upstream(&*name(&address));
+                        return Ok(Tried::unconnected(endpoint, error, upload, begun));
+                    }
+                    Err(_) => return Err(timeouts.late(self.worker.clock.now()).into()),
+                }
+            }
+        };
+        self.record.upstream(&*lease.name);
         self.record.connection(lease.facts);
         if lease.found_dead > 0 {
             self.record.saved(Some(SavedBy::Checkout));

@@ -1,8 +1,5 @@
 //! Heads on their way through, as `wire` writes them: what the exchange knows, handed on.
 
-use std::io::Write as _;
-
-use policy::cluster::Address;
 use policy::time::Dice;
 use wire::forwarded::forwarded_for;
 use wire::h1::encode::{Announce, Upgrade};
@@ -20,20 +17,6 @@ pub(crate) const NAME: &str = "evenkeel";
 pub(crate) struct Scratch {
     pub(crate) forwarded_for: Vec<u8>,
     values: Values,
-    /// The endpoint's address, as the log writes it.
-    pub(crate) address: Vec<u8>,
-}
-
-impl Scratch {
-    /// Writes an endpoint's address down.
-    pub(crate) fn address(&mut self, address: &Address) {
-        self.address.clear();
-        // Writing to a Vec cannot fail.
-        let _ = match address {
-            Address::Ip(address) => write!(self.address, "{address}"),
-            Address::Unix(path) => write!(self.address, "{}", path.display()),
-        };
-    }
 }
 
 /// What the onward request's head says apart from the client's fields.
@@ -58,7 +41,11 @@ pub(crate) fn request(
     scratch: &mut Scratch,
 ) {
     scratch.forwarded_for.clear();
-    forwarded_for(&mut scratch.forwarded_for, &head.fields, client.connection.peer.ip());
+    forwarded_for(
+        &mut scratch.forwarded_for,
+        &head.fields,
+        client.connection.peer.ip(),
+    );
     let upgrade = if outbound.upgrade {
         Upgrade::Keep
     } else {

@@ -2,25 +2,24 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::task::{Poll, ready};
 
 use crate::buffer::ReadBuffer;
 use crate::transport::Transport;
 
 /// Reads more into `buffer`, which holds at most `most` bytes. 0 is the end of the stream.
-pub(crate) async fn fill(transport: &Transport, buffer: &mut ReadBuffer, most: usize) -> io::Result<usize> {
-    let count = poll_fn(|cx| {
+pub(crate) fn fill(
+    transport: &Transport,
+    buffer: &mut ReadBuffer,
+    most: usize,
+) -> impl Future<Output = io::Result<usize>> + Unpin {
+    poll_fn(move |cx| {
         // Memory is taken only once there is something to read.
-        std::task::ready!(transport.poll_read_ready(cx));
-        transport.poll_read(cx, buffer.space(most))
+        ready!(transport.poll_read_ready(cx));
+        let count = ready!(transport.poll_read(cx, buffer.space(most)))?;
+        buffer.filled(count);
+        Poll::Ready(Ok(count))
     })
-    .await;
-    match count {
-        Ok(count) => {
-            buffer.filled(count);
-            Ok(count)
-        }
-        Err(error) => Err(error),
-    }
 }
 
 /// Writes all of `bytes` and clears them.

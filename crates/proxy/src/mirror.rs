@@ -1,5 +1,6 @@
 //! Copies of requests whose answers are thrown away.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::buffer::READ_SIZE;
 use crate::engine;
 use crate::io::{fill, write_all};
 use crate::snapshot::Snapshot;
-use crate::upstream::lease::{Lease, Want};
+use crate::upstream::connection::Connection;
+use crate::upstream::lease::{Asked, Asker, Lease, Want};
 use crate::wait::within;
 use crate::worker::{Current, Worker};
 
@@ -40,7 +42,7 @@ pub(crate) fn send<'a>(
             let alarm = engine::alarm();
             alarm.set(worker.clock.now() + PATIENCE);
             let copy = one(&worker, &snapshot, cluster, &request, method);
-            let _ = within(&alarm, copy).await;
+            let _ = within(&alarm, pin!(copy)).await;
         });
     }
 }
@@ -59,9 +61,12 @@ async fn one(
         reuse: Reuse::Allow,
         avoid: &[],
     };
-    let mut lease = Lease::check_out(worker, handle, want, std::future::pending())
-        .await
-        .ok()?;
+    let asker = Asker { worker, handle, want };
+    let mut lease = match asker.ask() {
+        Asked::Lease(lease) => lease,
+        Asked::Later(checkout) => asker.carry_out(checkout, std::future::pending()).await.ok()?,
+        Asked::Refused(_) => return None,
+    };
     write_all(&lease.transport, request).await.ok()?;
     let (mut response, limits) = (ResponseHead::default(), Limits::default());
     loop {
@@ -99,14 +104,9 @@ async fn one(
     Some(())
 }
 
-async fn more(lease: &mut Lease) -> Option<()> {
-    match fill(
-        &lease.transport,
-        &mut lease.input,
-        Limits::default().head_bytes + READ_SIZE,
-    )
-    .await
-    {
+async fn more(lease: &mut Lease<'_>) -> Option<()> {
+    let Connection { transport, input, .. } = &mut **lease;
+    match fill(transport, input, Limits::default().head_bytes + READ_SIZE).await {
         Ok(count) if count > 0 => Some(()),
         _ => None,
     }

@@ -1,12 +1,15 @@
 //! A response on its way to the client, while the rest of the request may still be on its own.
 
+use std::pin::{Pin, pin};
+
 use policy::deadline::{Bounds, Deadlines, Which};
 
 use crate::body::{Download, DownloadEnd, Pulse, Sender, Upload, UploadEnd};
 use crate::downstream::client::Client;
 use crate::engine::Alarm;
+use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
-use crate::wait::within;
+use crate::wait::{First, first, within};
 use crate::worker::Worker;
 
 /// Why a relay ended early.
@@ -28,7 +31,7 @@ pub(crate) enum RelayEnd {
 /// flush.
 pub(crate) async fn run(
     worker: &Worker,
-    lease: &mut Lease,
+    lease: &mut Lease<'_>,
     upload: &mut Upload,
     download: &mut Download,
     client: &mut Client,
@@ -44,12 +47,12 @@ pub(crate) async fn run(
         ..
     } = client;
     let client_transport = &connection.transport;
-    let Lease {
+    let Connection {
         transport,
         input,
         written_before,
         ..
-    } = &mut *lease;
+    } = &mut **lease;
     let sender = Sender {
         transport,
         written_before: *written_before,
@@ -69,14 +72,14 @@ pub(crate) async fn run(
             }
         };
         let relaying = download.run(transport, input, client_transport, out, &head_limits, &pulse);
-        match crate::wait::first(sending, relaying).await {
-            crate::wait::First::A(ended) => Err(ended),
-            crate::wait::First::B(Err(DownloadEnd::ClientLeft)) => Err(RelayEnd::ClientLeft),
-            crate::wait::First::B(Err(ended)) => Err(RelayEnd::Upstream(ended)),
-            crate::wait::First::B(Ok(())) => Ok(()),
+        match first(pin!(sending), pin!(relaying)).await {
+            First::A(ended) => Err(ended),
+            First::B(Err(DownloadEnd::ClientLeft)) => Err(RelayEnd::ClientLeft),
+            First::B(Err(ended)) => Err(RelayEnd::Upstream(ended)),
+            First::B(Ok(())) => Ok(()),
         }
     };
-    until_done(worker, alarm, bounds, &pulse, work).await
+    until_done(worker, alarm, bounds, &pulse, pin!(work)).await
 }
 
 /// Waits for the relay, as long as something moves and the request's time is not up.
@@ -85,10 +88,9 @@ async fn until_done(
     alarm: &Alarm,
     bounds: Bounds,
     pulse: &Pulse,
-    work: impl Future<Output = Result<(), RelayEnd>>,
+    mut work: Pin<&mut impl Future<Output = Result<(), RelayEnd>>>,
 ) -> Result<(), RelayEnd> {
     let mut deadlines = Deadlines::begin(bounds, worker.clock.now());
-    let mut work = std::pin::pin!(work);
     loop {
         alarm.set(deadlines.next());
         if let Ok(done) = within(alarm, work.as_mut()).await {

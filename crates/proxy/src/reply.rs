@@ -61,7 +61,11 @@ async fn send(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)],
         head_only,
     };
     let announce = exchange.announce(persists);
-    reply.write(&mut exchange.client.out, &exchange.worker.calendar.date(exchange.worker.clock.now()), announce);
+    reply.write(
+        &mut exchange.client.out,
+        &exchange.worker.calendar.date(exchange.worker.clock.now()),
+        announce,
+    );
     if !head_only {
         exchange.record.bytes_sent(body.len() as u64);
     }

@@ -46,10 +46,12 @@ impl Transport {
     pub(crate) fn poll_read(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_read_ready(cx));
         match self.try_read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.poll_readable(cx).map(|()| {
-                // It ended, yet has nothing to say: only the kernel could mean that.
-                Ok(0)
-            }),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.source.poll_readable(cx).map(|()| {
+                    // It ended, yet has nothing to say: only the kernel could mean that.
+                    Ok(0)
+                })
+            }
             done => Poll::Ready(done),
         }
     }
@@ -89,19 +91,28 @@ impl Transport {
         self.source.watch_door(door)
     }
 
+    /// Writes once, without waiting.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let written = sys::send(self, bytes);
+        match &written {
+            Ok(count) => self.sent.set(self.sent.get() + *count as u64),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.forget_writable(),
+            Err(_) => {}
+        }
+        written
+    }
+
+    /// Whether nothing has come since the last read, as far as this thread's engine knows.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.source.is_quiet()
+    }
+
     /// Writes once, tried before it is awaited.
     pub(crate) fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            match sys::send(self, bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.source.forget_writable();
-                    ready!(self.source.poll_writable(cx));
-                }
-                done => {
-                    let count = done.as_ref().map_or(0, |&count| count as u64);
-                    self.sent.set(self.sent.get() + count);
-                    return Poll::Ready(done);
-                }
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx)),
+                done => return Poll::Ready(done),
             }
         }
     }
@@ -120,20 +131,10 @@ impl Transport {
     ///
     /// # Errors
     /// The kernel watches no more sockets.
-    pub(crate) fn take_over(self) -> io::Result<Self> {
-        let Self {
-            source,
-            socket,
-            received,
-            sent,
-        } = self;
-        source.unwatch(&socket)?;
-        Ok(Self {
-            source: Source::of(&socket)?,
-            socket,
-            received,
-            sent,
-        })
+    pub(crate) fn take_over(&mut self) -> io::Result<()> {
+        self.source.unwatch(&self.socket)?;
+        self.source = Source::of(&self.socket)?;
+        Ok(())
     }
 }
 

@@ -22,28 +22,28 @@ use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
 
 /// One attempt's result: what decides about the next, and what an answer is made of.
-pub(crate) struct Tried {
+pub(crate) struct Tried<'a> {
     pub(crate) summary: Summary,
     pub(crate) facts: Option<Facts>,
     pub(crate) begun: Moment,
-    pub(crate) end: TriedEnd,
+    pub(crate) end: TriedEnd<'a>,
 }
 
 /// What an attempt left in our hands.
-pub(crate) enum TriedEnd {
+pub(crate) enum TriedEnd<'a> {
     /// The response's head is in the workspace, its body comes by the lease.
-    Response(Lease),
+    Response(Lease<'a>),
     /// The connection could not be opened.
     Unconnected(ConnectError),
     /// The connection died under the request.
-    Dead(Lease),
+    Dead(Lease<'a>),
     /// The endpoint sent what is no HTTP response.
     NotHttp(HeadError, Vec<u8>),
     /// A time limit passed.
     Late,
 }
 
-impl Tried {
+impl<'a> Tried<'a> {
     /// How long opening its connection took, if it was opened for it.
     pub(crate) fn connect_time(&self) -> Option<Duration> {
         match &self.end {
@@ -87,7 +87,7 @@ impl Tried {
     /// The exchange is over: the client left or misbehaved, or its time is up.
     pub(crate) fn after(
         attempted: Attempted,
-        lease: Lease,
+        lease: Lease<'a>,
         upload: &Upload,
         status: u16,
         begun: Moment,

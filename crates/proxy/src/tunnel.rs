@@ -6,8 +6,8 @@ use std::io;
 use policy::time::Moment;
 
 use crate::buffer::ReadBuffer;
-use crate::io::{fill, write_all};
 use crate::engine::Alarm;
+use crate::io::{fill, write_all};
 use crate::transport::Transport;
 use crate::wait::{First, first, within};
 use crate::worker::Worker;

@@ -13,7 +13,6 @@ use policy::route::ClusterRef;
 use policy::time::Dice;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::buffer::Buffers;
 use crate::clock::{Calendar, Clock};
 use crate::downstream::lobby::Lobby;
 use crate::engine;
@@ -65,7 +64,6 @@ pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) clock: Clock,
     pub(crate) lobby: Lobby,
-    pub(crate) buffers: Buffers,
     pub(crate) dice: RefCell<Dice>,
     pub(crate) watch_queue: Arc<WatchQueue>,
     log: RefCell<Rc<WorkerLog>>,
@@ -145,7 +143,6 @@ impl Worker {
             id,
             clock,
             lobby: Lobby::new(),
-            buffers: Buffers::default(),
             dice: RefCell::new(Dice::seeded(crate::clock::entropy())),
             watch_queue: Arc::default(),
             log: RefCell::new(WorkerLog::new(log, stats.clone(), move || clock.now())),

@@ -42,6 +42,14 @@ macro_rules! keys {
 
 keys!(ConnectionId EndpointId Ticket);
 
+impl ConnectionId {
+    /// Its place among the cluster's connections: a small number that no other open one has.
+    #[must_use]
+    pub fn place(self) -> usize {
+        crate::slab::place(self)
+    }
+}
+
 /// Where an endpoint listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {

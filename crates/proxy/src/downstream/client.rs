@@ -1,5 +1,6 @@
 //! A client whose request is being served: its connection, what was received, what is to be sent.
 
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use policy::time::Moment;
 use wire::h1::head::Limits;
 
 use super::connection::Connection;
-use crate::buffer::{READ_SIZE, ReadBuffer};
+use crate::buffer::{self, READ_SIZE, ReadBuffer};
 use crate::engine::Alarm;
-use crate::io::{fill, flush};
+use crate::io::fill;
 use crate::wait::within;
 use crate::worker::{Current, Worker};
 
@@ -46,8 +47,8 @@ impl Client {
     pub(crate) fn arrive(worker: &Rc<Worker>, mut connection: Connection, alarm: Alarm) -> Self {
         let snapshot = connection.last.take().unwrap_or_else(|| worker.snapshot());
         Self {
-            input: worker.buffers.read_buffer(),
-            out: worker.buffers.outgoing(),
+            input: ReadBuffer::default(),
+            out: buffer::outgoing(),
             alarm,
             limits: snapshot.limits,
             http_10: false,
@@ -60,7 +61,7 @@ impl Client {
     /// Leaves its server.
     pub(crate) fn leave(self) -> (Connection, Alarm) {
         self.alarm.set(Moment::NEVER);
-        self.connection.worker.buffers.give_outgoing(self.out);
+        buffer::give_outgoing(self.out);
         (self.connection, self.alarm)
     }
 
@@ -90,13 +91,23 @@ impl Client {
 
     /// Writes what is to be sent; false if the client does not take it within `limit`.
     pub(crate) async fn flush(&mut self, limit: Duration) -> bool {
-        if self.out.is_empty() {
-            return true;
+        let transport = &self.connection.transport;
+        let mut written = 0;
+        while written < self.out.len() {
+            match transport.try_write(&self.out[written..]) {
+                Ok(count) if count > 0 => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.alarm.set(self.connection.worker.clock.now() + limit);
+                    let taken = poll_fn(|cx| transport.poll_write_ready(cx));
+                    if within(&self.alarm, taken).await.is_err() {
+                        return false;
+                    }
+                }
+                _ => return false,
+            }
         }
-        self.alarm.set(self.connection.worker.clock.now() + limit);
-        let flushed = within(&self.alarm, flush(&self.connection.transport, &mut self.out)).await;
-        self.alarm.set(Moment::NEVER);
-        matches!(flushed, Ok(Ok(())))
+        self.out.clear();
+        true
     }
 
     /// Dropping the connection resets it from now on, so that nobody takes what was sent for whole.

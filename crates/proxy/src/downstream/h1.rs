@@ -109,7 +109,12 @@ async fn read_head(worker: &Worker, client: &mut Client, work: &mut Workspace) -
             timed = true;
         }
         let most = limits.head_bytes + READ_SIZE;
-        match within(&client.alarm, fill(&client.connection.transport, &mut client.input, most)).await {
+        match within(
+            &client.alarm,
+            fill(&client.connection.transport, &mut client.input, most),
+        )
+        .await
+        {
             Ok(Ok(count)) if count > 0 => {}
             Ok(_) => return Err(BadHead::Left),
             Err(_) => return Err(BadHead::Late),

@@ -98,7 +98,10 @@ impl Lobby {
     /// Somebody is at the door: bytes, or an end.
     pub(crate) fn knock(&self, worker: &Rc<Worker>, door: u32) {
         let places = self.places.borrow();
-        if places.get(door as usize).is_none_or(|place| place.waiting.is_none()) {
+        if places
+            .get(door as usize)
+            .is_none_or(|place| place.waiting.is_none())
+        {
             return;
         }
         drop(places);
@@ -118,7 +121,9 @@ impl Lobby {
         poll_fn(|cx| {
             while let Some(door) = { self.knocks.borrow_mut().pop_front() } {
                 let mut places = self.places.borrow_mut();
-                let waiting = places.get_mut(door as usize).and_then(|place| place.waiting.take());
+                let waiting = places
+                    .get_mut(door as usize)
+                    .and_then(|place| place.waiting.take());
                 if waiting.is_some() {
                     return Poll::Ready(waiting);
                 }
@@ -209,7 +214,9 @@ impl Lobby {
             };
             place.look = Moment::NEVER;
             // One that is being served is looked at again when it comes back.
-            let Some(connection) = &place.waiting else { continue };
+            let Some(connection) = &place.waiting else {
+                continue;
+            };
             let due = due(worker, connection);
             if due <= now {
                 return place.waiting.take();

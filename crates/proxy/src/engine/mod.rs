@@ -63,7 +63,10 @@ struct Engine {
 /// The kernel gives no `epoll`.
 pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'static) -> io::Result<T> {
     let poll = mio::Poll::new()?;
-    let inbox = Inbox::new(poll.registry().try_clone()?, mio::Waker::new(poll.registry(), WAKE)?);
+    let inbox = Inbox::new(
+        poll.registry().try_clone()?,
+        mio::Waker::new(poll.registry(), WAKE)?,
+    );
     let engine = Rc::new(Engine {
         clock,
         tasks: Tasks::new(inbox.clone()),
@@ -146,7 +149,9 @@ fn here<T>(visit: impl FnOnce(&Engine) -> T) -> T {
 
 /// Visits this thread's engine, if there is one.
 fn here_if_any<T>(visit: impl FnOnce(&Engine) -> T) -> Option<T> {
-    HERE.try_with(|engine| engine.borrow().as_deref().map(visit)).ok().flatten()
+    HERE.try_with(|engine| engine.borrow().as_deref().map(visit))
+        .ok()
+        .flatten()
 }
 
 /// Starts a task on this thread.

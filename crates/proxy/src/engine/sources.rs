@@ -96,7 +96,11 @@ impl Sources {
         let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
         let token = mio::Token(usize::try_from(key).unwrap_or(usize::MAX - 1));
         let fd = socket.as_fd().as_raw_fd();
-        if let Err(error) = self.inbox.registry().register(&mut SourceFd(&fd), token, interest) {
+        if let Err(error) = self
+            .inbox
+            .registry()
+            .register(&mut SourceFd(&fd), token, interest)
+        {
             self.forget(key);
             return Err(error);
         }
@@ -110,7 +114,10 @@ impl Sources {
     pub(super) fn news(&self, event: &mio::event::Event, knock: impl Fn(u32)) {
         let key = event.token().0 as u64;
         let mut entries = self.entries.borrow_mut();
-        let Some(entry) = entries.get_mut(slot(key)).filter(|e| e.generation == generation(key)) else {
+        let Some(entry) = entries
+            .get_mut(slot(key))
+            .filter(|e| e.generation == generation(key))
+        else {
             return;
         };
         let mut door = NO_DOOR;
@@ -204,6 +211,12 @@ impl Source {
         watched.unwrap_or(false)
     }
 
+    /// Whether no news has come that was not read.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.visit(|entry| !entry.readable && !entry.ended)
+            .unwrap_or(false)
+    }
+
     /// The kernel has no more to read: what comes from now on is news.
     pub(crate) fn forget_readable(&self) {
         self.visit(|entry| entry.readable = false);
@@ -218,7 +231,7 @@ impl Source {
     ///
     /// # Errors
     /// The kernel did not watch it.
-    pub(crate) fn unwatch(self, socket: &impl AsFd) -> io::Result<()> {
+    pub(crate) fn unwatch(&self, socket: &impl AsFd) -> io::Result<()> {
         let fd = socket.as_fd().as_raw_fd();
         self.inbox.registry().deregister(&mut SourceFd(&fd))
     }
@@ -229,7 +242,12 @@ impl Source {
             if !Arc::ptr_eq(&engine.inbox, &self.inbox) {
                 return None;
             }
-            engine.sources.entries.borrow_mut().get_mut(slot(self.key)).map(visit)
+            engine
+                .sources
+                .entries
+                .borrow_mut()
+                .get_mut(slot(self.key))
+                .map(visit)
         })
         .flatten()
     }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use policy::deadline::{Bounds, Deadlines, Which};
@@ -9,10 +10,12 @@ use policy::evidence::{End, Facts, Written};
 use wire::h1::decode::DecodeError;
 use wire::h1::head::{HeadError, Limits, ResponseHead, Scan};
 
+use super::connection::Connection;
 use super::lease::Lease;
 use crate::body::{Pulse, Sender, Upload, UploadEnd};
 use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::downstream::client::Client;
+use crate::engine;
 use crate::io::{fill, write_all};
 use crate::transport::Transport;
 use crate::wait::{First, first, within};
@@ -48,7 +51,7 @@ pub(crate) enum Attempted {
 /// Sends the request and reads the response's head into `response`.
 pub(crate) async fn run(
     worker: &Worker,
-    lease: &mut Lease,
+    lease: &mut Lease<'_>,
     upload: &mut Upload,
     client: &mut Client,
     response: &mut ResponseHead,
@@ -61,14 +64,14 @@ pub(crate) async fn run(
         begun: Cell::new(false),
     };
     let outcome = {
-        let Lease {
+        let Connection {
             transport,
             input,
             written_before,
             writing,
             round_trip,
             ..
-        } = &mut *lease;
+        } = &mut **lease;
         let sender = Sender {
             transport,
             written_before: *written_before,
@@ -95,7 +98,7 @@ pub(crate) async fn run(
             }
             converse(upload, &sender, client, input, response, &autopsy, &pulse).await
         };
-        under_limits(worker, alarm, bounds, &sender, &autopsy, &pulse, work).await
+        under_limits(worker, alarm, bounds, &sender, &autopsy, &pulse, pin!(work)).await
     };
     match outcome {
         Ok(()) => Attempted::Response,
@@ -137,7 +140,7 @@ struct Autopsy {
 }
 
 impl Autopsy {
-    fn facts(&self, lease: &Lease, end: End) -> Facts {
+    fn facts(&self, lease: &Lease<'_>, end: End) -> Facts {
         let written = match lease.written() {
             0 => Written::Nothing,
             part if part < self.head_len as u64 => Written::PartOfHead,
@@ -177,15 +180,14 @@ impl Autopsy {
 /// Waits for `work` under every time limit of the attempt.
 async fn under_limits(
     worker: &Worker,
-    alarm: &crate::engine::Alarm,
+    alarm: &engine::Alarm,
     bounds: Bounds,
     sender: &Sender<'_>,
     autopsy: &Autopsy,
     pulse: &Pulse,
-    work: impl Future<Output = Result<(), Ended>>,
+    mut work: Pin<&mut impl Future<Output = Result<(), Ended>>>,
 ) -> Result<(), Ended> {
     let mut deadlines = Deadlines::begin(bounds, worker.clock.now());
-    let mut work = std::pin::pin!(work);
     loop {
         alarm.set(deadlines.next());
         if let Ok(done) = within(alarm, work.as_mut()).await {
@@ -233,11 +235,8 @@ async fn two_step(
             return Ok(());
         }
         let readable = std::future::poll_fn(|cx| to.transport.poll_read_ready(cx));
-        first(
-            readable,
-            crate::engine::sleep((round_trip / 4).max(Duration::from_millis(1))),
-        )
-        .await;
+        let pause = engine::sleep((round_trip / 4).max(Duration::from_millis(1)));
+        first(readable, pin!(pause)).await;
     }
 }
 
@@ -268,7 +267,7 @@ async fn converse(
     };
     let interim = (!client.http_10).then_some(client.transport);
     let reading = read_final_head(to.transport, input, response, autopsy, interim);
-    match first(sending, reading).await {
+    match first(pin!(sending), pin!(reading)).await {
         First::A(ended) => Err(ended),
         First::B(done) => done,
     }

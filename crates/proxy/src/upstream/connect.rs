@@ -1,6 +1,7 @@
 //! Dialling an endpoint.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use policy::cluster::Address;
@@ -44,7 +45,7 @@ pub(crate) async fn connect(
     let limit = plan.timeouts.connect;
     let alarm = engine::alarm();
     alarm.set(worker.clock.now() + limit);
-    match within(&alarm, dial(address, plan)).await {
+    match within(&alarm, pin!(dial(address, plan))).await {
         Ok(Ok(transport)) => Ok(transport),
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(ConnectError::TimedOut(limit)),
         Ok(Err(error)) => Err(ConnectError::Refused(error)),

@@ -2,51 +2,31 @@
 //!
 //! Dropped means closed; reuse is earned by [`Lease::recycle`].
 
+use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use policy::cluster::{
     Address, Ask, Checkout, ConnectionFacts, ConnectionId, EndpointId, Handback, Parked as Verdict, Refusal,
-    Resend, Reuse, Ticket, Writing,
+    Resend, Reuse, Reused, Ticket, WorkerId, Writing,
 };
 
 use super::connect::{ConnectError, connect};
-use super::shared::{ClusterHandle, Parked, SharedCluster, Watch, idle_end, watch};
+use super::connection::{Connection, name};
+use super::shared::{ClusterHandle, State, Watch, idle_end, watch};
 use crate::body::Sender;
 use crate::buffer::ReadBuffer;
-use crate::transport::Transport;
 use crate::wait::{First, first};
 use crate::worker::Worker;
 
 /// One upstream connection, held for one attempt.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    /// The socket.
-    pub(crate) transport: Transport,
-    /// What was received and not consumed.
-    pub(crate) input: ReadBuffer,
-    /// Bytes written on the connection before this attempt.
-    pub(crate) written_before: u64,
-    received_before: u64,
-    /// How to write the request.
-    pub(crate) writing: Writing,
-    /// The endpoint's round trip.
-    pub(crate) round_trip: std::time::Duration,
-    /// What is known of the connection.
-    pub(crate) facts: ConnectionFacts,
-    /// Whether it was opened for this attempt.
-    pub(crate) fresh: bool,
-    /// Idle connections that a look found closed before this one was given.
-    pub(crate) found_dead: u32,
-    /// How long opening it took, if it is fresh.
-    pub(crate) connect_time: Option<std::time::Duration>,
-    /// Where it leads.
-    pub(crate) endpoint: EndpointId,
-    /// … in figures.
-    pub(crate) address: Address,
-    watch: Option<Arc<Watch>>,
-    permit: Permit,
+pub(crate) struct Lease<'a> {
+    connection: Option<Box<Connection>>,
+    permit: Permit<'a>,
 }
 
 /// What is asked for, apart from what the cluster knows by itself.
@@ -55,6 +35,17 @@ pub(crate) struct Want<'a> {
     pub(crate) resend: Resend,
     pub(crate) reuse: Reuse,
     pub(crate) avoid: &'a [EndpointId],
+}
+
+/// What the cluster said: a lease at once, or what is to be done for one.
+#[derive(Debug)]
+pub(crate) enum Asked<'a> {
+    /// An idle connection.
+    Lease(Lease<'a>),
+    /// One is to be opened, or waited for.
+    Later(Checkout),
+    /// No.
+    Refused(Refusal),
 }
 
 /// Why there is no lease.
@@ -74,127 +65,149 @@ pub(crate) enum NoLease {
 
 /// A connection's place in its cluster's books: whatever happens, it is handed back once.
 #[derive(Debug)]
-struct Permit {
-    shared: Arc<SharedCluster>,
-    worker: Rc<Worker>,
+struct Permit<'a> {
+    handle: &'a ClusterHandle,
+    worker: &'a Rc<Worker>,
     connection: ConnectionId,
     held: bool,
 }
 
-impl Lease {
-    /// Finds a connection: an idle one that the cluster allows and that a look finds open, or a
-    /// new one, after waiting for a place if need be; not longer than until `left` is ready.
-    pub(crate) async fn check_out(
-        worker: &Rc<Worker>,
-        handle: &ClusterHandle,
-        want: Want<'_>,
+/// Whoever asks: a worker, for one request.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a, 'b> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) handle: &'a ClusterHandle,
+    pub(crate) want: Want<'b>,
+}
+
+impl<'a> Asker<'a, '_> {
+    /// Asks the cluster; idle connections that a look finds closed are given back, and it is asked
+    /// again.
+    pub(crate) fn ask(&self) -> Asked<'a> {
+        let found = self.handle.shared.with(|state| {
+            let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
+            let checkout = state.cluster.checkout(&self.question(), now, dice);
+            with_socket(state, checkout)
+        });
+        self.take(found, 0)
+    }
+
+    /// Does what is to be done for a lease; not longer than until `left` is ready.
+    pub(crate) async fn carry_out(
+        &self,
+        checkout: Checkout,
         left: impl Future<Output = ()>,
-    ) -> Result<Self, NoLease> {
-        let mut left = std::pin::pin!(left);
-        let ask = Ask {
-            members: &handle.members,
-            plan: &handle.plan,
-            worker: worker.id,
-            resend: want.resend,
-            reuse: want.reuse,
-            avoid: want.avoid,
-            ..Ask::new(&handle.members, &handle.plan, worker.id)
-        };
-        let mut found_dead = 0;
+    ) -> Result<Lease<'a>, NoLease> {
+        let mut left = pin!(left);
+        let mut checkout = checkout;
         loop {
-            let (mut checkout, mut parked) = handle.shared.with(|state| {
-                let checkout =
-                    state
-                        .cluster
-                        .checkout(&ask, worker.clock.now(), &mut worker.dice.borrow_mut());
-                let parked = take_parked(&mut state.parked, &checkout);
-                (checkout, parked)
-            });
-            if let Checkout::Queue(ticket) = checkout {
-                let turn = wait(worker, &handle.shared, &ask, ticket);
-                (checkout, parked) = match first(turn, left.as_mut()).await {
-                    First::A(claimed) => claimed,
-                    First::B(()) => return Err(NoLease::Left),
-                };
-            }
-            match checkout {
-                Checkout::Reuse(reused) => {
-                    let permit = Permit::new(worker, &handle.shared, reused.connection);
-                    let parked = parked.expect("an idle connection has a socket");
-                    match Self::reused(permit, reused, parked) {
-                        Some(lease) => return Ok(Self { found_dead, ..lease }),
-                        None => found_dead += 1,
-                    }
-                }
+            let ticket = match checkout {
                 Checkout::Open {
                     connection,
                     endpoint,
                     address,
-                } => {
-                    let permit = Permit::new(worker, &handle.shared, connection);
-                    let lease = Self::opened(permit, handle, endpoint, address).await?;
-                    return Ok(Self { found_dead, ..lease });
-                }
+                } => return self.open(connection, endpoint, address).await,
                 Checkout::Refuse(refusal) => return Err(NoLease::Refused(refusal)),
-                Checkout::Queue(_) => unreachable!("a claimed ticket is never queued again"),
+                Checkout::Queue(ticket) => ticket,
+                Checkout::Reuse(_) => unreachable!("an idle connection was taken at once"),
+            };
+            let turn = pin!(self.wait(ticket));
+            let found = match first(turn, left.as_mut()).await {
+                First::A(found) => found,
+                First::B(()) => return Err(NoLease::Left),
+            };
+            match self.take(found, 0) {
+                Asked::Lease(lease) => return Ok(lease),
+                Asked::Refused(refusal) => return Err(NoLease::Refused(refusal)),
+                Asked::Later(next) => checkout = next,
             }
         }
     }
 
+    fn question(&self) -> Ask<'_> {
+        Ask {
+            resend: self.want.resend,
+            reuse: self.want.reuse,
+            avoid: self.want.avoid,
+            ..Ask::new(&self.handle.members, &self.handle.plan, self.worker.id)
+        }
+    }
+
+    fn take(&self, found: (Checkout, Option<Box<Connection>>), mut found_dead: u32) -> Asked<'a> {
+        let mut found = found;
+        loop {
+            let reused = match found.0 {
+                Checkout::Reuse(reused) => reused,
+                Checkout::Refuse(refusal) => return Asked::Refused(refusal),
+                later => return Asked::Later(later),
+            };
+            let connection = found.1.expect("an idle connection has a socket");
+            if let Some(lease) = self.reuse(reused, connection, found_dead) {
+                return Asked::Lease(lease);
+            }
+            found_dead += 1;
+            found = self.handle.shared.with(|state| {
+                let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
+                let checkout = state.cluster.checkout(&self.question(), now, dice);
+                with_socket(state, checkout)
+            });
+        }
+    }
+
     /// An idle connection, if a look finds it open.
-    fn reused(mut permit: Permit, reused: policy::cluster::Reused, parked: Parked) -> Option<Self> {
-        let worker = permit.worker.clone();
-        if let Some(end) = idle_end(&parked.transport) {
+    fn reuse(&self, reused: Reused, mut connection: Box<Connection>, found_dead: u32) -> Option<Lease<'a>> {
+        let mut permit = self.permit(reused.connection);
+        if self.must_look(&connection, reused.worker)
+            && let Some(end) = idle_end(&connection.transport)
+        {
             permit.held = false;
-            let now = worker.clock.now();
-            permit
-                .shared
-                .with(|state| state.cluster.found_dead(reused.connection, end, now));
+            let now = self.worker.clock.now();
+            let shared = &self.handle.shared;
+            shared.with(|state| state.cluster.found_dead(reused.connection, end, now));
             return None;
         }
-        let own = reused.worker == worker.id;
-        let transport = if own {
-            parked.transport
-        } else {
-            // An error here means that our reactor takes no more sockets: dropping closes it.
-            parked.transport.take_over().ok()?
-        };
-        Some(Self {
-            written_before: transport.sent(),
-            received_before: transport.received(),
-            transport,
-            input: worker.buffers.read_buffer(),
-            writing: reused.writing,
-            round_trip: reused.round_trip.unwrap_or_default(),
-            facts: reused.facts,
-            fresh: false,
-            found_dead: 0,
-            connect_time: None,
-            endpoint: reused.endpoint,
-            address: reused.address,
-            watch: own.then_some(parked.watch),
+        if reused.worker != self.worker.id {
+            // An error here means that our engine takes no more sockets: dropping closes it.
+            connection.transport.take_over().ok()?;
+            connection.watch = None;
+        }
+        connection.written_before = connection.transport.sent();
+        connection.received_before = connection.transport.received();
+        connection.writing = reused.writing;
+        connection.round_trip = reused.round_trip.unwrap_or_default();
+        connection.facts = reused.facts;
+        connection.fresh = false;
+        connection.found_dead = found_dead;
+        connection.connect_time = None;
+        Some(Lease {
+            connection: Some(connection),
             permit,
         })
     }
 
-    async fn opened(
-        mut permit: Permit,
-        handle: &ClusterHandle,
+    /// The engine saw any end that had come before its last turn; so a look shows only what has come
+    /// since. It is for requests that need proof: the others are sent again all the same.
+    fn must_look(&self, connection: &Connection, at: WorkerId) -> bool {
+        at != self.worker.id || self.want.resend == Resend::NeedsProof || !connection.transport.is_quiet()
+    }
+
+    async fn open(
+        &self,
+        id: ConnectionId,
         endpoint: EndpointId,
         address: Address,
-    ) -> Result<Self, NoLease> {
-        let worker = permit.worker.clone();
+    ) -> Result<Lease<'a>, NoLease> {
+        let mut permit = self.permit(id);
+        let (worker, shared) = (self.worker, &self.handle.shared);
         let begun = worker.clock.now();
-        let dialled = connect(&worker, &address, &handle.plan).await;
+        let dialled = connect(worker, &address, &self.handle.plan).await;
         let now = worker.clock.now();
         let transport = match dialled {
             Ok(transport) => transport,
             Err(error) => {
                 permit.held = false;
                 let timed_out = matches!(error, ConnectError::TimedOut(_));
-                permit
-                    .shared
-                    .with(|s| s.cluster.connect_failed(permit.connection, timed_out, now));
+                shared.with(|s| s.cluster.connect_failed(id, timed_out, now));
                 return Err(NoLease::Connect {
                     endpoint,
                     address,
@@ -203,12 +216,14 @@ impl Lease {
             }
         };
         let round_trip = sys::tcp_facts(&transport).map(|facts| facts.round_trip);
-        permit
-            .shared
-            .with(|state| state.cluster.connected(permit.connection, round_trip, now));
-        Ok(Self {
+        shared.with(|state| state.cluster.connected(id, round_trip, now));
+        let connection = Box::new(Connection {
             transport,
-            input: worker.buffers.read_buffer(),
+            input: ReadBuffer::default(),
+            id,
+            endpoint,
+            name: name(&address),
+            watch: None,
             written_before: 0,
             received_before: 0,
             writing: Writing::Direct,
@@ -217,21 +232,73 @@ impl Lease {
             fresh: true,
             found_dead: 0,
             connect_time: Some(now.since(begun)),
-            endpoint,
-            address,
-            watch: None,
+        });
+        Ok(Lease {
+            connection: Some(connection),
             permit,
         })
     }
 
-    /// The sending half, which counts.
-    fn sender(&self) -> Sender<'_> {
-        Sender {
-            transport: &self.transport,
-            written_before: self.written_before,
+    fn permit(&self, connection: ConnectionId) -> Permit<'a> {
+        Permit {
+            handle: self.handle,
+            worker: self.worker,
+            connection,
+            held: true,
         }
     }
 
+    async fn wait(&self, ticket: Ticket) -> (Checkout, Option<Box<Connection>>) {
+        let shared = &self.handle.shared;
+        let mut waiting = Waiting {
+            handle: self.handle,
+            worker: self.worker,
+            ticket: Some(ticket),
+        };
+        let claimed = std::future::poll_fn(|cx| {
+            shared.with(|state| {
+                let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
+                match state.cluster.claim(ticket, &self.question(), now, dice) {
+                    Some(checkout) => Poll::Ready(with_socket(state, checkout)),
+                    None => {
+                        state.waiters.insert(ticket, cx.waker().clone());
+                        Poll::Pending
+                    }
+                }
+            })
+        })
+        .await;
+        waiting.ticket = None;
+        claimed
+    }
+}
+
+/// A decision with the socket of the connection that it names.
+fn with_socket(state: &mut State, checkout: Checkout) -> (Checkout, Option<Box<Connection>>) {
+    let socket = match &checkout {
+        Checkout::Reuse(reused) => state.parked.take(reused.connection),
+        _ => None,
+    };
+    (checkout, socket)
+}
+
+impl Deref for Lease<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_deref().expect("a lease that has not ended")
+    }
+}
+
+impl DerefMut for Lease<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection
+            .as_deref_mut()
+            .expect("a lease that has not ended")
+    }
+}
+
+impl Lease<'_> {
     /// Bytes that this attempt wrote.
     pub(crate) fn written(&self) -> u64 {
         self.sender().written()
@@ -242,49 +309,50 @@ impl Lease {
         self.sender().acknowledged()
     }
 
+    /// The sending half, which counts.
+    fn sender(&self) -> Sender<'_> {
+        Sender {
+            transport: &self.transport,
+            written_before: self.written_before,
+        }
+    }
+
     /// The response was read to its end: the connection may be used again.
-    pub(crate) fn recycle(self, hint: Option<std::time::Duration>) {
+    pub(crate) fn recycle(mut self, hint: Option<Duration>) {
         let (sent, received) = self.carried();
-        let Self {
-            transport,
-            input,
-            watch: watcher,
-            mut permit,
-            ..
-        } = self;
         assert!(
-            input.is_empty(),
+            self.input.is_empty(),
             "a connection with surplus bytes is never used again"
         );
-        permit.held = false;
-        let (worker, connection) = (permit.worker.clone(), permit.connection);
-        let watcher = watcher.unwrap_or_else(|| {
-            let cluster = Arc::downgrade(&permit.shared);
+        let mut connection = self.connection.take().expect("a lease that has not ended");
+        connection.input.release();
+        self.permit.held = false;
+        let (worker, shared) = (self.permit.worker, &self.permit.handle.shared);
+        let watcher = connection.watch.get_or_insert_with(|| {
             Arc::new(Watch {
-                cluster,
-                connection,
+                cluster: Arc::downgrade(shared),
+                connection: connection.id,
                 queue: worker.watch_queue.clone(),
             })
         });
+        watch(&connection.transport, watcher);
         let handback = Handback::Reusable {
             hint,
             round_trip: None,
         };
         let now = worker.clock.now();
-        permit.shared.with(|state| {
+        let closed = shared.with(|state| {
             state.cluster.counters.cx_tx_bytes_total += sent;
             state.cluster.counters.cx_rx_bytes_total += received;
-            if state.cluster.hand_back(connection, handback, worker.id, now) == Verdict::Keep {
-                watch(&transport, &watcher);
-                state.parked.insert(
-                    connection,
-                    Parked {
-                        transport,
-                        watch: watcher,
-                    },
-                );
+            match state.cluster.hand_back(connection.id, handback, worker.id, now) {
+                Verdict::Keep => {
+                    state.parked.put(connection);
+                    None
+                }
+                Verdict::Close => Some(connection),
             }
         });
+        drop(closed);
     }
 
     /// The peer closed the connection under the request.
@@ -299,7 +367,7 @@ impl Lease {
 
     fn end(mut self, how: Handback) {
         let (sent, received) = self.carried();
-        self.permit.shared.with(|state| {
+        self.permit.handle.shared.with(|state| {
             state.cluster.counters.cx_tx_bytes_total += sent;
             state.cluster.counters.cx_rx_bytes_total += received;
         });
@@ -312,26 +380,17 @@ impl Lease {
     }
 }
 
-impl Permit {
-    fn new(worker: &Rc<Worker>, shared: &Arc<SharedCluster>, connection: ConnectionId) -> Self {
-        Self {
-            shared: shared.clone(),
-            worker: worker.clone(),
-            connection,
-            held: true,
-        }
-    }
-
+impl Permit<'_> {
     fn hand_back(&mut self, how: Handback) {
         if std::mem::take(&mut self.held) {
             let now = self.worker.clock.now();
-            self.shared
-                .with(|s| s.cluster.hand_back(self.connection, how, self.worker.id, now));
+            let shared = &self.handle.shared;
+            shared.with(|s| s.cluster.hand_back(self.connection, how, self.worker.id, now));
         }
     }
 }
 
-impl Drop for Permit {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.hand_back(Handback::Closed);
     }
@@ -339,7 +398,7 @@ impl Drop for Permit {
 
 /// A place in the queue; leaving it gives the place up.
 struct Waiting<'a> {
-    shared: &'a SharedCluster,
+    handle: &'a ClusterHandle,
     worker: &'a Worker,
     ticket: Option<Ticket>,
 }
@@ -347,54 +406,10 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.shared.with(|state| {
+            self.handle.shared.with(|state| {
                 state.waiters.remove(&ticket);
                 state.cluster.cancel(ticket, self.worker.clock.now());
             });
         }
-    }
-}
-
-async fn wait(
-    worker: &Worker,
-    shared: &SharedCluster,
-    ask: &Ask<'_>,
-    ticket: Ticket,
-) -> (Checkout, Option<Parked>) {
-    let mut waiting = Waiting {
-        shared,
-        worker,
-        ticket: Some(ticket),
-    };
-    let claimed = std::future::poll_fn(|cx| {
-        shared.with(|state| {
-            let now = worker.clock.now();
-            match state
-                .cluster
-                .claim(ticket, ask, now, &mut worker.dice.borrow_mut())
-            {
-                Some(checkout) => {
-                    let parked = take_parked(&mut state.parked, &checkout);
-                    Poll::Ready((checkout, parked))
-                }
-                None => {
-                    state.waiters.insert(ticket, cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-    })
-    .await;
-    waiting.ticket = None;
-    claimed
-}
-
-fn take_parked(
-    parked: &mut std::collections::HashMap<ConnectionId, Parked>,
-    checkout: &Checkout,
-) -> Option<Parked> {
-    match checkout {
-        Checkout::Reuse(reused) => parked.remove(&reused.connection),
-        _ => None,
     }
 }

@@ -10,6 +10,7 @@ use policy::cluster::{Cluster, ConnectionId, IdleEnd, Members, Ticket};
 use policy::plan::ClusterPlan;
 use policy::time::Moment;
 
+use super::connection::Connection;
 use crate::transport::Transport;
 
 /// A cluster as all workers share it. Outlives reloads, so what was learned survives them.
@@ -26,17 +27,37 @@ pub(crate) struct State {
     /// The decisions.
     pub(crate) cluster: Cluster,
     /// Sockets of connections that `cluster` holds to be idle.
-    pub(crate) parked: HashMap<ConnectionId, Parked>,
+    pub(crate) parked: Parked,
     /// Who waits for a ticket.
     pub(crate) waiters: HashMap<Ticket, Waker>,
 }
 
-/// An idle connection's socket.
-#[derive(Debug)]
-pub(crate) struct Parked {
-    pub(crate) transport: Transport,
-    /// What wakes the watcher when something comes.
-    pub(crate) watch: Arc<Watch>,
+/// Idle connections, by their place in the cluster's books.
+#[derive(Debug, Default)]
+pub(crate) struct Parked(Vec<Option<Box<Connection>>>);
+
+impl Parked {
+    /// Keeps an idle connection.
+    pub(crate) fn put(&mut self, connection: Box<Connection>) {
+        let place = connection.id.place();
+        if place >= self.0.len() {
+            self.0.resize_with(place + 1, || None);
+        }
+        self.0[place] = Some(connection);
+    }
+
+    /// One of them, if it is here.
+    fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.0
+            .get(id.place())?
+            .as_deref()
+            .filter(|parked| parked.id == id)
+    }
+
+    /// Takes one out.
+    pub(crate) fn take(&mut self, id: ConnectionId) -> Option<Box<Connection>> {
+        self.0.get_mut(id.place())?.take_if(|parked| parked.id == id)
+    }
 }
 
 impl SharedCluster {
@@ -45,7 +66,7 @@ impl SharedCluster {
         let cluster = Cluster::new(name.clone());
         let state = State {
             cluster,
-            parked: HashMap::new(),
+            parked: Parked::default(),
             waiters: HashMap::new(),
         };
         Arc::new(Self {
@@ -87,17 +108,17 @@ impl State {
     }
 
     /// Takes out the sockets of connections that had to make room for others.
-    fn unpark_evicted(&mut self) -> Vec<Parked> {
+    fn unpark_evicted(&mut self) -> Vec<Box<Connection>> {
         let mut evicted = Vec::new();
         while let Some(connection) = self.cluster.evicted() {
-            evicted.extend(self.parked.remove(&connection));
+            evicted.extend(self.parked.take(connection));
         }
         evicted
     }
 
     /// Takes the sockets of `gone` out, to be closed by dropping them once the lock is free.
-    pub(crate) fn unpark(&mut self, gone: &[ConnectionId]) -> Vec<Parked> {
-        gone.iter().filter_map(|id| self.parked.remove(id)).collect()
+    pub(crate) fn unpark(&mut self, gone: &[ConnectionId]) -> Vec<Box<Connection>> {
+        gone.iter().filter_map(|&id| self.parked.take(id)).collect()
     }
 }
 
@@ -171,15 +192,17 @@ impl WatchQueue {
 /// An idle connection's reactor says that something came: what?
 fn look_at_idle(cluster: &SharedCluster, connection: ConnectionId, now: Moment) {
     let closed = cluster.with(|state| {
-        let parked = state.parked.get(&connection)?;
+        let parked = state.parked.get(connection)?;
         match idle_end(&parked.transport) {
             Some(end) => {
                 state.cluster.idle_ended(connection, end, now);
-                state.parked.remove(&connection)
+                state.parked.take(connection)
             }
             None => {
                 // A false alarm, or it was used and parked again since: keep watching.
-                watch(&parked.transport, &parked.watch);
+                if let Some(watcher) = &parked.watch {
+                    watch(&parked.transport, watcher);
+                }
                 None
             }
         }

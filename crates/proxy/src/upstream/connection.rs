@@ -1,0 +1,50 @@
+//! One upstream connection: its socket, and what stays with it from request to request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::cluster::{Address, ConnectionFacts, ConnectionId, EndpointId, Writing};
+
+use super::shared::Watch;
+use crate::buffer::ReadBuffer;
+use crate::transport::Transport;
+
+/// An upstream connection. It lives in one place from its opening to its end, and goes from lease
+/// to the parked ones and back as a pointer.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The socket.
+    pub(crate) transport: Transport,
+    /// What was received and not consumed.
+    pub(crate) input: ReadBuffer,
+    pub(crate) id: ConnectionId,
+    /// Where it leads.
+    pub(crate) endpoint: EndpointId,
+    /// Its endpoint's address, as the log writes it.
+    pub(crate) name: Box<str>,
+    /// What wakes its worker's watcher while it is idle; `None` until it is first idle there.
+    pub(super) watch: Option<Arc<Watch>>,
+    /// Bytes written on the connection before this attempt.
+    pub(crate) written_before: u64,
+    pub(super) received_before: u64,
+    /// How to write the request.
+    pub(crate) writing: Writing,
+    /// The endpoint's round trip.
+    pub(crate) round_trip: Duration,
+    /// What is known of the connection.
+    pub(crate) facts: ConnectionFacts,
+    /// Whether it was opened for this attempt.
+    pub(crate) fresh: bool,
+    /// Idle connections that a look found closed before this one was given.
+    pub(crate) found_dead: u32,
+    /// How long opening it took, if it is fresh.
+    pub(crate) connect_time: Option<Duration>,
+}
+
+/// An address as the log writes it.
+pub(crate) fn name(address: &Address) -> Box<str> {
+    match address {
+        Address::Ip(address) => address.to_string().into(),
+        Address::Unix(path) => path.display().to_string().into(),
+    }
+}
