@@ -12,7 +12,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 /// What a command of ours returns; the message of an error is for people.
 pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -39,8 +39,7 @@ enum Command {
     /// Count the instructions of each step of the hot path, and compare them with those accepted
     Instructions(instructions::InstructionsArgs),
     /// What a request costs, beside the peers
-    #[command(args_conflicts_with_subcommands = true)]
-    Bench(BenchCommand),
+    Bench(bench::BenchArgs),
     /// Change the configuration under load: no request may fail or go astray
     Change(change::ChangeArgs),
     /// Race requests against backends that close idle connections, in the lab (needs root)
@@ -55,27 +54,13 @@ enum Command {
     BenchFloor(bench::FloorArgs),
 }
 
-#[derive(Args)]
-struct BenchCommand {
-    #[command(subcommand)]
-    other: Option<OtherBench>,
-    #[command(flatten)]
-    cost: bench::BenchArgs,
-}
-
-#[derive(Subcommand)]
-enum OtherBench {
-}
-
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Ci(args) => ci::ci(args),
         Command::Tidy => tidy::tidy(),
         Command::Test => test::test(),
         Command::Instructions(args) => instructions::instructions(args),
-        Command::Bench(BenchCommand { other: None, cost }) => bench::run(&cost),
-        Command::Bench(BenchCommand {
-            ..
+        Command::Bench(args) => bench::run(&args),
         Command::Change(args) => change::change(args),
         Command::Race(args) => race::run(&args),
         Command::Real(args) => real::run(&args),
