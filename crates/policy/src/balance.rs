@@ -109,7 +109,7 @@ impl Draw<'_> {
             return true;
         };
         let endpoint = self.endpoints.get(self.members.list[at].0);
-        let since = endpoint.map_or(self.now, |endpoint| endpoint.serving_since(self.now));
+        let since = endpoint.map_or(self.now, |endpoint| endpoint.service.since(self.now));
         let age = self.now.since(since);
         age >= window || {
             let share = (age.as_nanos() * 1000 / window.as_nanos()) as u64;

@@ -12,6 +12,8 @@ mod members;
 mod place;
 mod queue;
 mod report;
+mod retry;
+mod service;
 mod upkeep;
 mod wait;
 
@@ -21,16 +23,21 @@ use std::time::Duration;
 pub use ask::*;
 pub use counters::{Counters, Statuses};
 pub use members::Members;
-pub use report::{EndpointReport, Gauges, QueueReport};
+pub use report::{EndpointReport, Gauges, QueueReport, ServiceReport, Vitals};
+pub use service::Check;
 
 use crate::endpoint::Endpoint;
+use crate::health::HealthCounters;
 use crate::keepalive::Band;
+use crate::outlier::Outliers;
 use crate::plan::ClusterPlan;
 use crate::pool::{Connections, State};
+use crate::retry_budget::RetryBudget;
 use crate::slab::Slab;
 use crate::time::{Dice, Moment};
 use place::Blocked;
 use queue::{Grant, Queue};
+use retry::Usual;
 
 /// A named set of endpoints under one plan; shared by all workers behind one lock of the shell's.
 ///
@@ -64,6 +71,14 @@ pub struct Cluster {
     /// Turns taken in round robin.
     turn: u64,
     evicted: Vec<ConnectionId>,
+    outliers: Outliers,
+    /// Endpoints that a snapshot holds and that are not in service.
+    out: usize,
+    health_counters: HealthCounters,
+    /// No later than what `checks_due` has to say next.
+    checks_at: Moment,
+    budget: RetryBudget,
+    usual: Option<Box<Usual>>,
     /// No later than what `reap` has to do next.
     deadline: Moment,
     /// The wall on which all endpoints that have one agree.
@@ -89,6 +104,12 @@ impl Cluster {
             retries: 0,
             turn: 0,
             evicted: Vec::new(),
+            outliers: Outliers::new(),
+            out: 0,
+            health_counters: HealthCounters::default(),
+            checks_at: Moment::default(),
+            budget: RetryBudget::new(),
+            usual: None,
             deadline: Moment::NEVER,
             shared: None,
             dice: Dice::seeded(0),
@@ -98,6 +119,9 @@ impl Cluster {
     /// Endpoint, limits and connection for one attempt, settled together.
     pub fn checkout(&mut self, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Checkout {
         self.follow(ask.plan);
+        if ask.is_first() {
+            self.budget.on_request(&ask.plan.retry_budget, now);
+        }
         let grant = match self.place(ask, now, dice) {
             Ok(grant) => grant,
             Err(Blocked::NoEndpoint) => {
@@ -143,7 +167,9 @@ impl Cluster {
         opened.starts(now);
         opened.state = State::Leased;
         let endpoint = opened.endpoint;
-        self.endpoint(endpoint).on_round_trip(round_trip);
+        let endpoint = self.endpoint(endpoint);
+        endpoint.on_round_trip(round_trip);
+        endpoint.service.leaving.on_connected();
         self.counters.rq_total += 1;
     }
 
@@ -152,6 +178,9 @@ impl Cluster {
         let endpoint = self.connections.get(connection).map(|failed| failed.endpoint);
         if let Some(endpoint) = endpoint.and_then(|endpoint| self.endpoints.get_mut(endpoint)) {
             endpoint.connect_failures += 1;
+            if !timed_out {
+                endpoint.service.leaving.on_refused(now);
+            }
         }
         self.end_lease(connection);
         self.counters.cx_connect_fail += 1;

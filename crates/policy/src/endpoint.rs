@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use crate::adaptive::Adaptive;
 use crate::cluster::{Address, ConnectionId};
 use crate::keepalive::{Band, Learner, Limit, Sign};
 use crate::latency::PeakEwma;
-use crate::plan::KeepAlivePlan;
+use crate::plan::{AdaptivePlan, KeepAlivePlan};
 use crate::pool::IdleList;
+use crate::service::Service;
 use crate::time::Moment;
 
 /// An endpoint, for as long as a snapshot holds it or a connection to it is open.
@@ -30,8 +32,9 @@ pub(crate) struct Endpoint {
     survivals: u32,
     /// How long it takes to answer.
     pub(crate) peak: PeakEwma,
-    /// When it was added.
-    pub(crate) added: Moment,
+    pub(crate) service: Service,
+    /// What it bears; `None` until a plan asks.
+    pub(crate) adaptive: Option<Box<Adaptive>>,
     /// Requests that it was given.
     pub(crate) uses: u64,
     pub(crate) connect_failures: u64,
@@ -60,7 +63,8 @@ impl Endpoint {
             limit: None,
             survivals: 0,
             peak: PeakEwma::default(),
-            added: now,
+            service: Service::new(now),
+            adaptive: None,
             uses: 0,
             connect_failures: 0,
         }
@@ -79,9 +83,22 @@ impl Endpoint {
         limit
     }
 
-    /// Since when it is in service, as far as it is.
-    pub(crate) fn serving_since(&self, _now: Moment) -> Moment {
-        self.added
+    /// Whether it may have one more request, by what it bears.
+    pub(crate) fn bears_more(&self, plan: Option<&AdaptivePlan>) -> bool {
+        let (Some(plan), Some(adaptive)) = (plan, &self.adaptive) else {
+            return true;
+        };
+        self.in_flight < adaptive.limit(plan)
+    }
+
+    /// Whether the keep-alive timer that was learned or announced explains a close at this age.
+    pub(crate) fn explains(&self, age: Duration, plan: &KeepAlivePlan) -> bool {
+        let known = self.learner.knowledge(plan, Duration::ZERO);
+        let near = |timer: Duration| age + TIMER_ROUNDING >= timer;
+        let wall = known.wall.is_some_and(|wall| near(wall.lo) && age <= wall.top());
+        wall || known
+            .hint
+            .is_some_and(|hint| near(hint) && age <= hint + TIMER_ROUNDING)
     }
 
     fn fresh_limit(&self, plan: &KeepAlivePlan) -> Limit {
@@ -156,3 +173,6 @@ const PROBE_MAX: Duration = Duration::from_secs(600);
 
 /// So many survivals may raise the age that is safe; until then it is taken for a little lower.
 const SURVIVALS_FELT: u32 = 64;
+
+/// Servers round their timers, up to whole seconds.
+const TIMER_ROUNDING: Duration = Duration::from_secs(1);

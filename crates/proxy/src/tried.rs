@@ -155,7 +155,7 @@ impl<'a> RetryPermit<'a> {
     pub(crate) fn ask(cluster: &'a ClusterHandle) -> Option<Self> {
         let admitted = cluster
             .shared
-            .with(|state| state.cluster.admit_retry(&cluster.plan.limits));
+            .with(|state| state.cluster.admit_retry(&cluster.plan, cluster.clock.now()));
         admitted.then_some(Self {
             cluster,
             succeeded: false,

@@ -1,5 +1,6 @@
 //! The project's own commands.
 
+mod bench;
 mod change;
 mod ci;
 mod instructions;
@@ -37,6 +38,8 @@ enum Command {
     Test,
     /// Count the instructions of each step of the hot path, and compare them with those accepted
     Instructions(instructions::InstructionsArgs),
+    /// What a request costs, beside the peers
+    Bench(bench::BenchArgs),
     /// Change the configuration under load: no request may fail or go astray
     Change(change::ChangeArgs),
     /// Race requests against backends that close idle connections, in the lab (needs root)
@@ -46,6 +49,9 @@ enum Command {
     /// The lab's backend, which `race` starts
     #[command(hide = true)]
     RaceBackend(race::BackendArgs),
+    /// The byte forwarder that `bench` measures as the floor
+    #[command(hide = true)]
+    BenchFloor(bench::FloorArgs),
 }
 
 fn main() -> ExitCode {
@@ -54,10 +60,12 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::tidy(),
         Command::Test => test::test(),
         Command::Instructions(args) => instructions::instructions(args),
+        Command::Bench(args) => bench::run(&args),
         Command::Change(args) => change::change(args),
         Command::Race(args) => race::run(&args),
         Command::Real(args) => real::run(&args),
         Command::RaceBackend(args) => race::run_backend(args).map(|()| Verdict::Passed),
+        Command::BenchFloor(args) => bench::run_floor(args).map(|()| Verdict::Passed),
     };
     match done {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,

@@ -157,7 +157,7 @@ fn an_endpoint_that_was_added_gets_its_share_by_and_by() {
     field.now = Moment::from_millis(100_000);
     let new = field.id(1);
     let mut share_at = |millis: u64| {
-        field.endpoints.get_mut(new).unwrap().added = Moment::from_millis(100_000 - millis);
+        field.endpoints.get_mut(new).unwrap().service.added = Moment::from_millis(100_000 - millis);
         field.shares(|_, _| true)[1]
     };
     let (first, half, last) = (share_at(0), share_at(5000), share_at(10_000));

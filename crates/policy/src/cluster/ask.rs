@@ -81,7 +81,8 @@ pub struct Ask<'a> {
     pub worker: WorkerId,
     /// Whether this request could be sent again at grade `unknown`; sets the risk it may take.
     pub resend: Resend,
-    /// Whether an idle connection will do; a replay asks for a fresh one.
+    /// Whether an idle connection will do; a replay asks for a fresh one. Whoever may reuse one and
+    /// avoids nobody is at the first attempt, which is what the retry budget counts.
     pub reuse: Reuse,
     /// Endpoints that already failed this exchange: chosen only if there is no other.
     pub avoid: &'a [EndpointId],
@@ -106,6 +107,10 @@ impl<'a> Ask<'a> {
             deadline: Moment::NEVER,
             hash: None,
         }
+    }
+
+    pub(super) fn is_first(&self) -> bool {
+        self.reuse == Reuse::Allow && self.avoid.is_empty()
     }
 }
 

@@ -25,6 +25,7 @@ impl Cluster {
             panic!("{id:?} has outlived its endpoint")
         };
         endpoint.on_round_trip(round_trip);
+        endpoint.service.leaving.on_answered();
         let mut changed = endpoint.on_response(hint);
         if connection.uses > 1 {
             changed |= endpoint.on_survived(connection.idle_age);

@@ -24,6 +24,10 @@ pub struct Counters {
     pub cx_destroy_remote_with_active_rq: u64,
     pub cx_rx_bytes_total: u64,
     pub cx_tx_bytes_total: u64,
+    /// Choices among all endpoints because too few were in service.
+    pub lb_healthy_panic: u64,
+    /// Endpoints that came or went.
+    pub membership_change: u64,
     pub rq_total: u64,
     pub rq_completed: u64,
     pub rq_cancelled: u64,

@@ -86,11 +86,12 @@ impl Cluster {
                 .map(|idle| idle.connection);
             let before = gone.len();
             gone.extend(idle.chain(endpoint.probe.take().map(|probe| probe.connection)));
-            if endpoint.open == 0 {
+            let closed = endpoint.open == 0;
+            self.spare -= gone.len() - before;
+            self.let_go(id, now);
+            if closed {
                 self.endpoints.remove(id);
             }
-            self.spare -= gone.len() - before;
-            self.held -= 1;
         }
         for &connection in &gone {
             self.close_locally(connection);
@@ -100,15 +101,33 @@ impl Cluster {
     }
 
     /// One more snapshot holds it.
-    fn hold(&mut self, id: EndpointId, _now: Moment) {
+    fn hold(&mut self, id: EndpointId, now: Moment) {
         let shared = self.shared;
         let endpoint = self.endpoint(id);
         endpoint.held_by += 1;
-        if endpoint.held_by == 1 {
-            if let Some(wall) = shared {
-                endpoint.suggest(wall);
-            }
-            self.held += 1;
+        if endpoint.held_by > 1 {
+            return;
         }
+        if let Some(wall) = shared {
+            endpoint.suggest(wall);
+        }
+        endpoint.service.added = now;
+        let standing = self.outliers.join(now);
+        self.endpoint(id).service.standing = Some(standing);
+        self.held += 1;
+        self.checks_at = self.checks_at.min(now);
+        self.counters.membership_change += 1;
+    }
+
+    /// The last snapshot that held it has gone: it is neither checked nor judged any more.
+    fn let_go(&mut self, id: EndpointId, now: Moment) {
+        let service = &mut self.endpoint(id).service;
+        service.health = None;
+        if let Some(standing) = service.standing.take() {
+            self.outliers.leave(standing);
+        }
+        self.recount(id, now);
+        self.held -= 1;
+        self.counters.membership_change += 1;
     }
 }

@@ -2,7 +2,6 @@
 
 use super::queue::Grant;
 use super::{Ask, Checkout, Cluster, ConnectionFacts, ConnectionId, EndpointId, Reuse, Reused, Writing};
-use crate::balance::Draw;
 use crate::endpoint::Endpoint;
 use crate::keepalive::Source;
 use crate::plan::Limits;
@@ -32,29 +31,18 @@ impl Cluster {
         if let Some(grant) = self.place_at(first, ask, now) {
             return Ok(grant);
         }
-        let others = |avoided: bool| {
-            let list = ask.members.list.iter().copied();
-            let kind = move |id: EndpointId| ask.avoid.contains(&id) == avoided;
-            list.filter_map(move |(id, weight)| (weight > 0 && id != first && kind(id)).then_some(id))
-        };
-        others(false)
-            .chain(others(true))
-            .find_map(|id| self.place_at(id, ask, now))
-            .ok_or(Blocked::Connections)
-    }
-
-    fn choose(&mut self, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Option<EndpointId> {
-        let mut draw = Draw {
-            plan: ask.plan,
-            members: ask.members,
-            endpoints: &self.endpoints,
-            hash: ask.hash,
-            now,
-            turn: &mut self.turn,
-            dice,
-        };
-        let first = draw.choose(|id, _| !ask.avoid.contains(&id));
-        first.or_else(|| draw.choose(|_, _| true))
+        for avoided in [false, true] {
+            for &(id, weight) in &ask.members.list {
+                let other = weight > 0 && id != first && ask.avoid.contains(&id) == avoided;
+                if other
+                    && self.stands_in(id, ask, now)
+                    && let Some(grant) = self.place_at(id, ask, now)
+                {
+                    return Ok(grant);
+                }
+            }
+        }
+        Err(Blocked::Connections)
     }
 
     /// Makes a grant the lease of `ask`'s worker.
@@ -118,6 +106,10 @@ impl Cluster {
 
     fn place_at(&mut self, id: EndpointId, ask: &Ask<'_>, now: Moment) -> Option<Grant> {
         let endpoint = self.endpoints.get_mut(id)?;
+        if !endpoint.bears_more(ask.plan.adaptive.as_ref()) {
+            return None;
+        }
+        endpoint.service.leaving.on_chosen(now);
         let (mut risky, mut past) = (false, false);
         if ask.reuse == Reuse::Allow && !(endpoint.idle.is_empty() && endpoint.probe.is_none()) {
             let limit = endpoint.limit(&ask.plan.keep_alive);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Address, Cluster, EndpointId};
 use crate::keepalive::Knowledge;
+pub use crate::service::ServiceReport;
 use crate::time::Moment;
 
 /// One endpoint, for `/clusters` and the log.
@@ -32,6 +33,10 @@ pub struct EndpointReport {
     pub round_trip: Option<Duration>,
     /// No configuration holds it any more; its last requests are ending.
     pub leaving: bool,
+    /// How it stands.
+    pub service: ServiceReport,
+    /// Requests in flight that it bears, where that is learned.
+    pub adaptive_limit: Option<u32>,
     /// When it closes idle connections, and what follows.
     pub knowledge: Knowledge,
     /// The same in one plain sentence.
@@ -51,6 +56,57 @@ pub struct Gauges {
     pub rq_retry_active: u64,
     /// Endpoints that a configuration holds (`membership_total`).
     pub membership_total: u64,
+}
+
+/// How near a cluster is to its limits, and how many of its endpoints are in service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// Requests that wait.
+    pub queue: QueueReport,
+    /// Connections that may still be opened (`circuit_breakers.default.remaining_cx`).
+    pub remaining_cx: u64,
+    /// Requests that may still wait (`remaining_pending`).
+    pub remaining_pending: u64,
+    /// Requests that may still be in flight (`remaining_rq`).
+    pub remaining_rq: u64,
+    /// Retries that would be admitted (`remaining_retries`).
+    pub remaining_retries: u64,
+    /// Connections that carry a request, in percent of those allowed.
+    pub pool_used_percent: u32,
+    /// Endpoints that a configuration holds (`membership_total`).
+    pub membership_total: u64,
+    /// … that are in service (`membership_healthy`).
+    pub membership_healthy: u64,
+    /// … that are ejected (`outlier_detection.ejections_active`).
+    pub ejections_active: u64,
+    /// All endpoints are used because too few are in service.
+    pub panics: bool,
+}
+
+impl Vitals {
+    /// `circuit_breakers.default.cx_open`.
+    #[must_use]
+    pub fn cx_open(&self) -> bool {
+        self.remaining_cx == 0
+    }
+
+    /// `circuit_breakers.default.rq_pending_open`.
+    #[must_use]
+    pub fn rq_pending_open(&self) -> bool {
+        self.remaining_pending == 0
+    }
+
+    /// `circuit_breakers.default.rq_open`.
+    #[must_use]
+    pub fn rq_open(&self) -> bool {
+        self.remaining_rq == 0
+    }
+
+    /// `circuit_breakers.default.rq_retry_open`.
+    #[must_use]
+    pub fn rq_retry_open(&self) -> bool {
+        self.remaining_retries == 0
+    }
 }
 
 /// How those who wait for a connection are doing.
@@ -83,6 +139,29 @@ impl Cluster {
             rq_pending_active: self.queue.len() as u64,
             rq_retry_active: u64::from(self.retries),
             membership_total: self.held as u64,
+        }
+    }
+
+    /// How near it is to its limits under the plan last asked under, and who is in service.
+    #[must_use]
+    pub fn vitals(&self, now: Moment) -> Vitals {
+        let limits = &self.plan.limits;
+        let left = |most: u32, used: usize| u64::from(most).saturating_sub(used as u64);
+        // Idle connections of others make room when they are in the way.
+        let used = self.connections.len() - self.spare;
+        let serving = self.endpoints.iter();
+        let serving = serving.filter(|(_, one)| one.held_by > 0 && one.service.serves(now));
+        Vitals {
+            queue: self.queue(now),
+            remaining_cx: left(limits.max_connections, used),
+            remaining_pending: left(limits.max_pending_requests, self.queue.len()),
+            remaining_rq: left(limits.max_parallel_requests, self.in_flight as usize),
+            remaining_retries: u64::from(self.remaining_retries(now)),
+            pool_used_percent: (used as u64 * 100 / u64::from(limits.max_connections.max(1))) as u32,
+            membership_total: self.held as u64,
+            membership_healthy: serving.count() as u64,
+            ejections_active: u64::from(self.outliers.ejections_active()),
+            panics: self.panics(&self.plan),
         }
     }
 
@@ -127,6 +206,11 @@ impl Cluster {
             connect_failures: endpoint.connect_failures,
             round_trip: endpoint.round_trip,
             leaving: endpoint.held_by == 0,
+            service: endpoint.service.report(now),
+            adaptive_limit: self.plan.adaptive.as_ref().and_then(|plan| {
+                let adaptive = endpoint.adaptive.as_ref()?;
+                Some(adaptive.limit(plan))
+            }),
             knowledge,
             sentence: knowledge.sentence(),
         })

@@ -2,6 +2,7 @@
 
 mod machine;
 mod overload;
+mod service;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -517,14 +518,17 @@ fn a_cluster_without_endpoints_refuses() {
 #[test]
 fn retries_in_flight_are_limited() {
     let mut story = Story::new(1, ClusterPlan::default());
-    let limits = Limits {
-        max_parallel_retries: 1,
-        ..Limits::default()
+    let plan = ClusterPlan {
+        limits: Limits {
+            max_parallel_retries: 1,
+            ..Limits::default()
+        },
+        ..ClusterPlan::default()
     };
-    assert!(story.cluster.admit_retry(&limits));
-    assert!(!story.cluster.admit_retry(&limits));
+    assert!(story.cluster.admit_retry(&plan, AT(1)));
+    assert!(!story.cluster.admit_retry(&plan, AT(1)));
     story.cluster.retry_ended(true);
-    assert!(story.cluster.admit_retry(&limits));
+    assert!(story.cluster.admit_retry(&plan, AT(1)));
     let counters = &story.cluster.counters;
     assert_eq!((counters.rq_retry_overflow, counters.rq_retry_success), (1, 1));
 }

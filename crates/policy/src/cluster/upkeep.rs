@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use super::queue::Grant;
 use super::{Cluster, ConnectionId, EndpointId, IdleEnd};
-use crate::attempts::Why;
 use crate::endpoint::{Endpoint, Probe};
 use crate::keepalive::Source;
-use crate::plan::{ClusterPlan, KeepAlivePlan, Limits};
+use crate::plan::{ClusterPlan, KeepAlivePlan};
 use crate::pool::{Idle, State};
 use crate::time::Moment;
 
@@ -21,10 +20,15 @@ impl Cluster {
             return false;
         };
         let (id, since, state) = (ended.endpoint, ended.idle_since, ended.state);
+        let plan = self.plan.clone();
         let endpoint = self.endpoint(id);
         let gone = match state {
             State::Opening | State::Leased => return false,
             State::Idle => {
+                let (age, idle) = (now.since(since), endpoint.idle.len());
+                if how != IdleEnd::Unsolicited && !endpoint.explains(age, &plan.keep_alive) {
+                    endpoint.service.leaving.on_close(age, idle, now);
+                }
                 let listed = endpoint.idle.remove(connection, since);
                 assert!(listed.is_some(), "{connection:?} idles on no list");
                 self.spare -= 1;
@@ -59,6 +63,7 @@ impl Cluster {
         self.follow(plan);
         let plan = &plan.keep_alive;
         self.shed(now);
+        self.sweep(now);
         let mut gone = Vec::new();
         let mut changed = false;
         let ids: Vec<EndpointId> = self.endpoints.iter().map(|(id, _)| id).collect();
@@ -83,7 +88,9 @@ impl Cluster {
     /// When `reap` next has something to do; it may be called too early at no harm.
     #[must_use]
     pub fn next_deadline(&self) -> Moment {
-        self.deadline.min(self.queue.sheds_at())
+        self.deadline
+            .min(self.queue.sheds_at())
+            .min(self.outliers.next_deadline())
     }
 
     /// A response's head came, with its final status, this long after the attempt began.
@@ -94,28 +101,6 @@ impl Cluster {
             *class += 1;
         }
         self.counters.rq_status.count(status);
-    }
-
-    /// A dead attempt is made again. `raced`: it died on a reused connection before any response.
-    pub fn on_again(&mut self, why: Why, raced: bool) {
-        self.counters.race_replayed += u64::from(raced);
-        self.counters.rq_retry += u64::from(why == Why::Retry);
-    }
-
-    /// Whether one more retry may be in flight; if so, pair it with [`Cluster::retry_ended`].
-    /// Replays are not retries and need no permit.
-    pub fn admit_retry(&mut self, limits: &Limits) -> bool {
-        let admitted = self.retries < limits.max_parallel_retries;
-        self.retries += u32::from(admitted);
-        self.counters.rq_retry_overflow += u64::from(!admitted);
-        admitted
-    }
-
-    /// A retry that was admitted has ended; `succeeded` if its answer went to the client.
-    pub fn retry_ended(&mut self, succeeded: bool) {
-        assert!(self.retries > 0, "a retry ended that was not admitted");
-        self.retries -= 1;
-        self.counters.rq_retry_success += u64::from(succeeded);
     }
 
     /// Those past their greatest duration.

@@ -40,6 +40,8 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
         connect_failures: 3,
         round_trip: Some(Duration::from_micros(350)),
         leaving: false,
+        service: policy::cluster::ServiceReport::default(),
+        adaptive_limit: None,
         knowledge,
         sentence: knowledge.sentence(),
     };

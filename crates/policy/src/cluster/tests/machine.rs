@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::attempts::{Outcome, Summary};
+use crate::evidence::End;
+use crate::health::CheckResult;
 use crate::keepalive::Limit;
-use crate::plan::KeepAlivePlan;
+use crate::plan::{AdaptivePlan, Balance, HashOn, HashPlan, HashTable, HealthPlan, HealthProbe};
+use crate::plan::{KeepAlivePlan, OutlierPlan, Percent, QueuePlan};
 
 /// One step of the shell's; numbers choose among what it holds.
 #[derive(Clone, Debug)]
@@ -29,6 +33,10 @@ enum Step {
     Cancel(usize),
     Adopt(u16, u16),
     Retire(usize),
+    /// An attempt at the endpoint of this place: 0 and 1 are answers, 2 a failure.
+    Told(usize, u8),
+    Checked(usize, bool),
+    Retry(bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -57,6 +65,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => pick().prop_map(Step::Cancel),
         1 => (0_u16..4, 1_u16..4).prop_map(|(from, count)| Step::Adopt(from, count)),
         1 => pick().prop_map(Step::Retire),
+        4 => (pick(), 0_u8..4).prop_map(|(at, how)| Step::Told(at, how)),
+        1 => (pick(), any::<bool>()).prop_map(|(at, good)| Step::Checked(at, good)),
+        1 => any::<bool>().prop_map(Step::Retry),
     ];
     prop::collection::vec(step, 1..200)
 }
@@ -69,7 +80,10 @@ fn plan() -> impl Strategy<Value = ClusterPlan> {
         prop::option::of(1_u32..4),
         prop::option::of(1_u32..5),
     );
-    (limits, prop::option::of(1_u64..8000), 100_u64..4000).prop_map(|(limits, oldest, idle)| {
+    let service = (any::<bool>(), any::<bool>(), 0_u32..=100, 1_u64..3000, 0_usize..5);
+    let times = (prop::option::of(1_u64..8000), 100_u64..4000);
+    (limits, times, service).prop_map(|(limits, (oldest, idle), service)| {
+        let (adaptive, slow_start, percent, patience, balance) = service;
         let (max_connections, max_pending_requests, max_parallel_requests, per_endpoint, uses) = limits;
         ClusterPlan {
             limits: Limits {
@@ -85,6 +99,46 @@ fn plan() -> impl Strategy<Value = ClusterPlan> {
                 idle_timeout: Duration::from_millis(idle),
                 ..KeepAlivePlan::default()
             },
+            balance: [
+                Balance::LeastRequest,
+                Balance::PeakEwma,
+                Balance::RoundRobin,
+                Balance::Random,
+                Balance::ConsistentHash(HashPlan {
+                    on: HashOn::Source,
+                    table: HashTable::Ring(64),
+                }),
+            ][balance]
+                .clone(),
+            slow_start: slow_start.then_some(Duration::from_millis(2000)),
+            panic_threshold: Percent(percent),
+            queue: QueuePlan {
+                patience: Duration::from_millis(patience),
+                ..QueuePlan::default()
+            },
+            outlier: OutlierPlan {
+                consecutive_gateway: 2,
+                consecutive_local: 2,
+                base_ejection: Duration::from_millis(500),
+                max_ejection_percent: percent,
+                ..OutlierPlan::default()
+            },
+            adaptive: adaptive.then(|| AdaptivePlan {
+                least: 1,
+                ..AdaptivePlan::default()
+            }),
+            health: Some(HealthPlan {
+                timeout: Duration::from_millis(100),
+                interval: Duration::from_millis(300),
+                initial_jitter: Duration::from_millis(300),
+                unhealthy_threshold: std::num::NonZeroU32::MIN,
+                healthy_threshold: std::num::NonZeroU32::MIN,
+                port: None,
+                probe: HealthProbe::Tcp {
+                    send: vec![],
+                    receive: vec![],
+                },
+            }),
             ..ClusterPlan::default()
         }
     })
@@ -104,6 +158,7 @@ struct Shell {
     /// Waiters, with the snapshot that each holds on to.
     waiting: BTreeMap<Ticket, Members>,
     called: Vec<Ticket>,
+    retries: u32,
     /// Every connection that was ever opened.
     ever: BTreeSet<ConnectionId>,
 }
@@ -123,6 +178,7 @@ impl Shell {
             idle: BTreeSet::new(),
             waiting: BTreeMap::new(),
             called: Vec::new(),
+            retries: 0,
             ever: BTreeSet::new(),
         }
     }
@@ -250,6 +306,44 @@ impl Shell {
         }
     }
 
+    /// An endpoint of any age, gone or not.
+    fn any_endpoint(&self, at: usize) -> Option<EndpointId> {
+        let all: Vec<_> = self.snapshots.iter().flat_map(|members| &members.list).collect();
+        (!all.is_empty()).then(|| all[at % all.len()].0)
+    }
+
+    fn told(&mut self, at: usize, how: u8) {
+        let result = match how {
+            0 => Outcome::Status(200),
+            1 => Outcome::Status(503),
+            2 => Outcome::ConnectTimedOut,
+            _ => Outcome::Died {
+                end: End::Reset,
+                grade: Grade::Unknown,
+            },
+        };
+        let summary = Summary {
+            endpoint: self.any_endpoint(at),
+            reused: at.is_multiple_of(2),
+            copy_whole: true,
+            answered: false,
+            result,
+        };
+        self.cluster.on_attempt(&summary, self.now, self.now);
+    }
+
+    fn checked(&mut self, at: usize, good: bool) {
+        self.cluster.checks_due(&self.plan, self.now, &mut self.dice);
+        let result = if good {
+            CheckResult::Good
+        } else {
+            CheckResult::Refused
+        };
+        if let Some(endpoint) = self.any_endpoint(at) {
+            self.cluster.on_check(endpoint, result, self.now, &mut self.dice);
+        }
+    }
+
     fn step(&mut self, step: Step) {
         match step {
             Step::Wait(millis) => self.now = self.now + Duration::from_millis(millis),
@@ -317,11 +411,24 @@ impl Shell {
                 self.called.retain(|&called| called != ticket);
                 self.cluster.cancel(ticket, self.now);
             }
+            Step::Told(at, how) => self.told(at, how),
+            Step::Checked(at, good) => self.checked(at, good),
+            Step::Retry(ends) => {
+                if ends && self.retries > 0 {
+                    self.retries -= 1;
+                    self.cluster.retry_ended(true);
+                } else if self.cluster.admit_retry(&self.plan, self.now) {
+                    self.retries += 1;
+                }
+                assert!(self.retries <= self.plan.limits.max_parallel_retries);
+            }
             Step::Adopt(from, count) => {
                 let addresses: Vec<_> = (from..from + count)
                     .map(|port| (address(port), u32::from(port)))
                     .collect();
-                self.snapshots.push(self.cluster.adopt(&addresses, self.now));
+                let mut members = self.cluster.adopt(&addresses, self.now);
+                members.prepare(&self.plan.balance);
+                self.snapshots.push(members);
             }
             Step::Retire(at) => {
                 // A waiter's snapshot stays until it has left.
@@ -348,6 +455,8 @@ impl Shell {
         while let Some(connection) = self.cluster.evicted() {
             self.closed([connection]);
         }
+        let vitals = self.cluster.vitals(self.now);
+        assert!(vitals.membership_healthy <= vitals.membership_total);
         let limits = &self.plan.limits;
         let gauges = self.cluster.gauges();
         let (granted, shed) = self.cluster.queue.unclaimed();
@@ -405,7 +514,9 @@ impl Shell {
             self.closed(gone);
         }
         assert!(self.idle.is_empty() && self.cluster.describe(self.now).is_empty());
+        (0..self.retries).for_each(|_| self.cluster.retry_ended(false));
         assert_eq!(self.cluster.gauges(), Gauges::default());
+        assert_eq!(self.cluster.vitals(self.now).ejections_active, 0);
         let counters = &self.cluster.counters;
         assert_eq!(counters.cx_total - counters.cx_connect_fail, counters.cx_destroy);
         assert_eq!(

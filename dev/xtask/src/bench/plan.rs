@@ -1,0 +1,331 @@
+//! The scenarios: what each asks, of whom, and what its figures are compared with.
+
+use clap::ValueEnum;
+
+use super::load::{Life, Turns};
+use super::message;
+use super::peers::{Peer, SetUp};
+use super::proc::{LOAD_CORE, PROXY_CORE};
+
+/// What is measured, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// GET, 100 B body, 64 connections
+    Small,
+    /// The same with 256 connections
+    #[value(name = "small-256")]
+    Small256,
+    /// The same with 4 connections
+    #[value(name = "small-4")]
+    Small4,
+    /// GET, 16 KiB body, 64 connections
+    #[value(name = "16k")]
+    Body16k,
+    /// GET, 1 MiB body, 16 connections
+    #[value(name = "1m")]
+    Body1m,
+    /// POST, 4 KiB body, 64 connections
+    Post,
+    /// One client connection per request, 64 at a time
+    Churn,
+    /// `small` with an access log to a file: JSON from evenkeel, text from the others
+    Log,
+    /// `post` with retries on status 503 configured, none happening: each request's copy is kept
+    Retry,
+    /// `small` with 1,000 routes to 1,000 clusters, beside one route
+    Routes,
+    /// 2,000 requests a second, open loop: what the proxy adds
+    Latency,
+    /// At rest, and for each idle client connection after one request
+    Memory,
+    /// `small` with 2 workers, beside 1
+    Scale,
+    /// System calls of a request of `small`
+    Syscalls,
+}
+
+/// What kind of measurement a scenario is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// CPU time under closed-loop load.
+    Cost(Shape),
+    /// Waiting time under open-loop load.
+    Latency,
+    /// Resident memory.
+    Memory,
+    /// System calls under closed-loop load.
+    Syscalls(Shape),
+}
+
+/// The load of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Client connections.
+    pub(super) connections: usize,
+    /// The method.
+    pub(super) ask: Ask,
+    /// The length of each response's body.
+    pub(super) length: usize,
+    /// How long a client connection lives.
+    pub(super) life: Life,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    Get,
+    /// With a body of 4 KiB.
+    Post,
+}
+
+/// One line of a scenario's table: a proxy as it is set up for it.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    /// Its name in the table.
+    pub(super) name: String,
+    /// The proxy; `None` is none at all.
+    pub(super) set_up: Option<SetUp>,
+    /// Who asks for which route.
+    pub(super) turns: Turns,
+    /// The cores that the proxy may use.
+    pub(super) cores: &'static [usize],
+}
+
+impl Scenario {
+    /// Its name on the command line.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// What it is, in words.
+    pub(super) fn meaning(self) -> String {
+        let value = self.to_possible_value();
+        value
+            .and_then(|value| value.get_help().map(ToString::to_string))
+            .unwrap_or_default()
+    }
+
+    /// What is measured.
+    pub(super) fn kind(self) -> Kind {
+        let small = Shape {
+            connections: 64,
+            ask: Ask::Get,
+            length: 100,
+            life: Life::KeptAlive,
+        };
+        let post = Shape {
+            ask: Ask::Post,
+            ..small
+        };
+        Kind::Cost(match self {
+            Self::Small | Self::Log | Self::Routes | Self::Scale => small,
+            Self::Small256 => Shape {
+                connections: 256,
+                ..small
+            },
+            Self::Small4 => Shape {
+                connections: 4,
+                ..small
+            },
+            Self::Body16k => Shape {
+                length: 16 * 1024,
+                ..small
+            },
+            Self::Body1m => Shape {
+                connections: 16,
+                length: 1024 * 1024,
+                ..small
+            },
+            Self::Post | Self::Retry => post,
+            Self::Churn => Shape {
+                life: Life::OneRequest,
+                ..small
+            },
+            Self::Latency => return Kind::Latency,
+            Self::Memory => return Kind::Memory,
+            Self::Syscalls => return Kind::Syscalls(small),
+        })
+    }
+
+    /// The unit of its main figure.
+    pub(super) fn unit(self) -> &'static str {
+        match self.kind() {
+            Kind::Cost(shape) if shape.counts_bytes() => "CPU ms/GiB",
+            Kind::Cost(_) => "CPU µs/request",
+            Kind::Latency => "µs added to p50",
+            Kind::Memory => "KiB/connection",
+            Kind::Syscalls(_) => "calls/request",
+        }
+    }
+
+    /// The line that the others are compared with.
+    pub(super) fn base(self) -> &'static str {
+        match self {
+            Self::Routes | Self::Scale => EVENKEEL,
+            Self::Latency => FLOOR,
+            _ => HAPROXY,
+        }
+    }
+
+    /// How often it is measured, of so many rounds: what hardly varies is not measured as often.
+    pub(super) fn rounds(self, rounds: usize) -> usize {
+        match self.kind() {
+            Kind::Cost(_) | Kind::Latency => rounds,
+            Kind::Memory => rounds.min(2),
+            Kind::Syscalls(_) => 1,
+        }
+    }
+
+    /// Its lines, of these peers only.
+    pub(super) fn lines(self, peers: &[Peer]) -> Vec<Line> {
+        let mut lines: Vec<Line> = match self {
+            Self::Routes => routes_lines(),
+            Self::Scale => scale_lines(),
+            _ => {
+                let entrants = self.entrants().iter();
+                entrants.map(|peer| Line::plain(self.set_up(*peer))).collect()
+            }
+        };
+        lines.retain(|line| line.set_up.is_none_or(|set_up| peers.contains(&set_up.peer)));
+        if self == Self::Latency {
+            // First, since the others are told as what they add to it.
+            lines.insert(0, Line::direct());
+        }
+        lines
+    }
+
+    fn entrants(self) -> &'static [Peer] {
+        use Peer::{Envoy, Evenkeel, Floor, Haproxy, HaproxyFields, HaproxySplice, Nginx, Pingora};
+        match self {
+            Self::Small => &[Evenkeel, Haproxy, HaproxyFields, Nginx, Envoy, Pingora, Floor],
+            Self::Body1m => &[Evenkeel, Haproxy, HaproxySplice, Nginx, Envoy, Pingora, Floor],
+            Self::Log => &[Evenkeel, Haproxy, Nginx, Envoy, Pingora],
+            Self::Retry => &[Evenkeel, Haproxy, Nginx, Envoy],
+            _ => &[Evenkeel, Haproxy, Nginx, Envoy, Pingora, Floor],
+        }
+    }
+
+    fn set_up(self, peer: Peer) -> SetUp {
+        SetUp {
+            log: self == Self::Log,
+            retry: self == Self::Retry,
+            clients_max: if self == Self::Memory {
+                IDLE_CONNECTIONS + 500
+            } else {
+                1_000
+            },
+            ..SetUp::plain(peer)
+        }
+    }
+}
+
+impl Shape {
+    /// Whether what counts is bytes, not requests.
+    pub(super) fn counts_bytes(self) -> bool {
+        self.length >= 1024 * 1024
+    }
+
+    /// The requests that a proxy set up like this is asked.
+    pub(super) fn requests(self, set_up: SetUp) -> Vec<Vec<u8>> {
+        let path = |index: usize| match set_up.routes {
+            0 => "/catalogue/item?id=4711".to_owned(),
+            _ => route_path(index) + "/item?id=4711",
+        };
+        let one = |index: usize| match self.ask {
+            Ask::Get => message::get(&path(index), self.life == Life::OneRequest),
+            Ask::Post => message::post(&path(index), 4096),
+        };
+        (0..set_up.routes.max(1)).map(one).collect()
+    }
+}
+
+impl Line {
+    fn plain(set_up: SetUp) -> Self {
+        Self {
+            name: set_up.peer.name(),
+            set_up: Some(set_up),
+            turns: Turns::Last,
+            cores: &[PROXY_CORE],
+        }
+    }
+
+    fn direct() -> Self {
+        Self {
+            name: "direct".to_owned(),
+            set_up: None,
+            turns: Turns::Last,
+            cores: &[],
+        }
+    }
+}
+
+/// One route; 1,000 of which the last is asked for, so that only what is configured differs; 1,000 of which each
+/// connection asks for one of its own; and 1,000 in turn, where nothing is ever warm: each request meets
+/// another cluster, another connection.
+fn routes_lines() -> Vec<Line> {
+    let one = SetUp::plain(Peer::Evenkeel);
+    let many = SetUp {
+        routes: ROUTES,
+        ..one
+    };
+    let line = |name: &str, set_up: SetUp, turns: Turns| Line {
+        name: name.to_owned(),
+        turns,
+        ..Line::plain(set_up)
+    };
+    vec![
+        line(EVENKEEL, one, Turns::Last),
+        line(THOUSAND_ROUTES, many, Turns::Last),
+        line("64 of 1,000 routes", many, Turns::Own),
+        line("1,000 routes in turn", many, Turns::InTurn),
+    ]
+}
+
+fn scale_lines() -> Vec<Line> {
+    let one = SetUp::plain(Peer::Evenkeel);
+    let two = Line {
+        name: TWO_WORKERS.to_owned(),
+        cores: &[PROXY_CORE, LOAD_CORE],
+        ..Line::plain(SetUp { workers: 2, ..one })
+    };
+    vec![Line::plain(one), two]
+}
+
+/// The path under which the route of this index is found.
+pub(super) fn route_path(index: usize) -> String {
+    format!("/route/{index}")
+}
+
+pub(super) const EVENKEEL: &str = "evenkeel";
+pub(super) const HAPROXY: &str = "haproxy";
+pub(super) const FLOOR: &str = "floor";
+pub(super) const THOUSAND_ROUTES: &str = "1,000 routes";
+pub(super) const TWO_WORKERS: &str = "2 workers";
+/// Routes, and clusters, of the scenario of that name.
+pub(super) const ROUTES: usize = 1_000;
+/// Idle client connections: both ends of the rig's and of the floor's fit under 20,000 descriptors.
+pub(super) const IDLE_CONNECTIONS: usize = 8_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_a_line_to_compare_with_and_one_of_ours() {
+        let peers = Peer::value_variants();
+        for scenario in Scenario::value_variants() {
+            let lines = scenario.lines(peers);
+            let has = |name: &str| lines.iter().any(|line| line.name == name);
+            assert!(has(scenario.base()) && has(EVENKEEL), "{}", scenario.name());
+            assert!(!scenario.meaning().is_empty(), "{}", scenario.name());
+        }
+    }
+
+    #[test]
+    fn only_the_peers_that_are_asked_for_take_part() {
+        let lines = Scenario::Latency.lines(&[Peer::Nginx]);
+        let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
+        assert_eq!(names, ["direct", "nginx"]);
+    }
+}

@@ -1,0 +1,257 @@
+//! One run: a proxy is started, loaded, looked at, and ended.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddrV4, TcpStream};
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::endpoint::Endpoint;
+use super::load::{Load, Workload};
+use super::message::{self, Incoming};
+use super::open::{self, Quantiles, Schedule};
+use super::peers::{RunningPeer, Site};
+use super::plan::{IDLE_CONNECTIONS, Kind, Line, Shape};
+use super::proc::{CoreTime, CpuTime, LOAD_CORE, PROXY_CORE, Resident};
+use super::report::{Cost, Latency, Measured, Memory, rounded};
+use super::strace;
+use crate::Fallible;
+
+/// What all runs have in common.
+pub(super) struct Rig {
+    /// What proxies forward to.
+    pub(super) endpoint: Endpoint,
+    /// evenkeel's program.
+    pub(super) evenkeel: PathBuf,
+    /// How long runs take.
+    pub(super) pace: Pace,
+}
+
+/// How long runs take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Load before it counts.
+    pub(super) warm_up: Duration,
+    /// Load that counts.
+    pub(super) span: Duration,
+    /// The same of an open-loop run.
+    pub(super) open_span: Duration,
+    /// Idle client connections.
+    pub(super) idle_connections: usize,
+    /// How long memory may settle.
+    pub(super) settle: Duration,
+}
+
+impl Pace {
+    /// For figures.
+    pub(super) const FULL: Self = Self {
+        warm_up: Duration::from_millis(500),
+        span: Duration::from_secs(2),
+        open_span: Duration::from_millis(2_500),
+        idle_connections: IDLE_CONNECTIONS,
+        settle: Duration::from_millis(1_500),
+    };
+
+    /// To see that everything works.
+    pub(super) const QUICK: Self = Self {
+        warm_up: Duration::from_millis(200),
+        span: Duration::from_millis(600),
+        open_span: Duration::from_millis(800),
+        idle_connections: 1_000,
+        settle: Duration::from_millis(500),
+    };
+}
+
+impl Rig {
+    /// Measures one line once. `direct` is what this round measured without a proxy, where it did.
+    ///
+    /// # Errors
+    /// When the proxy does not start, or a request fails.
+    pub(super) fn measure(&self, kind: Kind, line: &Line, direct: Option<Quantiles>) -> Fallible<Measured> {
+        match kind {
+            Kind::Cost(shape) => self.cost(shape, line).map(Measured::Cost),
+            Kind::Latency => self.latency(line, direct).map(Measured::Latency),
+            Kind::Memory => self.memory(line).map(Measured::Memory),
+            Kind::Syscalls(shape) => {
+                let (peer, load) = self.start(shape, line)?;
+                sleep(self.pace.warm_up);
+                let calls = strace::calls_per_request(peer.pid(), &load, self.pace.span)?;
+                unfailed(load)?;
+                Ok(Measured::Calls(calls))
+            }
+        }
+    }
+
+    fn cost(&self, shape: Shape, line: &Line) -> Fallible<Cost> {
+        let (peer, load) = self.start(shape, line)?;
+        sleep(self.pace.warm_up);
+        let before = Look::at(&peer, &load)?;
+        sleep(self.pace.span);
+        let after = Look::at(&peer, &load)?;
+        unfailed(load)?;
+        let requests = after.answered - before.answered;
+        if requests == 0 {
+            return Err("no request was answered".into());
+        }
+        let spent = after.proxy.since(before.proxy);
+        let seconds = after.when.duration_since(before.when).as_secs_f64();
+        let cpu = spent.total.as_secs_f64();
+        // Microseconds per request, or milliseconds per GiB.
+        let cost = if shape.counts_bytes() {
+            cpu * 1e3 / ((requests as usize * shape.length) as f64 / GIB)
+        } else {
+            cpu * 1e6 / requests as f64
+        };
+        let others = |core: Duration, ours: f64| rounded((core.as_secs_f64() - ours) / seconds);
+        let own = after.rig.since(before.rig).total.as_secs_f64();
+        // Where the proxy shares the load's core, nobody can tell whose time it was.
+        let is_apart = line.cores == [PROXY_CORE];
+        Ok(Cost {
+            cost: rounded(cost),
+            user: rounded(cost * spent.user_share),
+            system: rounded(cost * (1.0 - spent.user_share)),
+            requests,
+            per_second: rounded(requests as f64 / seconds),
+            busy: rounded(cpu / seconds),
+            others: is_apart.then(|| others(after.proxy_core.since(before.proxy_core), cpu)),
+            others_beside_load: is_apart.then(|| others(after.load_core.since(before.load_core), own)),
+        })
+    }
+
+    fn latency(&self, line: &Line, direct: Option<Quantiles>) -> Fallible<Latency> {
+        let length = 100;
+        self.endpoint.give(length);
+        let peer = self.peer(line)?;
+        let to = peer
+            .as_ref()
+            .map_or_else(|| self.endpoint.address(), RunningPeer::address);
+        let look = || -> Fallible<(Instant, CoreTime, Duration)> {
+            let spent = peer.as_ref().map(|peer| CpuTime::of(peer.pid())).transpose()?;
+            let spent = spent.map_or(Duration::ZERO, CpuTime::total);
+            Ok((Instant::now(), CoreTime::of(PROXY_CORE)?, spent))
+        };
+        let schedule = Schedule {
+            every: OPEN_LOOP_EVERY,
+            warm_up: self.pace.warm_up,
+            span: self.pace.open_span,
+        };
+        let before = look()?;
+        let seen = open::run(
+            to,
+            &message::get("/catalogue/item?id=4711", false),
+            length,
+            schedule,
+        )?;
+        let after = look()?;
+        let ours = (after.2 - before.2).as_secs_f64();
+        let others = (after.1.since(before.1).as_secs_f64() - ours) / (after.0 - before.0).as_secs_f64();
+        Ok(Latency::new(seen, direct, rounded(others)))
+    }
+
+    fn memory(&self, line: &Line) -> Fallible<Memory> {
+        self.endpoint.give(100);
+        let peer = self.peer(line)?.ok_or("nothing to look at")?;
+        sleep(self.pace.settle);
+        let rest = Resident::of(peer.pid())?;
+        let request = message::get("/catalogue/item?id=4711", false);
+        let ask = |count: usize| -> Fallible<Vec<TcpStream>> {
+            (0..count).map(|_| ask_once(peer.address(), &request)).collect()
+        };
+        // What the first requests bring in (code, tables, one upstream connection) is no connection's.
+        let _first = ask(FIRST_CONNECTIONS)?;
+        sleep(self.pace.settle);
+        let before = Resident::of(peer.pid())?;
+        let count = self.pace.idle_connections;
+        let _held = ask(count)?;
+        sleep(self.pace.settle);
+        let after = Resident::of(peer.pid())?;
+        let each = |after: u64, before: u64| (after as f64 - before as f64) / count as f64;
+        Ok(Memory {
+            rest_mib: rounded(rest.all_kib as f64 / 1024.0),
+            idle_kib: rounded(each(after.all_kib, before.all_kib)),
+            idle_anonymous_kib: rounded(each(after.anonymous_kib, before.anonymous_kib)),
+            connections: count,
+        })
+    }
+
+    fn start(&self, shape: Shape, line: &Line) -> Fallible<(RunningPeer, Load)> {
+        self.endpoint.give(shape.length);
+        let set_up = line.set_up.ok_or("load needs a proxy")?;
+        let peer = self.peer(line)?.ok_or("load needs a proxy")?;
+        let load = Load::start(Workload {
+            to: peer.address(),
+            connections: shape.connections,
+            requests: shape.requests(set_up).into(),
+            turns: line.turns,
+            length: shape.length,
+            life: shape.life,
+        })?;
+        Ok((peer, load))
+    }
+
+    fn peer(&self, line: &Line) -> Fallible<Option<RunningPeer>> {
+        let site = Site {
+            endpoint: &self.endpoint,
+            evenkeel: &self.evenkeel,
+            cores: line.cores,
+        };
+        line.set_up
+            .map(|set_up| RunningPeer::start(set_up, &site))
+            .transpose()
+    }
+}
+
+/// Everything that is counted, at one time.
+struct Look {
+    when: Instant,
+    answered: u64,
+    proxy: CpuTime,
+    rig: CpuTime,
+    proxy_core: CoreTime,
+    load_core: CoreTime,
+}
+
+impl Look {
+    fn at(peer: &RunningPeer, load: &Load) -> Fallible<Self> {
+        Ok(Self {
+            when: Instant::now(),
+            answered: load.answered(),
+            proxy: CpuTime::of(peer.pid())?,
+            rig: CpuTime::of(std::process::id())?,
+            proxy_core: CoreTime::of(PROXY_CORE)?,
+            load_core: CoreTime::of(LOAD_CORE)?,
+        })
+    }
+}
+
+fn unfailed(load: Load) -> Fallible<()> {
+    match load.finish() {
+        (0, _) => Ok(()),
+        (failed, first) => {
+            let first = first.unwrap_or_default();
+            Err(format!("{failed} requests failed, the first: {first}").into())
+        }
+    }
+}
+
+/// A connection that has had one request, and its answer.
+fn ask_once(to: SocketAddrV4, request: &[u8]) -> Fallible<TcpStream> {
+    let mut stream = TcpStream::connect(to)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(request)?;
+    let (mut incoming, mut bytes) = (Incoming::default(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut bytes)?;
+        if count == 0 {
+            return Err("closed without a response".into());
+        }
+        if incoming.take(&bytes[..count], 100)? {
+            return Ok(stream);
+        }
+    }
+}
+
+const GIB: f64 = (1024 * 1024 * 1024) as f64;
+/// 2,000 requests a second.
+const OPEN_LOOP_EVERY: Duration = Duration::from_micros(500);
+const FIRST_CONNECTIONS: usize = 100;
