@@ -162,6 +162,18 @@ impl Report {
         self.list.last_mut().unwrap_or(&mut self.scratch)
     }
 
+    /// Adds what another report of the same sources has noted.
+    pub(crate) fn join(&mut self, other: Self) {
+        let room = MISTAKES_MAX.saturating_sub(self.list.len());
+        let surplus = other.list.iter().skip(room);
+        let fatal = surplus.filter(|mistake| mistake.code.severity() == Severity::Error);
+        self.dropped += other.dropped + fatal.count();
+        self.list.extend(other.list.into_iter().take(room));
+        self.failed |= other.failed;
+        self.lost |= other.lost;
+        self.nameless.extend(other.nameless);
+    }
+
     /// A document could not be read: what seems to be missing may be in there.
     pub(crate) fn lost_text(&mut self) {
         self.lost = true;

@@ -72,7 +72,7 @@ pub struct WrittenRoute {
     pub name: Arc<str>,
     /// How many rules it has; without `rules`, one that answers 500.
     pub rules: usize,
-    /// A hash of its `spec`. Equal for what says the same in another layout.
+    /// A hash of its `spec`: of the values in their order, not of their layout.
     pub mark: u64,
 }
 

@@ -80,20 +80,21 @@ impl Node {
         }
     }
 
-    /// A hash of the value, wherever it stands. The order of a mapping's entries means nothing.
-    pub(crate) fn mark(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        std::mem::discriminant(&self.value).hash(&mut hasher);
+    /// Puts the value into a hash, wherever it stands.
+    fn note(&self, hasher: &mut DefaultHasher) {
+        std::mem::discriminant(&self.value).hash(hasher);
         match &self.value {
             Value::Null => {}
-            Value::Bool(value) => value.hash(&mut hasher),
-            Value::Int(value) => value.hash(&mut hasher),
-            Value::Float(value) => value.to_bits().hash(&mut hasher),
-            Value::Text(text) => text.hash(&mut hasher),
-            Value::List(items) => items.iter().for_each(|item| item.mark().hash(&mut hasher)),
-            Value::Map(entries) => mark(entries).hash(&mut hasher),
+            Value::Bool(value) => value.hash(hasher),
+            Value::Int(value) => value.hash(hasher),
+            Value::Float(value) => value.to_bits().hash(hasher),
+            Value::Text(text) => text.hash(hasher),
+            Value::List(items) => {
+                items.len().hash(hasher);
+                items.iter().for_each(|item| item.note(hasher));
+            }
+            Value::Map(entries) => note(entries, hasher),
         }
-        hasher.finish()
     }
 
     /// The same value as JSON, for `/config_dump`.
@@ -113,14 +114,19 @@ impl Node {
     }
 }
 
-/// A hash of a mapping, as [`Node::mark`].
+/// A hash of a mapping, wherever it stands.
 pub(crate) fn mark(entries: &[Entry]) -> u64 {
-    let of_entry = |entry: &Entry| {
-        let mut hasher = DefaultHasher::new();
-        (&entry.key, entry.value.mark()).hash(&mut hasher);
-        hasher.finish()
-    };
-    entries.iter().map(of_entry).fold(0, u64::wrapping_add)
+    let mut hasher = DefaultHasher::new();
+    note(entries, &mut hasher);
+    hasher.finish()
+}
+
+fn note(entries: &[Entry], hasher: &mut DefaultHasher) {
+    entries.len().hash(hasher);
+    for entry in entries {
+        entry.key.hash(hasher);
+        entry.value.note(hasher);
+    }
 }
 
 /// The entry of that name.

@@ -2,6 +2,9 @@
 //! in a day. JSON is read by the same code, being YAML.
 
 use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread::{Builder, ScopedJoinHandle};
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
@@ -10,60 +13,94 @@ use crate::Source;
 use crate::mistake::{Code, Report};
 use crate::node::{Entry, Node, Spot, Value};
 
-/// Reads every document of every source, in their order.
-pub(crate) fn parse_all(sources: &[Source], report: &mut Report) -> Vec<Node> {
-    let mut documents = Vec::new();
-    for (index, source) in (0_u32..).zip(sources) {
-        documents.extend(parse(index, &source.text, report));
+/// Reads every document of every source, in their order. A document that cannot be read is reported and
+/// left out; the others are read all the same.
+pub(crate) fn parse_all(sources: &Arc<[Source]>, report: &mut Report) -> Vec<Node> {
+    let mut pieces = Vec::new();
+    for (index, source) in (0_u32..).zip(sources.iter()) {
+        pieces.extend(cut(index, &source.text, report));
     }
-    documents
+    let bytes = pieces.iter().map(|piece| piece.range.len()).sum::<usize>();
+    let hands = std::thread::available_parallelism().map_or(1, usize::from);
+    let hands = hands.min(HANDS_MAX).min(1 + bytes / HAND_BYTES);
+    let share = pieces.len().div_ceil(hands).max(1);
+    let read = |share: &[Piece<'_>]| {
+        let mut report = Report::new(sources.clone());
+        let nodes: Vec<Node> = share.iter().filter_map(|piece| piece.read(&mut report)).collect();
+        (nodes, report)
+    };
+    let mut nodes = Vec::with_capacity(pieces.len());
+    std::thread::scope(|scope| {
+        let mut shares = pieces.chunks(share);
+        let own = shares.next().unwrap_or_default();
+        let others: Vec<_> = shares
+            .map(|share| (share, Builder::new().spawn_scoped(scope, move || read(share))))
+            .collect();
+        let mut gather = |(mut read, noted): (Vec<Node>, Report)| {
+            nodes.append(&mut read);
+            report.join(noted);
+        };
+        gather(read(own));
+        for (share, thread) in others {
+            // Without another thread, this one does its work.
+            gather(match thread.map(ScopedJoinHandle::join) {
+                Ok(done) => done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => read(share),
+            });
+        }
+    });
+    nodes
 }
 
-/// Reads every document of one source. A document that cannot be read is reported and left out;
-/// the others are read all the same.
-fn parse(source: u32, text: &str, report: &mut Report) -> Vec<Node> {
-    let whole = |start: usize, end: usize| Spot {
+/// More threads than this would take too much from the workers of a proxy that is running.
+const HANDS_MAX: usize = 4;
+/// Starting a thread for less than this is not worth while.
+const HAND_BYTES: usize = 256 << 10;
+
+/// One document of a source.
+struct Piece<'a> {
+    source: u32,
+    range: Range<usize>,
+    text: &'a str,
+}
+
+impl Piece<'_> {
+    /// Its tree, unless it is empty, or cannot be read, which is reported.
+    fn read(&self, report: &mut Report) -> Option<Node> {
+        let node = document(self.source, self.range.clone(), self.text, report);
+        if node.is_none() {
+            report.lost_text();
+        }
+        node.filter(|node| !matches!(node.value, Value::Null))
+    }
+}
+
+/// The documents of one source; none (and a mistake) if it is too large.
+fn cut<'a>(source: u32, text: &'a str, report: &mut Report) -> Vec<Piece<'a>> {
+    let start = Spot {
         source,
-        start: start as u32,
-        end: end as u32,
+        start: 0,
+        end: 0,
+    };
+    let mut refuse = |what: String, limit: String| {
+        report
+            .error(Code::TooLarge, start, format!("this file has {what}"))
+            .help(format!("the limit is {limit} a file; split it"));
+        report.lost_text();
+        Vec::new()
     };
     if text.len() > SOURCE_BYTES_MAX {
-        report
-            .error(
-                Code::TooLarge,
-                whole(0, 0),
-                format!("this file has {} bytes", text.len()),
-            )
-            .help(format!(
-                "the limit is {} MiB a file; split it",
-                SOURCE_BYTES_MAX >> 20
-            ));
-        report.lost_text();
-        return Vec::new();
+        return refuse(
+            format!("{} bytes", text.len()),
+            format!("{} MiB", SOURCE_BYTES_MAX >> 20),
+        );
     }
-    let chunks = documents(text);
-    if chunks.len() > DOCUMENTS_MAX {
-        report
-            .error(
-                Code::TooLarge,
-                whole(0, 0),
-                format!("this file has {} documents", chunks.len()),
-            )
-            .help(format!("the limit is {DOCUMENTS_MAX} a file; split it"));
-        report.lost_text();
-        return Vec::new();
+    let ranges = documents(text);
+    if ranges.len() > DOCUMENTS_MAX {
+        return refuse(format!("{} documents", ranges.len()), DOCUMENTS_MAX.to_string());
     }
-    let mut nodes = Vec::new();
-    for chunk in chunks {
-        match document(source, chunk, text, report) {
-            Some(Node {
-                value: Value::Null, ..
-            }) => {}
-            Some(node) => nodes.push(node),
-            None => report.lost_text(),
-        }
-    }
-    nodes
+    let piece = |range| Piece { source, range, text };
+    ranges.into_iter().map(piece).collect()
 }
 
 /// Larger files are refused: ten thousand routes with their Backends have 5 MiB, and spans are kept in
@@ -79,7 +116,7 @@ const ALIAS_EVENTS_MAX: usize = 50_000;
 /// The byte ranges of a text's documents. YAML 1.2 (9.1.2) forbids `---` and `...` at a line's
 /// start inside any scalar, so splitting at them is exact, and one bad document does not hide
 /// the mistakes of the others.
-fn documents(text: &str) -> Vec<std::ops::Range<usize>> {
+fn documents(text: &str) -> Vec<Range<usize>> {
     let bom = if text.starts_with('\u{feff}') { 3 } else { 0 };
     let (mut chunks, mut from, mut at) = (Vec::new(), bom, bom);
     for line in text[bom..].split_inclusive('\n') {
@@ -103,7 +140,7 @@ fn documents(text: &str) -> Vec<std::ops::Range<usize>> {
 }
 
 /// One document as a tree; `None` (and a mistake) if it cannot be read.
-fn document(source: u32, chunk: std::ops::Range<usize>, text: &str, report: &mut Report) -> Option<Node> {
+fn document(source: u32, chunk: Range<usize>, text: &str, report: &mut Report) -> Option<Node> {
     let piece = &text[chunk.clone()];
     if let Some(tab) = tab_indent(piece) {
         let start = (chunk.start + tab) as u32;

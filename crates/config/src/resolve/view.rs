@@ -32,7 +32,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// See [`Node::mark`].
+    /// A hash of all that is in it, known or not, wherever it stands.
     pub(crate) fn mark(&self) -> u64 {
         mark(self.entries)
     }
