@@ -3,12 +3,12 @@
 mod backend;
 pub(crate) mod bar;
 pub(crate) mod client;
-mod dice;
+pub(crate) mod dice;
 pub(crate) mod flows;
 pub(crate) mod install;
 mod lane;
 pub(crate) mod ledger;
-mod message;
+pub(crate) mod message;
 pub(crate) mod net;
 mod packet;
 pub(crate) mod peers;
