@@ -4,6 +4,7 @@ mod bench;
 mod change;
 mod ci;
 mod instructions;
+mod overload;
 mod race;
 mod real;
 mod step;
@@ -12,7 +13,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// What a command of ours returns; the message of an error is for people.
 pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -39,7 +40,8 @@ enum Command {
     /// Count the instructions of each step of the hot path, and compare them with those accepted
     Instructions(instructions::InstructionsArgs),
     /// What a request costs, beside the peers
-    Bench(bench::BenchArgs),
+    #[command(args_conflicts_with_subcommands = true)]
+    Bench(BenchCommand),
     /// Change the configuration under load: no request may fail or go astray
     Change(change::ChangeArgs),
     /// Race requests against backends that close idle connections, in the lab (needs root)
@@ -54,13 +56,31 @@ enum Command {
     BenchFloor(bench::FloorArgs),
 }
 
+#[derive(Args)]
+struct BenchCommand {
+    #[command(subcommand)]
+    other: Option<OtherBench>,
+    #[command(flatten)]
+    cost: bench::BenchArgs,
+}
+
+#[derive(Subcommand)]
+enum OtherBench {
+    /// Stalls, overload, outages and restarts beside the peers: what becomes of everybody else
+    Overload(overload::OverloadArgs),
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Ci(args) => ci::ci(args),
         Command::Tidy => tidy::tidy(),
         Command::Test => test::test(),
         Command::Instructions(args) => instructions::instructions(args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(BenchCommand { other: None, cost }) => bench::run(&cost),
+        Command::Bench(BenchCommand {
+            other: Some(OtherBench::Overload(args)),
+            ..
+        }) => overload::run(&args),
         Command::Change(args) => change::change(args),
         Command::Race(args) => race::run(&args),
         Command::Real(args) => real::run(&args),
