@@ -13,7 +13,9 @@ use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 
 use crate::buffer::{READ_SIZE, ReadBuffer};
-use crate::io::{fill, flush, write_all};
+use crate::engine;
+use crate::io::{fill, flush, write_both};
+use crate::splice::{self, SPLICE_MIN, Stopped};
 use crate::transport::Transport;
 
 /// Bodies up to this are copied behind the head, so that both go in one write.
@@ -21,6 +23,9 @@ const BEHIND_HEAD: usize = 8 * 1024;
 
 /// Encoded bytes held at most while streaming, once no copy is kept any more.
 const WINDOW: usize = 64 * 1024;
+
+/// Reads of one body before the other tasks have a turn.
+const TURN: u32 = 32;
 
 /// One request on its way to an endpoint: everything that was or will be written, head first.
 ///
@@ -72,6 +77,11 @@ impl Pulse {
     /// How often something moved so far.
     pub(crate) fn beats(&self) -> u64 {
         self.beats.get()
+    }
+
+    /// It is the client's turn from now on, or not any more.
+    pub(crate) fn awaits_client_now(&self, awaits: bool) {
+        self.awaiting_client.set(awaits);
     }
 
     /// Whether it is the client's turn: more of its body is to come.
@@ -300,6 +310,7 @@ impl Download {
         pulse: &Pulse,
     ) -> Result<(), DownloadEnd> {
         let left = |_| DownloadEnd::ClientLeft;
+        let mut reads: u32 = 0;
         loop {
             let step = self
                 .decoder
@@ -324,6 +335,9 @@ impl Download {
                     pulse.awaiting_client.set(true);
                     flush(to, out).await.map_err(left)?;
                     pulse.awaiting_client.set(false);
+                    if self.splices() && self.splice(from, to, pulse).await? {
+                        continue;
+                    }
                     match fill(from, input, READ_SIZE).await {
                         Ok(0) => {
                             let decoder =
@@ -335,8 +349,32 @@ impl Download {
                         Ok(_) => pulse.beat(),
                         Err(_) => return Err(DownloadEnd::Upstream),
                     }
+                    reads += 1;
+                    if reads.is_multiple_of(TURN) {
+                        engine::yield_now().await;
+                    }
                 }
             }
+        }
+    }
+
+    /// Whether so much follows that need not be looked at that it may pass inside the kernel.
+    const fn splices(&self) -> bool {
+        self.decoder.plain() >= SPLICE_MIN
+            && matches!(self.length, BodyLength::Length(_) | BodyLength::UntilClose)
+    }
+
+    /// Passes what need not be looked at; false if there is no pipe to be had.
+    async fn splice(&mut self, from: &Transport, to: &Transport, pulse: &Pulse) -> Result<bool, DownloadEnd> {
+        let mut passed = 0;
+        let result = splice::pass(from, to, self.decoder.plain(), &mut passed, pulse).await;
+        self.decoder.passed(passed);
+        self.relayed += passed;
+        match result {
+            None => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(Stopped::Source)) => Err(DownloadEnd::Upstream),
+            Some(Err(Stopped::Sink)) => Err(DownloadEnd::ClientLeft),
         }
     }
 
@@ -355,8 +393,8 @@ impl Download {
         if self.length == BodyLength::Chunked {
             encode::chunk_header(out, data.len() as u64);
         }
-        flush(to, out).await?;
-        write_all(to, data).await?;
+        write_both(to, out, data).await?;
+        out.clear();
         if self.length == BodyLength::Chunked {
             out.extend_from_slice(encode::CHUNK_END);
         }

@@ -40,3 +40,15 @@ pub(crate) async fn write_all(transport: &Transport, bytes: &[u8]) -> io::Result
     }
     Ok(())
 }
+
+/// Writes `first` and then `second`, with as few calls as the kernel allows.
+pub(crate) async fn write_both(transport: &Transport, first: &[u8], second: &[u8]) -> io::Result<()> {
+    let mut written = 0;
+    while written < first.len() {
+        match poll_fn(|cx| transport.poll_write_both(cx, &first[written..], second)).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => written += count,
+        }
+    }
+    write_all(transport, &second[written - first.len()..]).await
+}

@@ -21,6 +21,7 @@ mod reply;
 mod routing;
 pub mod server;
 mod snapshot;
+mod splice;
 pub mod stats;
 mod transport;
 mod tried;

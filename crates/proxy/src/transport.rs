@@ -93,13 +93,58 @@ impl Transport {
 
     /// Writes once, without waiting.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let written = sys::send(self, bytes);
+        self.note_written(sys::send(self, bytes))
+    }
+
+    fn note_written(&self, written: io::Result<usize>) -> io::Result<usize> {
         match &written {
             Ok(count) => self.sent.set(self.sent.get() + *count as u64),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.forget_writable(),
             Err(_) => {}
         }
         written
+    }
+
+    /// Takes up to `most` received bytes into an empty pipe. 0 is the end of the stream.
+    pub(crate) fn poll_fill(
+        &self,
+        cx: &Context<'_>,
+        pipe: &mut sys::Pipe,
+        most: u64,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_read_ready(cx));
+            match pipe.fill(self, most) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.source.forget_readable();
+                    if self.source.poll_readable(cx).is_ready() {
+                        return Poll::Ready(Ok(0)); // it has ended, and has nothing more to say
+                    }
+                }
+                done => {
+                    let count = done.as_ref().map_or(0, |&count| count as u64);
+                    self.received.set(self.received.get() + count);
+                    return Poll::Ready(done);
+                }
+            }
+        }
+    }
+
+    /// Sends what it can of a pipe's bytes.
+    pub(crate) fn poll_drain(&self, cx: &Context<'_>, pipe: &mut sys::Pipe) -> Poll<io::Result<usize>> {
+        loop {
+            match pipe.drain(self) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.source.forget_writable();
+                    ready!(self.poll_write_ready(cx));
+                }
+                done => {
+                    let count = done.as_ref().map_or(0, |&count| count as u64);
+                    self.sent.set(self.sent.get() + count);
+                    return Poll::Ready(done);
+                }
+            }
+        }
     }
 
     /// Whether nothing has come since the last read, as far as this thread's engine knows.
@@ -111,6 +156,21 @@ impl Transport {
     pub(crate) fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx)),
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Writes two pieces at once, tried before it is awaited.
+    pub(crate) fn poll_write_both(
+        &self,
+        cx: &Context<'_>,
+        first: &[u8],
+        second: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.note_written(sys::send_both(self, first, second)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx)),
                 done => return Poll::Ready(done),
             }

@@ -2,11 +2,13 @@
 //! [`tcp_facts`] knows nothing, and the evidence grade is `unknown` (ARCHITECTURE.md, "the race").
 
 mod peek;
+mod pipe;
 mod socket;
 mod stream;
 mod tcp_info;
 
 pub use peek::{Peek, peek};
+pub use pipe::Pipe;
 pub use socket::{accept, connect, hear_no_more, keep_alive, listen, listen_backlog, raise_fd_limit};
-pub use stream::{receive, send};
+pub use stream::{receive, send, send_both};
 pub use tcp_info::{TcpFacts, tcp_facts};

@@ -1,10 +1,10 @@
 //! Reading and writing a socket without waiting, by system calls alone: the C library's wrappers
 //! pass through its thread cancellation, which costs each call a little and gives us nothing.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 /// Receives once, without waiting. 0 is the end of the stream.
 ///
@@ -26,6 +26,21 @@ pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
 pub fn send(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::INTR) => {}
+            sent => return Ok(sent?),
+        }
+    }
+}
+
+/// Sends two pieces at once, one behind the other, without waiting and without `SIGPIPE`.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_both(socket: &impl AsFd, first: &[u8], second: &[u8]) -> io::Result<usize> {
+    let pieces = [IoSlice::new(first), IoSlice::new(second)];
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    loop {
+        match rustix::net::sendmsg(socket, &pieces, &mut SendAncillaryBuffer::default(), flags) {
             Err(rustix::io::Errno::INTR) => {}
             sent => return Ok(sent?),
         }
