@@ -7,7 +7,7 @@ use crate::mistake::Report;
 use crate::node::Node;
 use crate::text;
 
-/// The resources as read. Their text is what is kept: ten thousand routes as trees would weigh fifty
+/// The resources as read. Their text is what is kept: ten thousand routes as trees would weigh many
 /// times as much, and be made at every reload for someone who hardly ever asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dump {

@@ -83,6 +83,13 @@ impl Endpoint {
         limit
     }
 
+    /// It took so long to answer, or had not by then. What fails quickly is not fast.
+    pub(crate) fn on_latency(&mut self, latency: Duration, good: bool, now: Moment) {
+        if good || self.peak.average().is_some_and(|usual| latency > usual) {
+            self.peak.observe(latency, now);
+        }
+    }
+
     /// Whether it may have one more request, by what it bears.
     pub(crate) fn bears_more(&self, plan: Option<&AdaptivePlan>) -> bool {
         let (Some(plan), Some(adaptive)) = (plan, &self.adaptive) else {

@@ -29,7 +29,10 @@ impl Cluster {
     pub fn on_attempt(&mut self, summary: &Summary, begun: Moment, now: Moment) {
         let Some(id) = summary.endpoint else { return };
         let latency = now.since(begun);
-        if let (Some(usual), attempts::Outcome::Status(_)) = (&mut self.usual, summary.result) {
+        let answered = matches!(summary.result, attempts::Outcome::Status(_));
+        if let Some(usual) = &mut self.usual
+            && (answered || timed_out(summary))
+        {
             usual.latencies.record(latency, now);
         }
         let Some(outcome) = blame(summary) else { return };
@@ -40,7 +43,7 @@ impl Cluster {
         endpoint.service.success += u64::from(good);
         endpoint.service.error += u64::from(!good);
         if plan.balance == Balance::PeakEwma {
-            endpoint.peak.observe(latency, now);
+            endpoint.on_latency(latency, good, now);
         }
         if let Some(adaptive) = &plan.adaptive {
             let sample = Sample {
@@ -69,6 +72,20 @@ impl Cluster {
         if change != outlier::Change::None {
             self.recount(id, now);
             self.serve_waiting(now);
+        }
+    }
+
+    /// An attempt that began at `begun` is given up without an answer, and not for its endpoint's
+    /// fault: the client has left, or a hedge was faster. It has lasted as long as it has, though.
+    pub fn on_given_up(&mut self, id: EndpointId, begun: Moment, now: Moment) {
+        let waited = now.since(begun);
+        if let Some(usual) = &mut self.usual {
+            usual.latencies.record(waited, now);
+        }
+        if let Some(endpoint) = self.endpoints.get_mut(id)
+            && self.plan.balance == Balance::PeakEwma
+        {
+            endpoint.on_latency(waited, false, now);
         }
     }
 

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::attempts::{Outcome, Summary};
+use crate::plan::Balance;
 
 /// When the next request comes.
 #[derive(Clone, Copy)]
@@ -44,7 +46,8 @@ struct Sim {
     events: BTreeSet<(Moment, Event)>,
     requests: Vec<Fate>,
     waiting: BTreeMap<Ticket, u32>,
-    served: BTreeMap<ConnectionId, u32>,
+    /// What each connection carries, and since when.
+    served: BTreeMap<ConnectionId, (u32, Moment)>,
     in_service_most: usize,
     /// Moments at which somebody waited although a connection was free to be opened or used.
     idle_while_waiting: u32,
@@ -129,9 +132,17 @@ impl Sim {
                 self.given(request, &checkout, now);
             }
             Event::Answered(connection) => {
-                let request = self.served.remove(&connection).unwrap();
+                let (request, begun) = self.served.remove(&connection).unwrap();
                 let fate = &mut self.requests[request as usize];
                 (fate.ended, fate.good) = (now, true);
+                let summary = Summary {
+                    endpoint: fate.endpoint.map(|place| self.story.members.list[place].0),
+                    reused: true,
+                    copy_whole: true,
+                    answered: false,
+                    result: Outcome::Status(200),
+                };
+                self.story.cluster.on_attempt(&summary, begun, now);
                 let how = Handback::Reusable {
                     hint: None,
                     round_trip: None,
@@ -162,7 +173,7 @@ impl Sim {
         let list = &self.story.members.list;
         let place = list.iter().position(|&(id, _)| id == endpoint).unwrap();
         self.requests[request as usize].endpoint = Some(place);
-        self.served.insert(connection, request);
+        self.served.insert(connection, (request, now));
         let mut answered = now + self.service;
         if let Some((stalled, from, to)) = self.stall
             && stalled == place
@@ -217,10 +228,6 @@ fn five_times_the_capacity_leaves_the_answers_good_and_quick_and_refuses_the_res
             .filter(|fate| !fate.good && fate.ended != Moment::NEVER)
             .collect();
         let late = refused.iter().filter(|fate| fate.took() > MS(1)).count();
-        println!(
-            "{seed}: {good} good, p50 {usual:?}, {late} of {} refused late",
-            refused.len()
-        );
         assert!(good >= 78 * 5, "{good} of 400");
         assert!(usual <= MS(115), "{usual:?}");
         assert!(late * 100 < refused.len(), "{late} of {}", refused.len());
@@ -243,7 +250,6 @@ fn in_a_full_stall_requests_are_refused_at_once_and_it_is_over_with_the_stall() 
         let during = sim.fates(from..to);
         let late = quantile(&during, false, 0.99);
         let refused = during.iter().filter(|fate| !fate.good).count();
-        println!("{per_second}/s: {refused} refused, p99 {late:?}");
         assert!(refused > 2500 && late <= MS(1), "{late:?}");
         assert!(sim.fates(AT(0)..AT(1900)).iter().all(|fate| fate.good));
         let after = sim.fates(to + MS(100)..AT(14_000));
@@ -292,7 +298,6 @@ fn a_queue_that_hardly_delays_anybody_refuses_nobody() {
     sim.offer(Arrivals::Poisson, AT(0), 1550, MS(5000));
     sim.run(AT(6000));
     let refused = sim.requests.iter().filter(|fate| !fate.good).count();
-    println!("{refused} refused, p99 {:?}", quantile(&sim.requests, true, 0.99));
     assert!(refused * 50 < sim.requests.len(), "{refused}");
 }
 
@@ -317,19 +322,32 @@ fn ten_thousand_who_wait_cost_little_and_each_leaves_in_no_time() {
     assert_eq!(story.cluster.gauges().rq_pending_active, 0);
 }
 
+/// One of four endpoints stalls for five seconds at 500 requests a second. Returns how many went to it
+/// meanwhile, and within a second afterwards.
+fn one_of_four_stalls(balance: Balance, seed: u64) -> (usize, usize) {
+    let mut sim = Sim::new(4, Limits::default(), MS(5), seed);
+    Arc::make_mut(&mut sim.story.plan).balance = balance;
+    let (from, to) = (AT(2000), AT(7000));
+    sim.stall = Some((2, from, to));
+    sim.offer(Arrivals::Uniform, AT(0), 500, MS(9000));
+    sim.run(AT(10_000));
+    assert!(sim.requests.iter().all(|fate| fate.good));
+    let to_it = |fates: Vec<Fate>| fates.iter().filter(|fate| fate.endpoint == Some(2)).count();
+    (to_it(sim.fates(from..to)), to_it(sim.fates(to..to + MS(1000))))
+}
+
 #[test]
 fn one_of_four_endpoints_that_stalls_is_avoided_after_a_few_requests_and_used_again_at_once() {
     for seed in 1..=5 {
-        let mut sim = Sim::new(4, Limits::default(), MS(5), seed);
-        let (from, to) = (AT(2000), AT(7000));
-        sim.stall = Some((2, from, to));
-        sim.offer(Arrivals::Uniform, AT(0), 500, MS(9000));
-        sim.run(AT(10_000));
-        let to_it = |fates: Vec<Fate>| fates.iter().filter(|fate| fate.endpoint == Some(2)).count();
-        let slow = to_it(sim.fates(from..to));
-        println!("{slow} slow");
+        let (slow, after) = one_of_four_stalls(Balance::LeastRequest, seed);
+        assert!(slow < 10 && after > 80, "{slow}, {after}");
+    }
+}
+
+#[test]
+fn by_peak_ewma_one_that_stalls_is_avoided_likewise() {
+    for seed in 1..=5 {
+        let (slow, _) = one_of_four_stalls(Balance::PeakEwma, seed);
         assert!(slow < 10, "{slow}");
-        assert!(sim.requests.iter().all(|fate| fate.good));
-        assert!(to_it(sim.fates(to..to + MS(1000))) > 80);
     }
 }

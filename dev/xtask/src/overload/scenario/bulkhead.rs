@@ -33,12 +33,12 @@ pub(super) async fn play(stage: &Stage<'_>, stall: Duration, rate: u32) -> Playe
     let figures = vec![
         waits("A before: p50 / p99", &trouble.before(&a)),
         failed("A during: failed", &meanwhile),
-        Figure::maybe("p50", meanwhile.within_ms(0.5), "ms"),
-        Figure::maybe("p99", meanwhile.within_ms(0.99), "ms").at_most(P99_GROWTH_MAX * before_ms),
+        Figure::maybe("A during: p50", meanwhile.within_ms(0.5), "ms"),
+        Figure::maybe("A during: p99", meanwhile.within_ms(0.99), "ms").at_most(P99_GROWTH_MAX * before_ms),
         failed("A afterwards: failed", &trouble.after(&a)),
         Figure::words("B during", b.tally()),
         Figure::maybe("B refused: p50", b.refused().within_ms(0.5), "ms"),
-        Figure::maybe("p99", b.refused().within_ms(0.99), "ms").at_most(REFUSAL_MAX_MS),
+        Figure::maybe("B refused: p99", b.refused().within_ms(0.99), "ms").at_most(REFUSAL_MAX_MS),
         Figure::count("connections at B", endpoints[1].connections_peak()),
     ];
     Ok((figures, shots))

@@ -26,9 +26,9 @@ pub(super) async fn play(stage: &Stage<'_>) -> Played {
     let extra = with.attempts as f64 * 100.0 / with.shots.count().max(1) as f64 - 100.0;
     let figures = vec![
         waits("without: p50 / p99", &without.shots),
-        Figure::maybe("p99.5", slow, "ms"),
+        Figure::maybe("without: p99.5", slow, "ms"),
         waits("with: p50 / p99", &with.shots),
-        Figure::maybe("p99.5", fast, "ms"),
+        Figure::maybe("with: p99.5", fast, "ms"),
         Figure::maybe("p99.5 without over with", gain, "").at_least(10.0),
         Figure::number("extra requests", extra, "%").at_most(5.0),
         Figure::words("answers", with.shots.tally()),

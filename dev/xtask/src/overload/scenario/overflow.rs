@@ -33,10 +33,10 @@ pub(super) async fn play(stage: &Stage<'_>, workers: u32, clients: usize) -> Pla
     let figures = vec![
         Figure::number("200s per s (ideal 80)", in_time, "").at_least(78.0),
         Figure::maybe("200s: p50", good.within_ms(0.5), "ms").at_most(115.0),
-        Figure::maybe("p99", good.within_ms(0.99), "ms"),
+        Figure::maybe("200s: p99", good.within_ms(0.99), "ms"),
         Figure::words("answers", shots.tally()),
         Figure::maybe("refused: p50", refused.within_ms(0.5), "ms"),
-        Figure::maybe("p99", refused.within_ms(0.99), "ms").at_most(REFUSAL_MAX_MS),
+        Figure::maybe("refused: p99", refused.within_ms(0.99), "ms").at_most(REFUSAL_MAX_MS),
         Figure::count(
             "requests worked on",
             endpoint.arrivals(start, Instant::now()).len(),

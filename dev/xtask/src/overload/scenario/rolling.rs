@@ -70,17 +70,17 @@ fn figures(trouble: &Trouble, shots: &Shots, applied: &HashMap<u64, u32>) -> Vec
     let posted = shots.of("POST");
     let twice = posted.filter(|shot| applied.get(&shot.id).is_some_and(|times| *times > 1));
     let lost = posted.filter(|shot| shot.outcome == Outcome::Status(200) && !applied.contains_key(&shot.id));
-    let slowest = |of: &Shots| Figure::maybe("max", of.within_ms(1.0), "ms");
+    let slowest = |name, of: &Shots| Figure::maybe(name, of.within_ms(1.0), "ms");
     vec![
         waits("before: p50 / p99", &trouble.before(shots)),
         Figure::count("GET errors", gets.failed()).at_most(0.0),
         Figure::words("GET answers", gets.tally()),
         Figure::maybe("GET p99", gets.within_ms(0.99), "ms").at_most(P99_MAX_MS),
-        slowest(&gets),
+        slowest("GET max", &gets),
         Figure::count("POST errors", posts.failed()).at_most(0.0),
         Figure::words("POST answers", posts.tally()),
         Figure::maybe("POST p99", posts.within_ms(0.99), "ms").at_most(P99_MAX_MS),
-        slowest(&posts),
+        slowest("POST max", &posts),
         Figure::count("POST applied twice", twice.count()).at_most(0.0),
         Figure::count("POST lost", lost.count()).at_most(0.0),
     ]
