@@ -113,6 +113,7 @@ fn spec(number: usize, host: String, prefix: String) -> RouteSpec {
         request_timeout: None,
         per_try_timeout: None,
         retry: None,
+        rate_limit: None,
     };
     RouteSpec {
         name: format!("default/route-{number}").into(),
