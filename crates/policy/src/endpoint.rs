@@ -38,6 +38,10 @@ pub(crate) struct Endpoint {
     /// Requests that it was given.
     pub(crate) uses: u64,
     pub(crate) connect_failures: u64,
+    /// Connections that were opened, or were to be.
+    pub(crate) opened: u64,
+    /// Attempts that took longer than they may.
+    pub(crate) timeouts: u64,
 }
 
 /// A connection past the limit, kept unused to see when the endpoint closes it.
@@ -67,6 +71,8 @@ impl Endpoint {
             adaptive: None,
             uses: 0,
             connect_failures: 0,
+            opened: 0,
+            timeouts: 0,
         }
     }
 

@@ -2,10 +2,10 @@
 
 use policy::time::Dice;
 use wire::forwarded::forwarded_for;
-use wire::h1::encode::{Announce, Upgrade};
+use wire::h1::encode::{Added, Announce, Upgrade};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{RequestHead, ResponseHead};
-use wire::onward::{self, Values};
+use wire::onward;
 
 use crate::downstream::client::Client;
 
@@ -16,7 +16,7 @@ pub(crate) const NAME: &str = "evenkeel";
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) forwarded_for: Vec<u8>,
-    values: Values,
+    added: Added,
 }
 
 /// What the onward request's head says apart from the client's fields.
@@ -62,12 +62,12 @@ pub(crate) fn request(
         trusted_hops: outbound.trusted_hops,
         max_forwards: outbound.max_forwards,
     };
-    onward::request(out, head, &outbound, &mut scratch.values);
+    onward::request(out, head, &outbound, &mut scratch.added);
 }
 
 /// Appends an interim response (1xx) as the client gets it.
 pub(crate) fn interim(out: &mut Vec<u8>, head: &ResponseHead) {
-    onward::interim(out, head, NAME, &mut Values::default());
+    onward::interim(out, head, NAME);
 }
 
 /// What the response's head says to the client apart from the endpoint's fields.
@@ -95,7 +95,7 @@ pub(crate) fn response(
         service_ms: inbound.service_ms,
         date,
     };
-    onward::response(out, head, &inbound, &mut scratch.values);
+    onward::response(out, head, &inbound, &mut scratch.added);
 }
 
 /// A new request id: a random UUID (RFC 9562, 5.4).

@@ -2,7 +2,8 @@
 //! [`Record`] writes the line and counts the request, whatever happened.
 //!
 //! Nothing is allocated for a record in the steady state: its texts go into an arena that the
-//! worker's log lends and gets back, and its line goes straight into the worker's buffer.
+//! worker's log lends and gets back, and its line goes straight into the worker's buffer. While the
+//! log is off no text is kept, and only what is counted is remembered.
 
 mod json;
 mod line;
@@ -50,6 +51,8 @@ struct Facts {
     start: Moment,
     end: Option<Moment>,
     wall_nanos: u64,
+    /// Whether there will be a line, so that texts are worth keeping.
+    lined: bool,
     arena: Vec<u8>,
     method: Span,
     path: Span,
@@ -62,6 +65,7 @@ struct Facts {
     cluster: Span,
     upstream: Span,
     details: Span,
+    ending: Ending,
     sentence: Span,
     remote: Option<SocketAddr>,
     local: Option<SocketAddr>,
@@ -74,6 +78,17 @@ struct Facts {
     connection: Option<ConnectionFacts>,
     evidence: Evidence,
     saved: Option<SavedBy>,
+}
+
+/// What the details say that is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ending {
+    /// There are no details.
+    #[default]
+    Untold,
+    HeaderTimeout,
+    RequestTimeout,
+    Other,
 }
 
 /// A text in the arena; empty is unknown.
@@ -131,6 +146,7 @@ impl Record {
         let facts = Facts {
             start,
             wall_nanos,
+            lined: log.is_on(),
             arena: log.borrow_arena(),
             ..Facts::default()
         };
@@ -203,12 +219,18 @@ impl Record {
 
     /// Why it ended, in Envoy's flags. Flags add up.
     pub fn flags(&mut self, flags: FlagSet) {
-        self.facts.flags = flags.iter().fold(self.facts.flags, FlagSet::with);
+        self.facts.flags |= flags;
     }
 
     /// Envoy's response code details.
     pub fn details(&mut self, details: &str) {
         self.facts.details = self.facts.keep(details.as_bytes(), LONG_BYTES_MAX);
+        self.facts.ending = match details {
+            "" => Ending::Untold,
+            "request_header_timeout" => Ending::HeaderTimeout,
+            "response_timeout" => Ending::RequestTimeout,
+            _ => Ending::Other,
+        };
     }
 
     /// Bytes of the request's body so far.
@@ -223,7 +245,7 @@ impl Record {
 
     /// From the request's first byte to the upstream's first (`X-Envoy-Upstream-Service-Time`).
     pub fn upstream_service_time(&mut self, time: Duration) {
-        self.facts.service_ms = Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        self.facts.service_ms = Some(millis(time));
     }
 
     /// Attempts made so far.
@@ -275,7 +297,7 @@ impl Record {
             (Flag::DC, "downstream_remote_disconnect")
         };
         self.flags(FlagSet::NONE.with(flag));
-        if self.facts.details.length == 0 {
+        if self.facts.ending == Ending::Untold {
             self.details(details);
         }
     }
@@ -302,10 +324,10 @@ impl Record {
         if facts.flags.has(Flag::SI) {
             downstream.rq_idle_timeout.inc();
         }
-        match facts.text(facts.details) {
-            b"request_header_timeout" => downstream.rq_header_timeout.inc(),
-            b"response_timeout" => downstream.rq_timeout.inc(),
-            _ => {}
+        match facts.ending {
+            Ending::HeaderTimeout => downstream.rq_header_timeout.inc(),
+            Ending::RequestTimeout => downstream.rq_timeout.inc(),
+            Ending::Untold | Ending::Other => {}
         }
     }
 }
@@ -314,15 +336,26 @@ impl Drop for Record {
     fn drop(&mut self) {
         self.settle();
         self.count();
-        self.log.write(&self.facts);
-        self.log.return_arena(std::mem::take(&mut self.facts.arena));
+        if self.facts.lined {
+            self.log.write(&self.facts);
+            self.log.return_arena(std::mem::take(&mut self.facts.arena));
+        }
     }
 }
 
 impl Facts {
-    /// Copies a text into the arena, cut to `most` bytes. What it replaces stays in the arena,
-    /// which lives no longer than the exchange.
+    /// Copies a text into the arena, cut to `most` bytes, if there will be a line to write it to. What
+    /// it replaces stays in the arena, which lives no longer than the exchange.
+    #[inline]
     fn keep(&mut self, text: &[u8], most: usize) -> Span {
+        if self.lined {
+            self.copy(text, most)
+        } else {
+            Span::default()
+        }
+    }
+
+    fn copy(&mut self, text: &[u8], most: usize) -> Span {
         let start = self.arena.len();
         if text.len() <= most {
             self.arena.extend_from_slice(text);
@@ -349,8 +382,13 @@ impl Facts {
     }
 
     fn duration_ms(&self) -> u64 {
-        u64::try_from(self.duration().as_millis()).unwrap_or(u64::MAX)
+        millis(self.duration())
     }
+}
+
+/// Whole milliseconds.
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl ClosedBy {

@@ -118,7 +118,7 @@ pub(crate) fn find<'a>(
         target: onward,
         ..
     } = work;
-    let target = Target::of(request)?;
+    let target = Target::of_normal(request);
     let listener = client.listener.ok_or(Failure::NoRoute)?;
     let view = View {
         head: request,

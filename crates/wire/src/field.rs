@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::bytes::{is_token, is_value_byte, trim};
+use crate::bytes::{are_value_bytes, is_token, trim};
 pub use crate::known::{Known, KnownSet};
 
 /// Fields of a head or trailer section, in order, in one reusable arena.
@@ -56,6 +56,7 @@ impl Fields {
     }
 
     /// Whether there is a field of a known name; one bit test.
+    #[inline]
     #[must_use]
     pub fn has(&self, known: Known) -> bool {
         self.present.contains(known)
@@ -283,7 +284,7 @@ pub fn is_field_name(bytes: &[u8]) -> bool {
 /// inside, none at the ends. The empty value is one.
 #[must_use]
 pub fn is_field_value(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| is_value_byte(byte)) && trim(bytes).len() == bytes.len()
+    are_value_bytes(bytes) && trim(bytes).len() == bytes.len()
 }
 
 /// The elements of one comma-separated value; see [`Fields::tokens`].
@@ -315,7 +316,7 @@ fn element_len(value: &[u8]) -> usize {
     value.len()
 }
 
-pub(crate) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

@@ -7,11 +7,11 @@
 //! fewer, or if that entry is no address), and `-Proto` and `-Host` are kept where they came. In both
 //! cases the peer's address is appended to `-For`, and nothing in front of it is removed.
 
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::bytes::trim;
 use crate::field::{Fields, Known};
+use crate::text::push_ip;
 
 /// The client's address, as far as it is believed.
 #[must_use]
@@ -33,15 +33,17 @@ pub fn forwarded_for(out: &mut Vec<u8>, fields: &Fields, peer: IpAddr) {
         out.extend_from_slice(value);
         out.extend_from_slice(b", ");
     }
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{}", peer.to_canonical());
+    push_ip(out, peer.to_canonical());
 }
 
 /// The value of the `X-Forwarded-Proto` field to send. `scheme` is the one of the peer's connection,
 /// `http` or `https`; what came is kept only from a trusted peer, and only if it is one of the two.
 #[must_use]
 pub fn forwarded_proto(fields: &Fields, trusted_hops: u32, scheme: &'static str) -> &'static str {
-    match fields.only(Known::XForwardedProto).filter(|_| trusted_hops > 0) {
+    if trusted_hops == 0 {
+        return scheme;
+    }
+    match fields.only(Known::XForwardedProto) {
         Some(came) if came.eq_ignore_ascii_case(b"https") => "https",
         Some(came) if came.eq_ignore_ascii_case(b"http") => "http",
         _ => scheme,
@@ -51,9 +53,10 @@ pub fn forwarded_proto(fields: &Fields, trusted_hops: u32, scheme: &'static str)
 /// The value of the `X-Forwarded-Host` field to send; `host` is what the client asked for.
 #[must_use]
 pub fn forwarded_host<'a>(fields: &'a Fields, trusted_hops: u32, host: &'a str) -> &'a [u8] {
-    let came = fields
-        .only(Known::XForwardedHost)
-        .filter(|came| trusted_hops > 0 && !came.is_empty());
+    if trusted_hops == 0 {
+        return host.as_bytes();
+    }
+    let came = fields.only(Known::XForwardedHost).filter(|came| !came.is_empty());
     came.unwrap_or(host.as_bytes())
 }
 

@@ -6,8 +6,8 @@
 //! `Proxy-Authenticate`, which asks for them: we are no such proxy, and an endpoint that got the one
 //! could steal it. `Trailer` is kept, since trailers are.
 
-use crate::bytes::is_token;
-use crate::field::{Fields, Known, KnownSet};
+use crate::bytes::{is_token, is_word};
+use crate::field::{Fields, Known, KnownSet, elements};
 use crate::h1::head::{Method, RequestHead, Version};
 use crate::shown_by_its_sentence;
 
@@ -87,6 +87,9 @@ shown_by_its_sentence!(HopError);
 /// [`HopError::ProtectedField`]; [`HopError::BadOption`]; [`HopError::TooManyOptions`], because each option is compared with
 /// each field.
 pub fn check_connection(fields: &Fields) -> Result<(), HopError> {
+    if !fields.has(Known::Connection) || fields.only(Known::Connection).is_some_and(is_usual) {
+        return Ok(());
+    }
     for (before, option) in fields.tokens(Known::Connection).enumerate() {
         if before == OPTIONS_MAX {
             return Err(HopError::TooManyOptions);
@@ -182,9 +185,10 @@ pub fn via(out: &mut Vec<u8>, fields: &Fields, received: Version, pseudonym: &st
 /// Whether the sender takes trailers: `TE: trailers` (RFC 9110, 10.1.4).
 #[must_use]
 pub fn accepts_trailers(fields: &Fields) -> bool {
-    fields
-        .tokens(Known::Te)
-        .any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+    fields.has(Known::Te)
+        && fields
+            .tokens(Known::Te)
+            .any(|coding| is_word(coding, b"trailers"))
 }
 
 /// What becomes of a trailer field.
@@ -230,17 +234,11 @@ pub(crate) struct Nominated<'a> {
 }
 
 impl<'a> Nominated<'a> {
-    /// Looks for options that are more than the usual ones, which name no field or one that never
-    /// crosses anyway.
+    /// Looks for options that are more than the usual ones.
     pub(crate) fn by(fields: &'a Fields) -> Self {
-        let usual = |option: &[u8]| {
-            [&b"close"[..], b"keep-alive", b"upgrade", b"te"]
-                .iter()
-                .any(|usual| option.eq_ignore_ascii_case(usual))
-        };
         Self {
             fields,
-            any: fields.tokens(Known::Connection).any(|option| !usual(option)),
+            any: unusual(fields).flat_map(elements).any(|option| !is_usual(option)),
         }
     }
 
@@ -253,6 +251,22 @@ impl<'a> Nominated<'a> {
                 .fields
                 .tokens(Known::Connection)
                 .any(|option| option.eq_ignore_ascii_case(name))
+    }
+}
+
+/// The `Connection` fields that are more than one usual option each.
+fn unusual(fields: &Fields) -> impl Iterator<Item = &[u8]> {
+    fields.all(Known::Connection).filter(|value| !is_usual(value))
+}
+
+/// Options that name no field, or one that never crosses anyway.
+fn is_usual(option: &[u8]) -> bool {
+    match option.len() {
+        2 => is_word(option, b"te"),
+        5 => is_word(option, b"close"),
+        7 => is_word(option, b"upgrade"),
+        10 => is_word(option, b"keep-alive"),
+        _ => false,
     }
 }
 

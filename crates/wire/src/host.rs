@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 use crate::field::Known;
 use crate::h1::head::{RequestHead, Version};
 use crate::path::Target;
+use crate::scan::all;
 use crate::shown_by_its_sentence;
 
 /// Why a request's host was refused: 400, close.
@@ -66,17 +67,16 @@ impl<'a> Authority<'a> {
     /// # Errors
     /// [`HostError::Malformed`].
     pub fn parse(text: &'a str) -> Result<Self, HostError> {
-        let host_len = match text.strip_prefix('[') {
-            Some(rest) => rest.find(']').ok_or(HostError::Malformed)? + 2,
-            None => text.find(':').unwrap_or(text.len()),
-        };
-        let (host, port) = text.split_at(host_len);
-        let good = match host.strip_prefix('[') {
-            Some(rest) => rest[..rest.len() - 1].parse::<Ipv6Addr>().is_ok(),
-            None => is_name(host),
-        };
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let bracket = rest.find(']').ok_or(HostError::Malformed)?;
+                let good = rest[..bracket].parse::<Ipv6Addr>().is_ok();
+                good.then(|| text.split_at(bracket + 2))
+            }
+            None => name_len(text).map(|len| text.split_at(len)),
+        }
+        .ok_or(HostError::Malformed)?;
         let port = match port.strip_prefix(':') {
-            _ if !good => return Err(HostError::Malformed),
             None if port.is_empty() => None,
             Some("") => None,
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -91,10 +91,10 @@ impl<'a> Authority<'a> {
     #[must_use]
     pub fn key(&self) -> Cow<'a, str> {
         let host = self.host.strip_suffix('.').unwrap_or(self.host);
-        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(host.to_ascii_lowercase())
-        } else {
+        if all(host.as_bytes(), |byte| !byte.is_ascii_uppercase()) {
             Cow::Borrowed(host)
+        } else {
+            Cow::Owned(host.to_ascii_lowercase())
         }
     }
 }
@@ -131,17 +131,46 @@ pub fn host_key(authority: &str) -> Cow<'_, str> {
     Authority::parse(authority).map_or(Cow::Borrowed(authority), |authority| authority.key())
 }
 
-fn is_name(name: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+/// Length of the name that the text begins with, up to its end or a colon; `None` if it is none.
+fn name_len(text: &str) -> Option<usize> {
     let mut after_dot = true;
-    for byte in name.bytes() {
-        if !good(byte) || (after_dot && byte == b'.') {
-            return false;
+    let mut len = 0;
+    for byte in text.bytes() {
+        match NAME_BYTES[usize::from(byte)] {
+            NameByte::Good => after_dot = false,
+            NameByte::Dot if !after_dot => after_dot = true,
+            NameByte::Colon => break,
+            NameByte::Dot | NameByte::Bad => return None,
         }
-        after_dot = byte == b'.';
+        len += 1;
     }
-    !name.is_empty()
+    (len > 0).then_some(len)
 }
+
+/// What a byte is to a name.
+#[derive(Clone, Copy)]
+enum NameByte {
+    Bad,
+    Good,
+    Dot,
+    Colon,
+}
+
+static NAME_BYTES: [NameByte; 256] = {
+    let mut table = [NameByte::Bad; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'-' | b'_' | b'~' => NameByte::Good,
+            b'.' => NameByte::Dot,
+            b':' => NameByte::Colon,
+            letter if letter.is_ascii_alphanumeric() => NameByte::Good,
+            _ => NameByte::Bad,
+        };
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! The names that a proxy treats specially, and sets of them.
 
+use crate::bytes::is_word;
+
 /// Names that a proxy treats specially, recognised once while parsing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "each is the field it is named after")]
@@ -40,42 +42,44 @@ impl Known {
         let Some(first) = name.first() else {
             return Self::Other;
         };
-        let candidate = match (name.len(), first | 0x20) {
-            (2, b't') => Self::Te,
-            (3, b'v') => Self::Via,
-            (4, b'h') => Self::Host,
-            (4, b'd') => Self::Date,
-            (6, b'e') => Self::Expect,
-            (6, b's') => Self::Server,
-            (6, b'o') => Self::Origin,
-            (7, b't') => Self::Trailer,
-            (7, b'u') => Self::Upgrade,
-            (10, b'c') => Self::Connection,
-            (10, b'k') => Self::KeepAlive,
-            (10, b'u') => Self::UserAgent,
-            (12, b'm') => Self::MaxForwards,
-            (12, b'x') => Self::XRequestId,
-            (14, b'c') => Self::ContentLength,
-            (14, b'h') => Self::Http2Settings,
-            (15, b'x') => Self::XForwardedFor,
-            (15, b'i') => Self::IdempotencyKey,
-            (16, b'x') => Self::XForwardedHost,
-            (16, b'p') => Self::ProxyConnection,
-            (17, b't') => Self::TransferEncoding,
-            (17, b'x') => Self::XForwardedProto,
-            (18, b'p') => Self::ProxyAuthenticate,
-            (19, b'p') => Self::ProxyAuthorization,
-            (29, b'x') => Self::XEnvoyUpstreamServiceTime,
-            _ => return Self::Other,
-        };
-        if name.eq_ignore_ascii_case(candidate.name().as_bytes()) {
-            candidate
-        } else {
-            Self::Other
+        match (name.len(), first | 0x20) {
+            (2, b't') => Self::Te.if_word(name, b"te"),
+            (3, b'v') => Self::Via.if_word(name, b"via"),
+            (4, b'h') => Self::Host.if_word(name, b"host"),
+            (4, b'd') => Self::Date.if_word(name, b"date"),
+            (6, b'e') => Self::Expect.if_word(name, b"expect"),
+            (6, b's') => Self::Server.if_word(name, b"server"),
+            (6, b'o') => Self::Origin.if_word(name, b"origin"),
+            (7, b't') => Self::Trailer.if_word(name, b"trailer"),
+            (7, b'u') => Self::Upgrade.if_word(name, b"upgrade"),
+            (10, b'c') => Self::Connection.if_word(name, b"connection"),
+            (10, b'k') => Self::KeepAlive.if_word(name, b"keep-alive"),
+            (10, b'u') => Self::UserAgent.if_word(name, b"user-agent"),
+            (12, b'm') => Self::MaxForwards.if_word(name, b"max-forwards"),
+            (12, b'x') => Self::XRequestId.if_word(name, b"x-request-id"),
+            (14, b'c') => Self::ContentLength.if_word(name, b"content-length"),
+            (14, b'h') => Self::Http2Settings.if_word(name, b"http2-settings"),
+            (15, b'x') => Self::XForwardedFor.if_word(name, b"x-forwarded-for"),
+            (15, b'i') => Self::IdempotencyKey.if_word(name, b"idempotency-key"),
+            (16, b'x') => Self::XForwardedHost.if_word(name, b"x-forwarded-host"),
+            (16, b'p') => Self::ProxyConnection.if_word(name, b"proxy-connection"),
+            (17, b't') => Self::TransferEncoding.if_word(name, b"transfer-encoding"),
+            (17, b'x') => Self::XForwardedProto.if_word(name, b"x-forwarded-proto"),
+            (18, b'p') => Self::ProxyAuthenticate.if_word(name, b"proxy-authenticate"),
+            (19, b'p') => Self::ProxyAuthorization.if_word(name, b"proxy-authorization"),
+            (29, b'x') => Self::XEnvoyUpstreamServiceTime.if_word(name, b"x-envoy-upstream-service-time"),
+            _ => Self::Other,
         }
     }
 
+    /// This one if the name is `lower`, whatever its case.
+    #[inline(always)]
+    fn if_word<const N: usize>(self, name: &[u8], lower: &[u8; N]) -> Self {
+        if is_word(name, lower) { self } else { Self::Other }
+    }
+
     /// The name in lower case; empty for [`Known::Other`].
+    #[inline]
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -130,6 +134,7 @@ impl KnownSet {
     }
 
     /// Whether the name is a member.
+    #[inline]
     #[must_use]
     pub const fn contains(self, known: Known) -> bool {
         self.0 & Self::bit(known) != 0
@@ -138,6 +143,20 @@ impl KnownSet {
     /// Adds a name.
     pub const fn insert(&mut self, known: Known) {
         self.0 |= Self::bit(known);
+    }
+
+    /// All that are in this set or the other.
+    #[inline]
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether some name is in both.
+    #[inline]
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     const fn bit(known: Known) -> u32 {
@@ -197,5 +216,11 @@ mod tests {
         assert!(set.contains(Known::Host) && !set.contains(Known::Other) && !set.contains(Known::Te));
         set.insert(Known::Te);
         assert!(set.contains(Known::Te));
+        let other = KnownSet::of(&[Known::Te, Known::Via]);
+        assert!(set.intersects(other) && !set.intersects(KnownSet::of(&[Known::Via])));
+        assert_eq!(
+            set.union(other),
+            KnownSet::of(&[Known::Host, Known::Te, Known::Via])
+        );
     }
 }

@@ -12,6 +12,8 @@ pub mod host;
 mod known;
 pub mod onward;
 pub mod path;
+pub mod scan;
+pub mod text;
 
 /// Lets an error be shown by its sentence.
 macro_rules! shown_by_its_sentence {

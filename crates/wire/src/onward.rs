@@ -1,19 +1,12 @@
 //! Heads on their way through: what this hop says of itself and of the client (RFC 9110, 7.6).
 
-use crate::bytes::push_decimal;
 use crate::field::Known;
 use crate::forwarded::{forwarded_host, forwarded_proto};
-use crate::h1::encode::{self, Announce, Onward, Upgrade};
+use crate::h1::encode::{self, Added, Announce, Onward, Upgrade};
 use crate::h1::framing::BodyLength;
 use crate::h1::head::{RequestHead, ResponseHead};
 use crate::hop;
-
-/// Memory for the values of fields, reused from head to head.
-#[derive(Debug, Default)]
-pub struct Values {
-    via: Vec<u8>,
-    number: Vec<u8>,
-}
+use crate::text::push_decimal;
 
 /// What the onward request's head says apart from the client's fields.
 #[derive(Clone, Copy, Debug)]
@@ -38,54 +31,50 @@ pub struct Outbound<'a> {
     pub max_forwards: Option<u32>,
 }
 
-/// Appends the request's head as the endpoint gets it.
+/// Appends the request's head as the endpoint gets it. `added` is memory, kept from head to head.
 ///
 /// # Panics
 /// As [`encode::request`].
-pub fn request(out: &mut Vec<u8>, head: &RequestHead, outbound: &Outbound<'_>, values: &mut Values) {
+pub fn request(out: &mut Vec<u8>, head: &RequestHead, outbound: &Outbound<'_>, added: &mut Added) {
     let fields = &head.fields;
-    values.via.clear();
-    hop::via(&mut values.via, fields, head.version, outbound.name);
-    values.number.clear();
-    let mut extra: [(&[u8], &[u8]); 6] = [(b"", b""); 6];
-    extra[0] = (b"via", &values.via);
-    extra[1] = (b"x-forwarded-for", outbound.forwarded_for);
-    extra[2] = (
-        b"x-forwarded-proto",
+    added.clear();
+    added.push_with(Known::Via, |line| {
+        hop::via(line, fields, head.version, outbound.name)
+    });
+    added.push(Known::XForwardedFor, outbound.forwarded_for);
+    added.push(
+        Known::XForwardedProto,
         forwarded_proto(fields, outbound.trusted_hops, outbound.scheme).as_bytes(),
     );
-    let mut count = 3;
     if !outbound.asked_host.is_empty() {
-        extra[count] = (
-            b"x-forwarded-host",
+        added.push(
+            Known::XForwardedHost,
             forwarded_host(fields, outbound.trusted_hops, outbound.asked_host),
         );
-        count += 1;
     }
     if let Some(host) = outbound.host {
-        extra[count] = (b"host", host.as_bytes());
-        count += 1;
+        added.push(Known::Host, host.as_bytes());
     }
     if let Some(hops) = outbound.max_forwards {
-        push_decimal(&mut values.number, u64::from(hops));
-        extra[count] = (b"max-forwards", &values.number);
-        count += 1;
+        added.push_with(Known::MaxForwards, |line| push_decimal(line, u64::from(hops)));
     }
     let onward = Onward {
         body: outbound.body,
         announce: Announce::Nothing,
         upgrade: outbound.upgrade,
-        extra: &extra[..count],
+        added: Some(added),
     };
     encode::request(out, head, &onward);
 }
 
 /// Appends an interim response (1xx) as the client gets it, `name` being our pseudonym.
-pub fn interim(out: &mut Vec<u8>, head: &ResponseHead, name: &str, values: &mut Values) {
-    values.via.clear();
-    hop::via(&mut values.via, &head.fields, head.version, name);
+pub fn interim(out: &mut Vec<u8>, head: &ResponseHead, name: &str) {
+    let mut added = Added::default();
+    added.push_with(Known::Via, |line| {
+        hop::via(line, &head.fields, head.version, name)
+    });
     let onward = Onward {
-        extra: &[(b"via", &values.via)],
+        added: Some(&added),
         ..Onward::default()
     };
     encode::response(out, head, &onward);
@@ -108,23 +97,23 @@ pub struct Inbound<'a> {
     pub date: &'a [u8],
 }
 
-/// Appends the response's head as the client gets it.
-pub fn response(out: &mut Vec<u8>, head: &ResponseHead, inbound: &Inbound<'_>, values: &mut Values) {
-    values.via.clear();
-    hop::via(&mut values.via, &head.fields, head.version, inbound.name);
-    values.number.clear();
-    push_decimal(&mut values.number, inbound.service_ms);
-    let extra: [(&[u8], &[u8]); 3] = [
-        (b"via", &values.via),
-        (b"x-envoy-upstream-service-time", &values.number),
-        (b"date", inbound.date),
-    ];
-    let dated = head.fields.has(Known::Date);
+/// Appends the response's head as the client gets it. `added` is memory, kept from head to head.
+pub fn response(out: &mut Vec<u8>, head: &ResponseHead, inbound: &Inbound<'_>, added: &mut Added) {
+    added.clear();
+    added.push_with(Known::Via, |line| {
+        hop::via(line, &head.fields, head.version, inbound.name)
+    });
+    added.push_with(Known::XEnvoyUpstreamServiceTime, |line| {
+        push_decimal(line, inbound.service_ms)
+    });
+    if !head.fields.has(Known::Date) {
+        added.push(Known::Date, inbound.date);
+    }
     let onward = Onward {
         body: inbound.body,
         announce: inbound.announce,
         upgrade: inbound.upgrade,
-        extra: if dated { &extra[..2] } else { &extra },
+        added: Some(added),
     };
     encode::response(out, head, &onward);
 }

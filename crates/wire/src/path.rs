@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr_iter};
+
 use crate::bytes::is_target_byte;
 use crate::h1::head::{Method, RequestHead};
 use crate::host::Authority;
+use crate::scan::all;
 use crate::shown_by_its_sentence;
 
 /// Why a target was refused: 400, close.
@@ -120,6 +123,26 @@ impl<'a> Target<'a> {
         Self::absolute_form(target, head.method)
     }
 
+    /// Takes a target apart that is in normal form already: what [`Target::of`] said to forward, in
+    /// origin or asterisk form.
+    #[must_use]
+    pub fn of_normal(head: &'a RequestHead) -> Self {
+        let (path, query) = split_query(head.target());
+        let form = if path == "*" { Form::Asterisk } else { Form::Origin };
+        let target = Self {
+            form,
+            authority: None,
+            path: Cow::Borrowed(path),
+            query,
+        };
+        debug_assert_eq!(
+            Self::of(head).as_ref(),
+            Ok(&target),
+            "the target is in normal form"
+        );
+        target
+    }
+
     /// Whether the target as sent is what is to be forwarded.
     #[must_use]
     pub fn is_as_sent(&self) -> bool {
@@ -204,13 +227,14 @@ pub fn normalise(path: &str) -> Result<Cow<'_, str>, TargetError> {
 }
 
 fn split_query(target: &str) -> (&str, Option<&str>) {
-    target
-        .split_once('?')
-        .map_or((target, None), |(path, query)| (path, Some(query)))
+    memchr(b'?', target.as_bytes()).map_or((target, None), |at| (&target[..at], Some(&target[at + 1..])))
 }
 
 /// Whether the path is in normal form already, which nearly all are; or why it has none.
 fn is_normal(path: &[u8]) -> Result<bool, TargetError> {
+    if all(path, is_plain) && memchr_iter(b'.', path).all(|dot| path[dot - 1] != b'/') {
+        return Ok(true);
+    }
     let mut normal = true;
     for (at, &byte) in path.iter().enumerate() {
         match byte {
@@ -225,6 +249,12 @@ fn is_normal(path: &[u8]) -> Result<bool, TargetError> {
         }
     }
     Ok(normal)
+}
+
+/// Bytes that a path in normal form has as they are; of dots, only some.
+#[inline]
+const fn is_plain(byte: u8) -> bool {
+    is_target_byte(byte) & (byte != b'%') & (byte != b'?') & (byte != b'\\')
 }
 
 /// Whether an escape's two digits stand for an unreserved character or are not in upper case.

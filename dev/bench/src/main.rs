@@ -17,8 +17,11 @@ use std::process::ExitCode;
 /// A step, ready to be taken any number of times.
 type Step = Box<dyn FnMut()>;
 
-/// Every step by its name, and what makes it ready.
-const STEPS: [(&str, fn() -> Step); 16] = [
+/// Makes a step ready.
+type Make = fn() -> Step;
+
+/// Every step by its name.
+const STEPS: [(&str, Make); 16] = [
     ("parse request", parse::request),
     ("parse response", parse::response),
     ("check request", parse::check),

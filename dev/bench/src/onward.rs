@@ -4,10 +4,10 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use wire::forwarded::forwarded_for;
-use wire::h1::encode::{Announce, Upgrade};
+use wire::h1::encode::{Added, Announce, Upgrade};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{RequestHead, ResponseHead};
-use wire::onward::{self, Inbound, Outbound, Values};
+use wire::onward::{self, Inbound, Outbound};
 
 use crate::{Step, heads};
 
@@ -19,7 +19,7 @@ const DATE: &[u8] = b"Wed, 17 Jan 2024 09:30:00 GMT";
 pub(crate) struct Desk {
     pub(crate) out: Vec<u8>,
     pub(crate) forwarded_for: Vec<u8>,
-    values: Values,
+    added: Added,
 }
 
 impl Desk {
@@ -39,7 +39,7 @@ impl Desk {
             max_forwards: None,
         };
         self.out.clear();
-        onward::request(&mut self.out, head, &outbound, &mut self.values);
+        onward::request(&mut self.out, head, &outbound, &mut self.added);
         black_box(&self.out);
     }
 
@@ -54,7 +54,7 @@ impl Desk {
             date: DATE,
         };
         self.out.clear();
-        onward::response(&mut self.out, head, &inbound, &mut self.values);
+        onward::response(&mut self.out, head, &inbound, &mut self.added);
         black_box(&self.out);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use policy::attempts::{After, Attempts, Nature, Outcome, Summary};
 use policy::cluster::{
-    Address, Ask, Checkout, Cluster, ConnectionId, EndpointId, Handback, Members, Parked, Resend, Reuse,
-    WorkerId,
+    Address, Ask, Checkout, Cluster, ConnectionId, EndpointId, Handback, Members, Parked, Reuse, WorkerId,
 };
 use policy::plan::{ClusterPlan, RetryPlan};
 use policy::time::{Dice, Moment};
@@ -22,7 +22,7 @@ const ENDPOINTS: u16 = 3;
 pub(crate) struct Pool {
     cluster: Cluster,
     members: Members,
-    plan: ClusterPlan,
+    plan: Arc<ClusterPlan>,
     pub(crate) dice: Dice,
     pub(crate) now: Moment,
 }
@@ -37,7 +37,7 @@ impl Pool {
         let mut pool = Self {
             cluster,
             members,
-            plan: ClusterPlan::default(),
+            plan: Arc::default(),
             dice: Dice::seeded(1),
             now,
         };
@@ -80,12 +80,8 @@ impl Pool {
 
     fn ask(&mut self, reuse: Reuse) -> Checkout {
         let ask = Ask {
-            members: &self.members,
-            plan: &self.plan,
-            worker: WORKER,
-            resend: Resend::Safe,
             reuse,
-            avoid: &[],
+            ..Ask::new(&self.members, &self.plan, WORKER)
         };
         self.cluster.checkout(&ask, self.now, &mut self.dice)
     }

@@ -9,6 +9,7 @@ use policy::route::{
     ClusterRef, ListenerHost, ListenerId, MatchSpec, Matched, PathMatch, RequestView, Route, RouteSpec,
     RouteTable, RuleSpec, WeightedBackend,
 };
+use wire::field::Known;
 use wire::h1::head::RequestHead;
 use wire::host::{host_key, request_host};
 use wire::path::Target;
@@ -53,11 +54,14 @@ impl RequestView for View<'_> {
 /// The target is taken apart and brought into its normal form, the host checked.
 pub(crate) fn normalise() -> Step {
     let head = heads::request();
-    Box::new(move || {
-        let head = black_box(&head);
-        let target = Target::of(head).expect("the target is in order");
-        black_box(request_host(head, &target).expect("the host is in order"));
-    })
+    Box::new(move || normalised(black_box(&head)))
+}
+
+/// The target in its normal form, and the host.
+pub(crate) fn normalised(head: &RequestHead) {
+    let target = Target::of(head).expect("the target is in order");
+    black_box(request_host(head, &target).expect("the host is in order"));
+    black_box(&target);
 }
 
 /// A route is found among so many.
@@ -68,13 +72,16 @@ pub(crate) fn find(routes: usize) -> Step {
     })
 }
 
-/// The route of a request.
+/// The route of a request that was checked and brought into its normal form.
 pub(crate) fn matched<'a>(table: &'a RouteTable, head: &RequestHead) -> Matched<'a> {
-    let target = Target::of(head).expect("the target is in order");
-    let host = request_host(head, &target).expect("the host is in order");
+    let target = Target::of_normal(head);
+    let host = head
+        .fields
+        .get(Known::Host)
+        .and_then(|host| std::str::from_utf8(host).ok());
     let view = View {
         head,
-        host: host_key(host.expect("HTTP/1.1 has a host")),
+        host: host_key(host.unwrap_or_default()),
         target,
     };
     table.find(LISTENER, &view).expect("there is a route")
@@ -106,6 +113,7 @@ fn spec(number: usize, host: String, prefix: String) -> RouteSpec {
         request_timeout: None,
         per_try_timeout: None,
         retry: None,
+        rate_limit: None,
     };
     RouteSpec {
         name: format!("default/route-{number}").into(),

@@ -24,6 +24,7 @@ pub(crate) fn request() -> Step {
     Box::new(move || {
         heads::read_request(&mut request);
         parse::check_request(&request);
+        route::normalised(&request);
         let matched = route::matched(&table, &request);
         let connection = pool.take();
         onward.request(&request);

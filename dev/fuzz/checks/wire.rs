@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use wire::field::{Fields, Known};
-use wire::h1::encode::{self, Onward};
+use wire::h1::encode::{self, Added, Onward};
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{Limits, Method, RequestHead, ResponseHead, Scan};
 use wire::path::Target;
@@ -301,15 +301,17 @@ fn forwarded_request_means_the_same(request: &RequestHead, body: BodyLength) {
     forwarded::forwarded_for(&mut for_value, &request.fields, peer);
     let _ = forwarded::client_address(&request.fields, peer, 2);
     hop::via(&mut via, &request.fields, request.version, "evenkeel");
-    let host: &[u8] = b"h";
-    let extra: [(&[u8], &[u8]); 3] = [(b"host", host), (b"x-forwarded-for", &for_value), (b"via", &via)];
+    let mut added = Added::default();
+    added.push(Known::Host, b"h");
+    added.push(Known::XForwardedFor, &for_value);
+    added.push(Known::Via, &via);
     let mut bytes = Vec::new();
     encode::request(
         &mut bytes,
         request,
         &Onward {
             body,
-            extra: &extra,
+            added: Some(&added),
             ..Onward::default()
         },
     );

@@ -15,8 +15,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
 use crate::wire::{Accepted, accepted};
-use ::wire::h1::encode::{self, Onward};
+use ::wire::h1::encode::{self, Added, Onward};
 use ::wire::h1::framing::{BodyLength, keeps_alive};
+use ::wire::field::Known;
 use ::wire::h1::head::Method;
 
 /// A request as hyper's server saw it; no body if it could not be read to its end.
@@ -74,14 +75,15 @@ fn with_plain_target(data: &[u8], request: &Accepted) -> Vec<u8> {
 fn as_forwarded(request: &Accepted) -> Vec<u8> {
     let mut head = request.head.clone();
     head.set_target("/");
-    let extra: [(&[u8], &[u8]); 1] = [(b"host", b"endpoint")];
+    let mut added = Added::default();
+    added.push(Known::Host, b"endpoint");
     let mut bytes = Vec::new();
     encode::request(
         &mut bytes,
         &head,
         &Onward {
             body: request.framing,
-            extra: &extra,
+            added: Some(&added),
             ..Onward::default()
         },
     );

@@ -55,7 +55,9 @@ impl Cluster {
                 opening.worker = ask.worker;
                 let endpoint = opening.endpoint;
                 self.counters.cx_total += 1;
-                let address = self.endpoint(endpoint).address.clone();
+                let opening = self.endpoint(endpoint);
+                opening.opened += 1;
+                let address = opening.address.clone();
                 Checkout::Open {
                     connection,
                     endpoint,

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::discipline::{Discipline, Order};
-use super::{Ask, ConnectionId, EndpointId, Members, Resend, Reuse, Ticket, WorkerId, Writing};
+use super::{Ask, ConnectionId, EndpointId, Members, Refusal, Resend, Reuse, Ticket, WorkerId, Writing};
 use crate::plan::{ClusterPlan, QueuePlan};
 use crate::slab::Slab;
 use crate::time::Moment;
@@ -28,13 +28,13 @@ pub(super) struct Queue {
 ///
 /// ```text
 ///   join --> Waiting --give--> Given --claim--> gone
-///                '-----shed--> Shed ---claim----^
+///                '---refuse--> Refused --claim-^
 /// ```
 #[derive(Debug)]
 enum Waiter {
     Waiting(Place),
     Given(Grant),
-    Shed,
+    Refused(Refusal),
 }
 
 /// One place in a line.
@@ -81,7 +81,7 @@ pub(super) enum Left {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Claimed {
     Grant(Grant),
-    Shed,
+    Refusal(Refusal),
 }
 
 impl Queue {
@@ -171,11 +171,16 @@ impl Queue {
             if until > now {
                 break;
             }
-            self.step_out(ticket, Waiter::Shed, plan, now);
-            self.calls.push_back(ticket);
+            self.refuse(ticket, Refusal::Shed, plan, now);
             count += 1;
         }
         count
+    }
+
+    /// Ends a wait that leads to nothing.
+    pub(super) fn refuse(&mut self, ticket: Ticket, why: Refusal, plan: &QueuePlan, now: Moment) {
+        self.step_out(ticket, Waiter::Refused(why), plan, now);
+        self.calls.push_back(ticket);
     }
 
     /// When [`Queue::shed`] next has something to do.
@@ -197,7 +202,7 @@ impl Queue {
         let claimed = match self.tickets.get(ticket)? {
             Waiter::Waiting(_) => return None,
             Waiter::Given(grant) => Claimed::Grant(*grant),
-            Waiter::Shed => Claimed::Shed,
+            Waiter::Refused(why) => Claimed::Refusal(*why),
         };
         self.tickets.remove(ticket);
         Some(claimed)
@@ -205,10 +210,10 @@ impl Queue {
 
     pub(super) fn leave(&mut self, ticket: Ticket, plan: &QueuePlan, now: Moment) -> Left {
         let left = match self.tickets.get(ticket) {
-            None | Some(Waiter::Shed) => Left::Nothing,
+            None | Some(Waiter::Refused(_)) => Left::Nothing,
             Some(Waiter::Given(grant)) => Left::Grant(*grant),
             Some(Waiter::Waiting(_)) => {
-                self.step_out(ticket, Waiter::Shed, plan, now);
+                self.step_out(ticket, Waiter::Refused(Refusal::Shed), plan, now);
                 Left::Place
             }
         };
@@ -283,13 +288,13 @@ impl Queue {
         }
     }
 
-    /// Tickets that were given something and not claimed, and such that were shed.
+    /// Tickets that were given something and not claimed, and such that were refused.
     #[cfg(test)]
     pub(super) fn unclaimed(&self) -> (usize, usize) {
         let count = |which: fn(&Waiter) -> bool| self.tickets.iter().filter(|(_, one)| which(one)).count();
         (
             count(|one| matches!(one, Waiter::Given(_))),
-            count(|one| matches!(one, Waiter::Shed)),
+            count(|one| matches!(one, Waiter::Refused(_))),
         )
     }
 }

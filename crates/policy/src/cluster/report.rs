@@ -27,8 +27,12 @@ pub struct EndpointReport {
     pub probe: bool,
     /// Requests that it was given so far.
     pub uses: u64,
+    /// Connections that were opened, or were to be.
+    pub opened: u64,
     /// Connections that could not be opened.
     pub connect_failures: u64,
+    /// Attempts that took longer than they may.
+    pub timeouts: u64,
     /// The round trip, where the kernel told.
     pub round_trip: Option<Duration>,
     /// No configuration holds it any more; its last requests are ending.
@@ -71,7 +75,7 @@ pub struct Vitals {
     pub remaining_rq: u64,
     /// Retries that would be admitted (`remaining_retries`).
     pub remaining_retries: u64,
-    /// Connections that carry a request, in percent of those allowed.
+    /// See [`Cluster::pool_used_percent`].
     pub pool_used_percent: u32,
     /// Endpoints that a configuration holds (`membership_total`).
     pub membership_total: u64,
@@ -157,12 +161,24 @@ impl Cluster {
             remaining_pending: left(limits.max_pending_requests, self.queue.len()),
             remaining_rq: left(limits.max_parallel_requests, self.in_flight as usize),
             remaining_retries: u64::from(self.remaining_retries(now)),
-            pool_used_percent: (used as u64 * 100 / u64::from(limits.max_connections.max(1))) as u32,
+            pool_used_percent: self.pool_used_percent(),
             membership_total: self.held as u64,
             membership_healthy: serving.count() as u64,
             ejections_active: u64::from(self.outliers.ejections_active()),
             panics: self.panics(&self.plan),
         }
+    }
+
+    /// Connections that are in use, in percent of those allowed: by the cluster's limit or those of
+    /// its endpoints together, whichever is met first.
+    #[must_use]
+    pub fn pool_used_percent(&self) -> u32 {
+        let limits = &self.plan.limits;
+        let each = limits.max_connections_per_endpoint.map(u64::from);
+        let allowed = each.map_or(u64::MAX, |each| each.saturating_mul(self.held as u64));
+        let allowed = allowed.min(u64::from(limits.max_connections)).max(1);
+        let used = (self.connections.len() - self.spare) as u64;
+        u32::try_from(used * 100 / allowed).unwrap_or(u32::MAX)
     }
 
     /// How those who wait for a connection are doing.
@@ -182,11 +198,19 @@ impl Cluster {
     /// Every endpoint, in the order in which they came.
     #[must_use]
     pub fn describe(&self, now: Moment) -> Vec<EndpointReport> {
-        let mut ids: Vec<EndpointId> = self.endpoints.iter().map(|(id, _)| id).collect();
-        ids.sort_unstable();
-        ids.into_iter()
+        self.endpoint_ids()
+            .into_iter()
             .filter_map(|endpoint| self.describe_endpoint(endpoint, now))
             .collect()
+    }
+
+    /// Which endpoints there are, in the order in which they came: for whoever describes them one by
+    /// one, so that no lock is held for all of them.
+    #[must_use]
+    pub fn endpoint_ids(&self) -> Vec<EndpointId> {
+        let mut ids: Vec<EndpointId> = self.endpoints.iter().map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// One endpoint; `None` once it is gone.
@@ -203,7 +227,9 @@ impl Cluster {
             oldest_idle: endpoint.idle.oldest().map(|idle| now.since(idle.since)),
             probe: endpoint.probe.is_some(),
             uses: endpoint.uses,
+            opened: endpoint.opened,
             connect_failures: endpoint.connect_failures,
+            timeouts: endpoint.timeouts,
             round_trip: endpoint.round_trip,
             leaving: endpoint.held_by == 0,
             service: endpoint.service.report(now),

@@ -1,6 +1,8 @@
 //! Which endpoints are in service: what attempts and checks tell of them, and what is done when
 //! hardly any is left.
 
+use std::sync::Arc;
+
 use super::{Address, Ask, Cluster, EndpointId};
 use crate::adaptive::{Adaptive, Sample};
 use crate::attempts::{self, Summary};
@@ -42,6 +44,7 @@ impl Cluster {
         let good = matches!(outcome, outlier::Outcome::Status(..500));
         endpoint.service.success += u64::from(good);
         endpoint.service.error += u64::from(!good);
+        endpoint.timeouts += u64::from(timed_out(summary));
         if plan.balance == Balance::PeakEwma {
             endpoint.on_latency(latency, good, now);
         }
@@ -91,7 +94,8 @@ impl Cluster {
 
     /// The checks that are to begin now under `plan`; each is answered by one
     /// [`Cluster::on_check`]. Those whose time was up without an answer count as failed first.
-    pub fn checks_due(&mut self, plan: &ClusterPlan, now: Moment, dice: &mut Dice) -> Vec<Check> {
+    pub fn checks_due(&mut self, plan: &Arc<ClusterPlan>, now: Moment, dice: &mut Dice) -> Vec<Check> {
+        self.follow(plan);
         let Some(plan) = &plan.health else {
             return self.stop_checks(now);
         };

@@ -437,6 +437,27 @@ fn a_full_endpoint_sends_the_request_to_another() {
 }
 
 #[test]
+fn a_pool_is_used_as_far_as_the_nearest_limit_allows() {
+    let limits = Limits {
+        max_connections: 100,
+        max_connections_per_endpoint: Some(2),
+        ..Limits::default()
+    };
+    let mut story = Story::limited(2, limits);
+    let one = story.open(0);
+    (0..2).for_each(|_| _ = story.open(0));
+    assert_eq!(story.cluster.pool_used_percent(), 75);
+    story.answer(one, 1);
+    assert_eq!(
+        story.cluster.pool_used_percent(),
+        50,
+        "an idle connection is not in use"
+    );
+    let opened: u64 = story.cluster.describe(AT(1)).iter().map(|one| one.opened).sum();
+    assert_eq!(opened, 3);
+}
+
+#[test]
 fn an_endpoint_that_failed_is_chosen_only_if_there_is_no_other() {
     let mut story = Story::new(2, ClusterPlan::default());
     let ids: Vec<_> = story.members.list.iter().map(|&(id, _)| id).collect();

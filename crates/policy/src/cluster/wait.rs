@@ -14,10 +14,10 @@ impl Cluster {
     }
 
     /// What a granted ticket was given: never `Queue`. [`Refusal::Shed`] if it has waited long
-    /// enough. `None` if its wait goes on.
+    /// enough, [`Refusal::NoEndpoint`] if none is left in service. `None` if its wait goes on.
     pub fn claim(&mut self, ticket: Ticket, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Option<Checkout> {
         let grant = match self.queue.claim(ticket)? {
-            Claimed::Shed => return Some(Checkout::Refuse(Refusal::Shed)),
+            Claimed::Refusal(why) => return Some(Checkout::Refuse(why)),
             Claimed::Grant(grant) => grant,
         };
         let Grant::Reuse(connection, _) = grant else {
@@ -86,7 +86,12 @@ impl Cluster {
                     }
                     queue.give(ticket, grant, &self.plan.queue, now);
                 }
-                Err(_) => in_vain = Some(ticket),
+                Err(Blocked::NoEndpoint) => {
+                    // The last one in service is gone: to wait for it would make the answer late.
+                    self.counters.cx_none_healthy += 1;
+                    queue.refuse(ticket, Refusal::NoEndpoint, &self.plan.queue, now);
+                }
+                Err(Blocked::Requests | Blocked::Connections) => in_vain = Some(ticket),
             }
         }
         self.dice = dice;

@@ -5,10 +5,12 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use super::line::{flags, hex_escape, is_harmless, number};
-use super::{Facts, Span};
+use wire::scan;
+use wire::text::{push_decimal, push_socket};
+
+use super::line::{flags, hex_escape, is_harmless};
+use super::{Facts, Span, millis};
 
 /// Appends the object of `facts` and a line feed.
 pub(super) fn write(facts: &Facts, stamp: &mut super::stamp::Stamp, line: &mut Vec<u8>) {
@@ -21,6 +23,17 @@ pub(super) fn write(facts: &Facts, stamp: &mut super::stamp::Stamp, line: &mut V
     line.extend_from_slice(b"}\n");
 }
 
+/// A key with the comma before it, its quotes and the colon behind it: a constant, so that it is
+/// copied as one.
+#[derive(Clone, Copy)]
+struct Key(&'static str);
+
+macro_rules! key {
+    ($name:literal) => {
+        Key(concat!(",\"", $name, "\":"))
+    };
+}
+
 /// An object whose first key is already there.
 struct Object<'a> {
     facts: &'a Facts,
@@ -30,106 +43,111 @@ struct Object<'a> {
 impl Object<'_> {
     fn envoys(&mut self) {
         let facts = self.facts;
-        self.text("method", facts.method);
-        self.text("path", facts.path);
-        self.key("protocol");
+        self.text(key!("method"), facts.method);
+        self.text(key!("path"), facts.path);
+        self.key(key!("protocol"));
         string_or_null(facts.protocol.as_bytes(), self.line);
-        self.text("authority", facts.authority);
-        self.count("http_response_status_code", u64::from(facts.status));
-        self.key("envoy_response_flags");
+        self.text(key!("authority"), facts.authority);
+        self.count(key!("http_response_status_code"), u64::from(facts.status));
+        self.key(key!("envoy_response_flags"));
         self.line.push(b'"');
         flags(facts, self.line);
         self.line.push(b'"');
-        self.text("envoy_response_code_details", facts.details);
-        self.count("bytes_received", facts.bytes_received);
-        self.count("bytes_sent", facts.bytes_sent);
-        self.count("http_request_duration_ms", facts.duration_ms());
+        self.text(key!("envoy_response_code_details"), facts.details);
+        self.count(key!("bytes_received"), facts.bytes_received);
+        self.count(key!("bytes_sent"), facts.bytes_sent);
+        self.count(key!("http_request_duration_ms"), facts.duration_ms());
         match facts.service_ms {
-            Some(ms) => self.count("upstream_service_time_ms", ms),
-            None => self.raw("upstream_service_time_ms", b"null"),
+            Some(ms) => self.count(key!("upstream_service_time_ms"), ms),
+            None => self.raw(key!("upstream_service_time_ms"), b"null"),
         }
-        self.text("x_forwarded_for", facts.forwarded_for);
-        self.text("user_agent", facts.user_agent);
-        self.text("request_id", facts.request_id);
-        self.text("upstream_host", facts.upstream);
-        self.text("upstream_cluster", facts.cluster);
-        self.text("route_name", facts.route);
-        self.address("downstream_remote_address", facts.remote);
-        self.address("downstream_local_address", facts.local);
-        self.count("upstream_request_attempt_count", u64::from(facts.attempts));
+        self.text(key!("x_forwarded_for"), facts.forwarded_for);
+        self.text(key!("user_agent"), facts.user_agent);
+        self.text(key!("request_id"), facts.request_id);
+        self.text(key!("upstream_host"), facts.upstream);
+        self.text(key!("upstream_cluster"), facts.cluster);
+        self.text(key!("route_name"), facts.route);
+        self.address(key!("downstream_remote_address"), facts.remote);
+        self.address(key!("downstream_local_address"), facts.local);
+        self.count(key!("upstream_request_attempt_count"), u64::from(facts.attempts));
     }
 
     fn ours(&mut self) {
         let facts = self.facts;
         let evidence = facts.evidence;
         self.word(
-            "evenkeel_grade",
+            key!("evenkeel_grade"),
             evidence.grade.map(policy::evidence::Grade::as_str),
         );
         if let Some(connection) = facts.connection {
-            self.count("evenkeel_idle_age_ms", millis(connection.idle_age));
-            self.count("evenkeel_connection_age_ms", millis(connection.age));
-            self.count("evenkeel_uses", u64::from(connection.uses));
-            self.known("evenkeel_reuse_limit_ms", connection.limit.map(millis));
+            self.count(key!("evenkeel_idle_age_ms"), millis(connection.idle_age));
+            self.count(key!("evenkeel_connection_age_ms"), millis(connection.age));
+            self.count(key!("evenkeel_uses"), u64::from(connection.uses));
+            self.known(key!("evenkeel_reuse_limit_ms"), connection.limit.map(millis));
         }
         self.word(
-            "evenkeel_closed_by",
+            key!("evenkeel_closed_by"),
             evidence.closed_by.map(super::ClosedBy::name),
         );
-        self.known("evenkeel_bytes_acknowledged", evidence.acknowledged);
-        self.known("evenkeel_bytes_written", evidence.written);
-        self.word("evenkeel_saved_by", facts.saved.map(super::SavedBy::name));
+        self.known(key!("evenkeel_bytes_acknowledged"), evidence.acknowledged);
+        self.known(key!("evenkeel_bytes_written"), evidence.written);
+        self.word(key!("evenkeel_saved_by"), facts.saved.map(super::SavedBy::name));
         if facts.sentence.length > 0 {
-            self.text("evenkeel_sentence", facts.sentence);
+            self.text(key!("evenkeel_sentence"), facts.sentence);
         }
     }
 
-    fn key(&mut self, key: &str) {
-        self.line.extend_from_slice(b",\"");
-        self.line.extend_from_slice(key.as_bytes());
-        self.line.extend_from_slice(b"\":");
+    #[inline(always)]
+    fn key(&mut self, key: Key) {
+        self.line.extend_from_slice(key.0.as_bytes());
     }
 
-    fn raw(&mut self, key: &str, value: &[u8]) {
+    #[inline(always)]
+    fn raw(&mut self, key: Key, value: &[u8]) {
         self.key(key);
         self.line.extend_from_slice(value);
     }
 
-    fn text(&mut self, key: &str, value: Span) {
+    #[inline(always)]
+    fn text(&mut self, key: Key, value: Span) {
         self.key(key);
         string_or_null(self.facts.text(value), self.line);
     }
 
-    fn count(&mut self, key: &str, value: u64) {
+    #[inline(always)]
+    fn count(&mut self, key: Key, value: u64) {
         self.key(key);
-        number(value, self.line);
+        push_decimal(self.line, value);
     }
 
-    fn known(&mut self, key: &str, value: Option<u64>) {
+    #[inline(always)]
+    fn known(&mut self, key: Key, value: Option<u64>) {
         if let Some(value) = value {
             self.count(key, value);
         }
     }
 
-    fn word(&mut self, key: &str, value: Option<&str>) {
+    #[inline(always)]
+    fn word(&mut self, key: Key, value: Option<&str>) {
         if let Some(value) = value {
             self.key(key);
             string_or_null(value.as_bytes(), self.line);
         }
     }
 
-    fn address(&mut self, key: &str, value: Option<SocketAddr>) {
+    #[inline(always)]
+    fn address(&mut self, key: Key, value: Option<SocketAddr>) {
         self.key(key);
         match value {
-            // Writing to a Vec cannot fail, and an address has nothing to escape.
-            Some(address) => drop(write!(self.line, "\"{address}\"")),
+            // An address has nothing to escape.
+            Some(address) => {
+                self.line.push(b'"');
+                push_socket(self.line, &address);
+                self.line.push(b'"');
+            }
             None => self.line.extend_from_slice(b"null"),
         }
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn string_or_null(value: &[u8], line: &mut Vec<u8>) {
@@ -139,7 +157,7 @@ fn string_or_null(value: &[u8], line: &mut Vec<u8>) {
     }
     line.push(b'"');
     // The text line's harmless bytes are JSON's as well.
-    if value.iter().fold(true, |all, &byte| all & is_harmless(byte)) {
+    if scan::all(value, is_harmless) {
         line.extend_from_slice(value);
     } else {
         for chunk in value.utf8_chunks() {

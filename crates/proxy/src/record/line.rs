@@ -3,7 +3,8 @@
 //! A request that was saved or that failed has one more quoted field at the end, its sentence.
 //! The fourteen fields before it never move.
 
-use std::io::Write as _;
+use wire::scan;
+use wire::text::push_decimal;
 
 use super::{Facts, Span};
 
@@ -22,16 +23,16 @@ pub(super) fn write(facts: &Facts, stamp: &mut super::stamp::Stamp, line: &mut V
         facts.protocol.as_bytes()
     });
     line.extend_from_slice(b"\" ");
-    number(u64::from(facts.status), line);
+    push_decimal(line, u64::from(facts.status));
     line.push(b' ');
     flags(facts, line);
     for value in [facts.bytes_received, facts.bytes_sent, facts.duration_ms()] {
         line.push(b' ');
-        number(value, line);
+        push_decimal(line, value);
     }
     line.push(b' ');
     match facts.service_ms {
-        Some(ms) => number(ms, line),
+        Some(ms) => push_decimal(line, ms),
         None => line.push(b'-'),
     }
     for field in [
@@ -53,20 +54,20 @@ pub(super) fn write(facts: &Facts, stamp: &mut super::stamp::Stamp, line: &mut V
     line.push(b'\n');
 }
 
-/// Appends a number in decimal.
-pub(super) fn number(value: u64, line: &mut Vec<u8>) {
-    line.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
 /// Appends the flags, joined by commas; `-` is none.
 pub(super) fn flags(facts: &Facts, line: &mut Vec<u8>) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(line, "{}", facts.flags);
+    if facts.flags.is_empty() {
+        return line.push(b'-');
+    }
+    for (before, flag) in facts.flags.iter().enumerate() {
+        line.extend_from_slice(if before > 0 { b"," } else { b"" });
+        line.extend_from_slice(flag.as_str().as_bytes());
+    }
 }
 
 /// A field in which a space would move what follows it.
 fn word(facts: &Facts, span: Span, line: &mut Vec<u8>) {
-    escaped(facts.text(span), |byte| is_harmless(byte) && byte != b' ', line);
+    escaped(facts.text(span), |byte| is_harmless(byte) & (byte != b' '), line);
 }
 
 /// A field that stands alone between its quotes.
@@ -75,8 +76,9 @@ fn words(facts: &Facts, span: Span, line: &mut Vec<u8>) {
 }
 
 /// Printable ASCII that can neither end a field nor pass for an escape.
+#[inline]
 pub(super) const fn is_harmless(byte: u8) -> bool {
-    byte >= b' ' && byte < 0x7f && byte != b'"' && byte != b'\\'
+    (byte.wrapping_sub(b' ') < 0x7f - b' ') & (byte != b'"') & (byte != b'\\')
 }
 
 /// Appends `value`, each byte that is not harmless as `\xHH`: no client can end a line, begin a
@@ -86,9 +88,8 @@ fn escaped(value: &[u8], harmless: impl Fn(u8) -> bool, line: &mut Vec<u8>) {
         line.push(b'-');
         return;
     }
-    // One pass without branches first, which the compiler turns into vector code: nearly all
-    // values need no escape.
-    if value.iter().fold(true, |all, &byte| all & harmless(byte)) {
+    // Nearly all values need no escape.
+    if scan::all(value, &harmless) {
         line.extend_from_slice(value);
         return;
     }

@@ -1,51 +1,71 @@
 //! The moment that begins a line: RFC 3339 in UTC, with milliseconds.
 
-/// Milliseconds of a day; Unix time knows no leap seconds.
-const MILLIS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
+/// Unix time knows no leap seconds.
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
-/// Writes timestamps. The calendar is asked once a day; the time of day is plain division.
+/// Writes timestamps. The calendar is asked once a day, and what does not change within a second is
+/// written once a second.
 #[derive(Debug)]
 pub(super) struct Stamp {
     day: u64,
-    date: [u8; DATE.len()],
+    second: u64,
+    text: [u8; TEXT.len()],
 }
 
-/// Day 0, and the shape that every date is printed in (until the year 9999).
-const DATE: &[u8; 11] = b"1970-01-01T";
+/// Second 0, and the shape of every stamp (until the year 9999).
+const TEXT: &[u8; 24] = b"1970-01-01T00:00:00.000Z";
+
+/// Where the date ends, its `T` included.
+const DATE_END: usize = 11;
 
 impl Stamp {
     pub(super) const fn new() -> Self {
-        Self { day: 0, date: *DATE }
+        Self {
+            day: 0,
+            second: 0,
+            text: *TEXT,
+        }
     }
 
     /// Appends `nanos` since the Unix epoch, as `2016-04-15T20:17:00.310Z`.
     pub(super) fn write(&mut self, nanos: u64, line: &mut Vec<u8>) {
         let millis = nanos / 1_000_000;
-        let day = millis / MILLIS_PER_DAY;
-        if day != self.day {
-            self.turn_to(day);
+        let second = millis / 1000;
+        if second != self.second {
+            self.turn_to(second);
         }
-        let of_day = millis % MILLIS_PER_DAY;
-        let mut time = *b"00:00:00.000Z";
-        let digit = |value: u64| b'0' + (value % 10) as u8;
-        let pair = |value: u64| [digit(value / 10), digit(value)];
-        time[0..2].copy_from_slice(&pair(of_day / 3_600_000));
-        time[3..5].copy_from_slice(&pair(of_day / 60_000 % 60));
-        time[6..8].copy_from_slice(&pair(of_day / 1000 % 60));
-        time[9..12].copy_from_slice(&[digit(of_day / 100), digit(of_day / 10), digit(of_day)]);
-        line.extend_from_slice(&self.date);
-        line.extend_from_slice(&time);
+        let [tens, ones] = pair(millis % 100);
+        self.text[20..23].copy_from_slice(&[b'0' + (millis / 100 % 10) as u8, tens, ones]);
+        line.extend_from_slice(&self.text);
     }
 
-    fn turn_to(&mut self, day: u64) {
+    fn turn_to(&mut self, second: u64) {
+        let day = second / SECONDS_PER_DAY;
+        if day != self.day {
+            self.begin(day);
+        }
+        let of_day = second % SECONDS_PER_DAY;
+        self.text[11..13].copy_from_slice(&pair(of_day / 3600));
+        self.text[14..16].copy_from_slice(&pair(of_day / 60 % 60));
+        self.text[17..19].copy_from_slice(&pair(of_day % 60));
+        self.second = second;
+    }
+
+    fn begin(&mut self, day: u64) {
         // 64 bits of nanoseconds end in the year 2554, so the calendar always knows the day.
-        let second = i64::try_from(day * (MILLIS_PER_DAY / 1000)).unwrap_or(0);
+        let second = i64::try_from(day * SECONDS_PER_DAY).unwrap_or(0);
         let date = jiff::Timestamp::from_second(second).unwrap_or_default();
-        let text = date.strftime("%Y-%m-%dT").to_string();
-        if let Ok(date) = text.as_bytes().try_into() {
-            (self.day, self.date) = (day, date);
+        let date = date.strftime("%Y-%m-%dT").to_string();
+        if date.len() == DATE_END {
+            self.text[..DATE_END].copy_from_slice(date.as_bytes());
+            self.day = day;
         }
     }
+}
+
+/// Two digits of a number below 100.
+const fn pair(number: u64) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 #[cfg(test)]

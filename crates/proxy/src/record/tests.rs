@@ -126,6 +126,26 @@ fn saved(record: &mut Record) {
 }
 
 #[test]
+fn a_log_that_is_off_keeps_no_text_and_counts_as_ever() {
+    let off = config::model::AccessLog {
+        format: LogFormat::Text,
+        sink: config::model::LogSink::Off,
+    };
+    let (writer, stats) = (LogWriter::start(&off).unwrap(), Arc::<WorkerStats>::default());
+    let log = WorkerLog::new(writer.handle(), Arc::clone(&stats), || at(226));
+    let mut record = Record::open(&log, at(0), WALL);
+    usual(&mut record);
+    assert_eq!(record.facts.arena.capacity(), 0);
+    drop(record);
+    let mut late = Record::open(&log, at(0), WALL);
+    late.details("request_header_timeout");
+    drop(late);
+    assert_eq!((stats.rq_total.get(), stats.rq_completed.get()), (2, 1));
+    assert_eq!(stats.rq_header_timeout.get(), 1);
+    assert_eq!(stats.rq_rx_reset.get(), 1, "the second one was abandoned");
+}
+
+#[test]
 fn the_text_line_is_envoys() {
     assert_snapshot!(line(LogFormat::Text, usual), @r#"[2016-04-15T20:17:00.310Z] "POST /api/v1/locations?page=2 HTTP/1.1" 204 - 154 0 226 99 "10.0.35.28" "curl/8.5.0" "cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2" "locations.example" "10.0.2.1:80""#);
 }

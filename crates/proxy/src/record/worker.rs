@@ -70,7 +70,16 @@ impl WorkerLog {
         (self.clock)()
     }
 
+    /// Whether records become lines.
+    pub(super) fn is_on(&self) -> bool {
+        !self.handle.is_off()
+    }
+
+    /// Memory for a record's texts; none while the log is off.
     pub(super) fn borrow_arena(&self) -> Vec<u8> {
+        if self.handle.is_off() {
+            return Vec::new();
+        }
         self.local
             .try_borrow_mut()
             .ok()
@@ -91,9 +100,6 @@ impl WorkerLog {
     }
 
     pub(super) fn write(&self, facts: &Facts) {
-        if self.handle.is_off() {
-            return;
-        }
         let Ok(mut local) = self.local.try_borrow_mut() else {
             return;
         };

@@ -351,7 +351,7 @@ impl BodyDecoder {
         limits: &Limits,
         trailers: &mut Fields,
     ) -> Result<(), DecodeError> {
-        let (name, value) = match field_line(line).map_err(DecodeError::Trailer)? {
+        let (name, value) = match field_line(line, 0, 0).map_err(DecodeError::Trailer)? {
             FieldLine::Field(field, _) => (field.name, field.value),
             FieldLine::End => {
                 self.state = State::Ended;

@@ -3,9 +3,11 @@
 
 use super::framing::{BodyLength, is_always_bodiless};
 use super::head::{RequestHead, ResponseHead};
-use crate::bytes::push_decimal;
-use crate::field::{Fields, Known, KnownSet, is_field_name, is_field_value, write_line};
+use crate::field::{Fields, Known, KnownSet};
 use crate::hop::{HOP_BY_HOP, Nominated, accepts_trailers};
+use crate::text::push_decimal;
+
+pub use super::added::Added;
 
 /// How a head is written onward.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,9 +19,8 @@ pub struct Onward<'a> {
     pub announce: Announce,
     /// Whether the message's `Upgrade` field goes along.
     pub upgrade: Upgrade,
-    /// Fields to add, valid (debug-asserted), none of those that the encoder states itself. One of a
-    /// [`Known`] name replaces the head's own fields of this name, others come in addition.
-    pub extra: &'a [(&'a [u8], &'a [u8])],
+    /// Fields to add, each in place of the head's own of its name.
+    pub added: Option<&'a Added>,
 }
 
 /// What `Connection` says about the connection's end.
@@ -116,28 +117,18 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
 pub const CHUNK_END: &[u8] = b"\r\n";
 
 fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward<'_>, ours: KnownSet) {
-    let mut replaced = ours;
-    for (name, _) in onward.extra {
-        replaced.insert(Known::of(name));
-    }
+    let added = onward.added.map_or(KnownSet::EMPTY, Added::names);
+    debug_assert!(
+        !added.intersects(OURS),
+        "framing and hop-by-hop fields are the encoder's"
+    );
+    let replaced = ours.union(added);
     let upgrade = onward.upgrade == Upgrade::Keep;
     let nominated = Nominated::by(fields);
     fields.write_where(out, |known, name| {
         !(replaced.contains(known) || nominated.includes(known, name)) || (upgrade && known == Known::Upgrade)
     });
-    for (name, value) in onward.extra {
-        debug_assert!(
-            is_field_name(name) && is_field_value(value),
-            "{}",
-            name.escape_ascii()
-        );
-        debug_assert!(
-            !OURS.contains(Known::of(name)),
-            "{} is the encoder's",
-            name.escape_ascii()
-        );
-        write_line(out, name, value);
-    }
+    out.extend_from_slice(onward.added.map_or(&[], Added::lines));
     match onward.body {
         BodyLength::Length(length) => {
             out.extend_from_slice(b"content-length: ");
@@ -151,6 +142,9 @@ fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward<'_>, ours: K
 
 /// The one `Connection` field; RFC 9110, 7.6.1 and 10.1.4 have it name `upgrade` and `te`.
 fn write_connection(out: &mut Vec<u8>, onward: &Onward<'_>, te: bool) {
+    if onward.announce == Announce::Nothing && onward.upgrade == Upgrade::Drop && !te {
+        return;
+    }
     let options: [(bool, &[u8]); 4] = [
         (onward.announce == Announce::Close, b"close"),
         (onward.announce == Announce::KeepAlive, b"keep-alive"),
@@ -163,18 +157,12 @@ fn write_connection(out: &mut Vec<u8>, onward: &Onward<'_>, te: bool) {
         out.extend_from_slice(option);
         before = b", ";
     }
-    if before == b", " {
-        out.extend_from_slice(b"\r\n");
-    }
+    out.extend_from_slice(b"\r\n");
 }
 
 fn room(fields: &Fields, onward: &Onward<'_>) -> usize {
-    let extra: usize = onward
-        .extra
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 4)
-        .sum();
-    fields.written_len() + extra + FIXED_PARTS
+    let added = onward.added.map_or(0, |added| added.lines().len());
+    fields.written_len() + added + FIXED_PARTS
 }
 
 /// Fields that are never copied: hop-by-hop ones, and the framing that we state.

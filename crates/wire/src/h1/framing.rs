@@ -4,7 +4,7 @@
 //! past the party that picked the other one. So there is never a winner: a contradiction is an error.
 
 use super::head::{Method, RequestHead, ResponseHead, Version};
-use crate::bytes::is_token;
+use crate::bytes::{is_token, is_word};
 use crate::field::{Fields, Known};
 use crate::shown_by_its_sentence;
 
@@ -163,6 +163,12 @@ pub const fn opens_tunnel(status: u16, request_method: Method) -> bool {
 pub fn keeps_alive(version: Version, fields: &Fields) -> bool {
     if !fields.has(Known::Connection) {
         return version == Version::Http11;
+    }
+    // Nearly always it is one field with one option.
+    match fields.only(Known::Connection) {
+        Some(value) if is_word(value, b"keep-alive") => return true,
+        Some(value) if is_word(value, b"close") => return false,
+        _ => {}
     }
     let option = |name: &[u8]| {
         fields

@@ -1,8 +1,11 @@
 //! Request line, status line and fields, within limits.
 
 use super::protocol::{EVIDENCE_BYTES, Protocol};
-use crate::bytes::{is_target_byte, is_token, is_token_byte, is_value_byte, target_len, token_len};
+use crate::bytes::{
+    are_value_bytes, is_target_byte, is_token, is_token_byte, is_value_byte, target_end, token_end,
+};
 use crate::field::Fields;
+use crate::scan::all;
 
 pub use super::head_error::HeadError;
 pub use super::limits::Limits;
@@ -18,7 +21,7 @@ pub struct RequestHead {
     pub version: Version,
     /// Its fields.
     pub fields: Fields,
-    /// The method's text, the target right behind it.
+    /// The method's text, a space, the target; or nothing.
     line: String,
     method_len: usize,
 }
@@ -80,13 +83,16 @@ impl RequestHead {
     /// The request target as sent: origin-form, absolute-form, authority-form or `*`.
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.line[self.method_len..]
+        self.line.get(self.method_len + 1..).unwrap_or_default()
     }
 
     /// Replaces the method. It must be a token (debug-asserted): it comes from our code or from
     /// checked configuration.
     pub fn set_method(&mut self, method: &str) {
         debug_assert!(is_token(method.as_bytes()), "{method:?} is no method");
+        if self.line.is_empty() {
+            self.line.push(' ');
+        }
         self.line.replace_range(..self.method_len, method);
         self.method_len = method.len();
         self.method = Method::of(method.as_bytes());
@@ -96,6 +102,7 @@ impl RequestHead {
     pub fn set_target(&mut self, target: &str) {
         debug_assert!(is_target(target), "{target:?} is no request target");
         self.line.truncate(self.method_len);
+        self.line.push(' ');
         self.line.push_str(target);
     }
 
@@ -119,19 +126,17 @@ impl RequestHead {
         if line == b"PRI * HTTP/2.0" {
             return Err(HeadError::Http2Preface);
         }
-        let method_len = token_len(line);
+        let method_len = token_end(line, 0);
         match line.get(method_len) {
             Some(b' ') if method_len > 0 => {}
             None => return Err(HeadError::BadRequestLine),
             Some(&stop) => return Err(misplaced(stop, HeadError::InvalidMethod)),
         }
-        let rest = &line[method_len + 1..];
-        let target_len = target_len(rest);
-        let version = match rest.get(target_len) {
-            _ if target_len == 0 && matches!(rest.first(), None | Some(b' ')) => {
-                return Err(HeadError::BadRequestLine);
-            }
-            Some(b' ') => &rest[target_len + 1..],
+        let target = method_len + 1;
+        let target_end = target_end(line, target);
+        let version = match line.get(target_end) {
+            None | Some(b' ') if target_end == target => return Err(HeadError::BadRequestLine),
+            Some(b' ') => &line[target_end + 1..],
             None => return Err(HeadError::Http09),
             Some(&stop) => return Err(misplaced(stop, HeadError::InvalidTarget)),
         };
@@ -144,10 +149,8 @@ impl RequestHead {
         };
         self.method = Method::of(&line[..method_len]);
         self.method_len = method_len;
-        for part in [&line[..method_len], &rest[..target_len]] {
-            self.line
-                .push_str(std::str::from_utf8(part).expect("only ASCII was let through"));
-        }
+        self.line
+            .push_str(std::str::from_utf8(&line[..target_end]).expect("only ASCII was let through"));
         Ok(())
     }
 }
@@ -212,13 +215,16 @@ impl ResponseHead {
     /// RFC 9112, 4: `HTTP-version SP status-code SP [reason-phrase]`. The second space may be absent
     /// where there is no reason: many servers leave it out, and nobody can read that differently.
     fn read_line(&mut self, line: &[u8]) -> Result<(), HeadError> {
-        let version_len = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
-        self.version = match &line[..version_len] {
-            b"HTTP/1.1" => Version::Http11,
-            b"HTTP/1.0" => Version::Http10,
-            other => return Err(bad_version(other)),
+        let (version, rest) = match line {
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', rest @ ..] => (Version::Http11, rest),
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', rest @ ..] => (Version::Http10, rest),
+            _ => return Err(bad_version(until_space(line))),
         };
-        let (digits, reason) = match &line[version_len..] {
+        if !matches!(rest, [] | [b' ', ..]) {
+            return Err(bad_version(until_space(line)));
+        }
+        self.version = version;
+        let (digits, reason) = match rest {
             [b' ', a, b, c] => ([*a, *b, *c], &[][..]),
             [b' ', a, b, c, b' ', reason @ ..] => ([*a, *b, *c], reason),
             _ => return Err(HeadError::BadStatusLine),
@@ -232,8 +238,12 @@ impl ResponseHead {
         if self.status < 100 {
             return Err(HeadError::StatusOutOfRange);
         }
-        if let Some(&stop) = reason.iter().find(|&&byte| !is_value_byte(byte)) {
-            return Err(misplaced(stop, HeadError::InvalidValue));
+        if !are_value_bytes(reason) {
+            let stop = reason.iter().find(|&&byte| !is_value_byte(byte));
+            return Err(misplaced(
+                stop.copied().unwrap_or_default(),
+                HeadError::InvalidValue,
+            ));
         }
         self.reason.extend_from_slice(reason);
         Ok(())
@@ -242,7 +252,7 @@ impl ResponseHead {
 
 /// Whether the text may stand as a request target.
 pub(crate) fn is_target(target: &str) -> bool {
-    !target.is_empty() && target.bytes().all(is_target_byte)
+    !target.is_empty() && all(target.as_bytes(), is_target_byte)
 }
 
 /// What may belong to a head, and whether no more will be taken.
@@ -328,6 +338,10 @@ fn bad_version(version: &[u8]) -> HeadError {
         }
         _ => HeadError::BadVersion,
     }
+}
+
+fn until_space(line: &[u8]) -> &[u8] {
+    &line[..line.iter().position(|&byte| byte == b' ').unwrap_or(line.len())]
 }
 
 /// Line ends inside a line are told by their own name.

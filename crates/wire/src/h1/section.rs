@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::head_error::HeadError;
-use crate::bytes::{token_len, trim, value_len};
+use crate::bytes::{token_end, trim, value_end};
 use crate::field::{Fields, Line, Span};
 use crate::known::Known;
 
@@ -26,7 +26,7 @@ pub struct Scan {
 
 /// What [`field_line`] found.
 pub(crate) enum FieldLine {
-    /// A field, and the length of its line with CRLF. Positions count from the line's start.
+    /// A field, and where the next line begins.
     Field(Line, usize),
     /// The empty line that ends a section; two bytes.
     End,
@@ -98,19 +98,18 @@ impl Scan {
         at_limit: bool,
     ) -> Result<Option<usize>, HeadError> {
         loop {
-            let rest = &input[self.line..];
-            if fields.len() == most && rest.first().is_some_and(|&first| first != b'\r') {
+            if fields.len() == most && input.get(self.line).is_some_and(|&first| first != b'\r') {
                 return Err(HeadError::TooManyFields);
             }
-            let found = match field_line(rest) {
+            let found = match field_line(input, self.line, self.section) {
                 // Judged when it is whole, so that the verdict does not depend on how the bytes arrive.
-                Err(_) if !at_limit && memchr(b'\n', rest).is_none() => FieldLine::Incomplete,
+                Err(_) if !at_limit && memchr(b'\n', &input[self.line..]).is_none() => FieldLine::Incomplete,
                 verdict => verdict?,
             };
             match found {
-                FieldLine::Field(line, len) => {
-                    fields.add_parsed(line.moved((self.line - self.section) as u32));
-                    self.line += len;
+                FieldLine::Field(line, next) => {
+                    fields.add_parsed(line);
+                    self.line = next;
                 }
                 FieldLine::End => return Ok(Some(self.line + 2)),
                 FieldLine::Incomplete => {
@@ -122,58 +121,57 @@ impl Scan {
     }
 }
 
-impl Line {
-    #[inline]
-    fn moved(self, by: u32) -> Self {
-        let moved = |span: Span| Span {
-            start: span.start + by,
-            end: span.end + by,
-        };
-        Self {
-            name: moved(self.name),
-            value: moved(self.value),
-            ..self
-        }
-    }
-}
-
-/// Reads one field line from the start of `rest` (RFC 9112, 5), in one pass from left to right.
-#[inline]
-pub(crate) fn field_line(rest: &[u8]) -> Result<FieldLine, HeadError> {
-    let name_len = token_len(rest);
-    match rest.get(name_len) {
+/// Reads the field line that begins at `begin` (RFC 9112, 5), in one pass from left to right.
+/// Positions in what is found count from `base`.
+#[inline(always)]
+pub(crate) fn field_line(input: &[u8], begin: usize, base: usize) -> Result<FieldLine, HeadError> {
+    let colon = token_end(input, begin);
+    match input.get(colon) {
         None => return Ok(FieldLine::Incomplete),
-        Some(b':') if name_len > 0 => {}
-        Some(b'\r') if rest.starts_with(b"\r\n") => return Ok(FieldLine::End),
-        Some(&stop) => return no_name(rest, name_len, stop),
+        Some(b':') if colon > begin => {}
+        Some(b'\r') if colon == begin && input.get(begin + 1) == Some(&b'\n') => return Ok(FieldLine::End),
+        Some(&stop) => return no_name(&input[begin..], colon - begin, stop),
     }
-    let mut start = name_len + 1;
-    while let Some(b' ' | b'\t') = rest.get(start) {
-        start += 1;
-    }
-    let stop = start + value_len(&rest[start..]);
-    match rest.get(stop..) {
+    // Nearly always it is one space before the value, and none behind it.
+    let (start, spaced) = match input.get(colon + 1..colon + 3) {
+        Some(&[b' ', first]) if !is_space(first) => (colon + 2, true),
+        _ => (skip_spaces(input, colon + 1), false),
+    };
+    let stop = value_end(input, start);
+    match input.get(stop..) {
         Some([b'\r', b'\n', ..]) => {}
         Some([] | [b'\r']) | None => return Ok(FieldLine::Incomplete),
         Some([b'\r', ..]) => return Err(HeadError::BareCr),
         Some([b'\n', ..]) => return Err(HeadError::BareLf),
         Some(_) => return Err(HeadError::InvalidValue),
     }
-    // White space before the value was skipped, so only its end can shrink.
-    let end = start + trim(&rest[start..stop]).len();
+    let end = if is_space(input[stop - 1]) {
+        start + trim(&input[start..stop]).len()
+    } else {
+        stop
+    };
+    // Limits keep a head below 4 GiB.
+    let span = |from: usize, to: usize| Span {
+        start: (from - base) as u32,
+        end: (to - base) as u32,
+    };
     let line = Line {
-        name: Span {
-            start: 0,
-            end: name_len as u32,
-        },
-        value: Span {
-            start: start as u32,
-            end: end as u32,
-        },
-        known: Known::of(&rest[..name_len]),
-        verbatim: start == name_len + 2 && rest[name_len + 1] == b' ' && end == stop,
+        name: span(begin, colon),
+        value: span(start, end),
+        known: Known::of(&input[begin..colon]),
+        verbatim: spaced && end == stop,
     };
     Ok(FieldLine::Field(line, stop + 2))
+}
+
+#[inline(always)]
+const fn is_space(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+fn skip_spaces(input: &[u8], from: usize) -> usize {
+    let spaces = input[from..].iter().position(|&byte| !is_space(byte));
+    spaces.map_or(input.len(), |spaces| from + spaces)
 }
 
 /// A line without `name:` at its start, and not the whole line that ends a section.

@@ -459,8 +459,8 @@ impl Shell {
         assert!(vitals.membership_healthy <= vitals.membership_total);
         let limits = &self.plan.limits;
         let gauges = self.cluster.gauges();
-        let (granted, shed) = self.cluster.queue.unclaimed();
-        assert_eq!(granted + shed, self.called.len());
+        let (granted, refused) = self.cluster.queue.unclaimed();
+        assert_eq!(granted + refused, self.called.len());
         let held = self
             .cluster
             .connections
@@ -478,7 +478,7 @@ impl Shell {
         );
         assert_eq!(
             gauges.rq_pending_active as usize,
-            self.waiting.len() - granted - shed
+            self.waiting.len() - granted - refused
         );
         assert!(gauges.cx_active <= u64::from(limits.max_connections));
         assert!(gauges.rq_active <= u64::from(limits.max_parallel_requests));

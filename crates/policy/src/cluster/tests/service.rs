@@ -180,7 +180,8 @@ fn checks_take_an_endpoint_out_and_in_again() {
         health: Some(health),
         ..ClusterPlan::default()
     };
-    let mut story = Story::new(3, plan.clone());
+    let shared = Arc::new(plan.clone());
+    let mut story = Story::new(3, plan);
     story.next(0);
     let sick = story.id(2);
     let mut out_at = None;
@@ -188,7 +189,7 @@ fn checks_take_an_endpoint_out_and_in_again() {
         if story.cluster.next_check() > AT(at) {
             continue;
         }
-        for check in story.cluster.checks_due(&plan, AT(at), &mut story.dice) {
+        for check in story.cluster.checks_due(&shared, AT(at), &mut story.dice) {
             assert_eq!(check.until, AT(at + 1000));
             let good = check.endpoint != sick || at > 10_000;
             let result = if good {
@@ -215,7 +216,7 @@ fn checks_take_an_endpoint_out_and_in_again() {
         story.cluster.health_counters().network_failure,
         story.cluster.health_counters().failure
     );
-    let unchecked = ClusterPlan::default();
+    let unchecked = Arc::default();
     assert!(
         story
             .cluster
@@ -243,11 +244,12 @@ fn a_check_that_is_never_answered_has_failed_when_its_time_is_up() {
         }),
         ..ClusterPlan::default()
     };
-    let mut story = Story::new(2, plan.clone());
+    let shared = Arc::new(plan.clone());
+    let mut story = Story::new(2, plan);
     story.next(0);
-    assert_eq!(story.cluster.checks_due(&plan, AT(1), &mut story.dice).len(), 2);
+    assert_eq!(story.cluster.checks_due(&shared, AT(1), &mut story.dice).len(), 2);
     assert_eq!(story.cluster.next_check(), AT(1001));
-    story.cluster.checks_due(&plan, AT(1001), &mut story.dice);
+    story.cluster.checks_due(&shared, AT(1001), &mut story.dice);
     assert_eq!(story.cluster.vitals(AT(1001)).membership_healthy, 0);
 }
 
@@ -361,4 +363,28 @@ fn vitals_tell_how_near_the_limits_are() {
     assert_eq!((vitals.pool_used_percent, vitals.remaining_retries), (100, 3));
     assert_eq!(vitals.queue.oldest_wait, Duration::from_millis(50));
     assert!(!vitals.queue.overloaded && story.cluster.vitals(AT(101)).queue.overloaded);
+}
+
+#[test]
+fn who_waits_is_refused_at_once_when_the_last_endpoint_goes_out_of_service() {
+    let plan = ClusterPlan {
+        panic_threshold: crate::plan::Percent(0),
+        limits: Limits {
+            max_connections: 2,
+            ..Limits::default()
+        },
+        ..all_may_be_ejected()
+    };
+    let mut story = Story::new(2, plan);
+    (0..2).for_each(|_| _ = story.open(1));
+    let ticket = queued(&story.get(2));
+    for place in 0..2 {
+        assert_eq!(story.cluster.granted(), None);
+        let id = story.id(place);
+        story.fail(id, 5, 3);
+    }
+    assert_eq!(story.cluster.granted(), Some(ticket));
+    let refused = Checkout::Refuse(Refusal::NoEndpoint);
+    assert_eq!(story.claim(ticket, 3).as_ref(), Some(&refused));
+    assert_eq!(story.get(4), refused);
 }

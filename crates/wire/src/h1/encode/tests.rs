@@ -27,17 +27,25 @@ fn relayed(head: &str, onward: &Onward<'_>) -> String {
     String::from_utf8(out).unwrap()
 }
 
+fn added(fields: &[(Known, &str)]) -> Added {
+    let mut added = Added::default();
+    for &(name, value) in fields {
+        added.push(name, value.as_bytes());
+    }
+    added
+}
+
 #[test]
 fn a_request_is_written_anew_without_what_ends_at_this_hop() {
     let head = "GET /a HTTP/1.0\r\nHost:x \r\nConnection: close, X-Secret, Keep-Alive\r\nKeep-Alive: timeout=5\r\n\
                 X-Secret: 1\r\nAccept:  */*\r\nTE: gzip\r\nProxy-Authorization: Basic eA==\r\nProxy-Connection: close\r\n\
                 Upgrade: websocket\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nTrailer: Expires\r\nVia: 1.0 old\r\n\r\n";
-    let extra: [(&[u8], &[u8]); 2] = [(b"via", b"1.0 old, 1.0 evenkeel"), (b"x-request-id", b"7")];
+    let added = added(&[(Known::Via, "1.0 old, 1.0 evenkeel"), (Known::XRequestId, "7")]);
     assert_eq!(
         forwarded(
             head,
             &Onward {
-                extra: &extra,
+                added: Some(&added),
                 ..Onward::default()
             }
         ),
@@ -132,16 +140,16 @@ fn a_response_keeps_the_length_that_it_only_tells_of() {
 #[test]
 fn a_response_is_written_anew_with_the_framing_for_its_client() {
     let head = "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\nServer: s\r\nProxy-Authenticate: Basic\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\n";
-    let extra: [(&[u8], &[u8]); 2] = [(b"server", b"evenkeel"), (b"set-cookie", b"c")];
+    let added = added(&[(Known::Server, "evenkeel")]);
     let onward = Onward {
         body: BodyLength::UntilClose,
         announce: Announce::Close,
-        extra: &extra,
+        added: Some(&added),
         ..Onward::default()
     };
     assert_eq!(
         relayed(head, &onward),
-        "HTTP/1.1 200 \r\nSet-Cookie: a\r\nSet-Cookie: b\r\nserver: evenkeel\r\nset-cookie: c\r\nconnection: close\r\n\r\n"
+        "HTTP/1.1 200 \r\nSet-Cookie: a\r\nSet-Cookie: b\r\nserver: evenkeel\r\nconnection: close\r\n\r\n"
     );
     let kept = Onward {
         body: BodyLength::Length(0),
