@@ -120,7 +120,7 @@ impl Tasks {
         let Some(Slot::Waiting(mut task)) = taken else {
             return; // ended since it was woken
         };
-        // Acquire: what a waker of another thread did before it woke is seen by the poll.
+        // What a waker of another thread did before it woke is seen by the poll.
         task.handle.queued.swap(false, Ordering::Acquire);
         clock::stand_still();
         let mut context = Context::from_waker(&task.waker);
