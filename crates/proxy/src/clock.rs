@@ -46,16 +46,28 @@ impl Clock {
         if held != UNREAD && held != FLOWING {
             return Moment::from_nanos(held);
         }
-        let now = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+        let now = self.read();
         if held == UNREAD {
             HELD.set(now);
         }
         Moment::from_nanos(now)
     }
+
+    fn read(self) -> u64 {
+        #[cfg(feature = "sim")]
+        if let Some(simulated) = crate::sim::clock::now() {
+            return simulated.as_nanos();
+        }
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1)
+    }
 }
 
 /// Wall-clock time in nanoseconds since 1970; 0 if the clock is before that.
 pub(crate) fn unix_nanos() -> u64 {
+    #[cfg(feature = "sim")]
+    if let Some(simulated) = crate::sim::clock::unix_nanos() {
+        return simulated;
+    }
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
@@ -64,6 +76,10 @@ pub(crate) fn unix_nanos() -> u64 {
 /// A seed that differs for each call and each process.
 pub(crate) fn entropy() -> u64 {
     use std::hash::{BuildHasher, Hasher};
+    #[cfg(feature = "sim")]
+    if let Some(simulated) = crate::sim::clock::entropy() {
+        return simulated;
+    }
     // The standard library seeds its hasher from the operating system.
     let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
     hasher.write_u64(unix_nanos());

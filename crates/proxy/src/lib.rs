@@ -20,6 +20,8 @@ mod relay;
 mod reply;
 mod routing;
 pub mod server;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod snapshot;
 mod splice;
 pub mod stats;

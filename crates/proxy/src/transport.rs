@@ -182,6 +182,15 @@ impl Transport {
         self.source.poll_writable(cx)
     }
 
+    /// What TCP knows of the connection; `None` where it is not TCP, or the platform cannot tell.
+    pub(crate) fn tcp_facts(&self) -> Option<sys::TcpFacts> {
+        #[cfg(feature = "sim")]
+        if let Some(simulated) = crate::sim::network::tcp_facts(&self.socket) {
+            return Some(simulated);
+        }
+        sys::tcp_facts(self)
+    }
+
     /// Says that no more will be written: a FIN.
     pub(crate) fn shut_down_write(&self) -> io::Result<()> {
         socket2::SockRef::from(&self.as_fd()).shutdown(std::net::Shutdown::Write)

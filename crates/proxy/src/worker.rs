@@ -127,7 +127,8 @@ impl Worker {
         engine::run(setup.clock, Self::serve(setup))?
     }
 
-    async fn serve(setup: Setup) -> std::io::Result<()> {
+    /// Runs a worker on this thread's engine; what it spawned ends with the engine.
+    pub(crate) async fn serve(setup: Setup) -> std::io::Result<()> {
         let Setup {
             id,
             clock,

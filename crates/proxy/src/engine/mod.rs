@@ -26,6 +26,8 @@ pub(crate) use alarms::Alarm;
 pub(crate) use sources::Source;
 pub(crate) use tasks::Spawned;
 
+use policy::time::Moment;
+
 use crate::clock::{self, Clock};
 use alarms::Alarms;
 use sources::{Caller, Sources};
@@ -104,9 +106,15 @@ impl Engine {
                 Some(Duration::ZERO)
             };
             let timeout = self.inbox.about_to_sleep(timeout);
+            #[cfg(feature = "sim")]
+            let (asked, timeout) = (timeout, crate::sim::clock::instead_of_sleeping(timeout));
             match poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
+            }
+            #[cfg(feature = "sim")]
+            if events.is_empty() {
+                crate::sim::clock::pass(asked);
             }
             clock::stand_still();
             let posted = self.inbox.awake();
@@ -172,8 +180,13 @@ pub(crate) fn alarm() -> Alarm {
 
 /// Waits for `span`, to the millisecond.
 pub(crate) async fn sleep(span: Duration) {
+    sleep_until(here(|engine| engine.clock.now()) + span).await;
+}
+
+/// Waits until `moment`, to the millisecond.
+pub(crate) async fn sleep_until(moment: Moment) {
     let alarm = Alarm::new();
-    alarm.set_exactly(here(|engine| engine.clock.now()) + span);
+    alarm.set_exactly(moment);
     poll_fn(|cx| alarm.poll_due(cx)).await;
 }
 

@@ -54,6 +54,10 @@ pub(crate) async fn connect(
 }
 
 async fn dial(address: &Address, plan: &ClusterPlan) -> io::Result<Transport> {
+    #[cfg(feature = "sim")]
+    if let Some(dialling) = crate::sim::network::dial(address) {
+        return Transport::of(dialling.await?);
+    }
     let socket = match address {
         Address::Ip(address) => sys::connect(&SockAddr::from(*address), |socket| {
             socket.set_tcp_nodelay(true)?;

@@ -215,7 +215,7 @@ impl<'a> Asker<'a, '_> {
                 });
             }
         };
-        let round_trip = sys::tcp_facts(&transport).map(|facts| facts.round_trip);
+        let round_trip = transport.tcp_facts().map(|facts| facts.round_trip);
         shared.with(|state| state.cluster.connected(id, round_trip, now));
         let connection = Box::new(Connection {
             transport,

@@ -7,7 +7,7 @@ use crate::Verdict;
 
 /// A rise of more than this many percent fails. Other code being laid out differently moves a count
 /// by less.
-const RISE_MAX: f64 = 2.0;
+const RISE_MAX: u64 = 2;
 
 /// Small steps may rise by this many instructions: a percentage of them is less than one.
 const RISE_ALWAYS: u64 = 2;
@@ -30,11 +30,11 @@ pub(super) fn compare(
             continue;
         };
         let change = (counted as f64 / accepted as f64 - 1.0) * 100.0;
-        let rose = change > RISE_MAX && counted > accepted + RISE_ALWAYS;
+        let rose = counted * 100 > accepted * (100 + RISE_MAX) && counted > accepted + RISE_ALWAYS;
         if rose {
             verdict = Verdict::Failed;
         }
-        fell |= change < -RISE_MAX;
+        fell |= counted * 100 < accepted * (100 - RISE_MAX);
         let mark = if rose { "  ROSE" } else { "" };
         let _ = writeln!(
             table,
