@@ -151,6 +151,7 @@ mod tests {
         buffer.space(READ_SIZE);
         let address = buffer.store.as_ptr();
         buffer.release();
-        assert_eq!(take().as_ptr(), address);
+        let again = take();
+        assert_eq!(again.as_ptr(), address);
     }
 }

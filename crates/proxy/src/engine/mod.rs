@@ -47,6 +47,9 @@ thread_local! {
     static HERE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
 }
 
+/// Told the number of a door.
+type Doorkeeper = Rc<dyn Fn(u32)>;
+
 /// What a thread's engine consists of.
 struct Engine {
     clock: Clock,
@@ -55,7 +58,7 @@ struct Engine {
     alarms: Alarms,
     inbox: Arc<Inbox>,
     /// Told which doors were knocked at.
-    doorkeeper: RefCell<Option<Rc<dyn Fn(u32)>>>,
+    doorkeeper: RefCell<Option<Doorkeeper>>,
 }
 
 /// Runs `main` and all that it spawns on this thread, until `main` is done. What was spawned and is

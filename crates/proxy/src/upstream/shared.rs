@@ -107,6 +107,7 @@ impl State {
         }
     }
 
+    #[allow(clippy::vec_box, reason = "they leave the lock as pointers")]
     /// Takes out the sockets of connections that had to make room for others.
     fn unpark_evicted(&mut self) -> Vec<Box<Connection>> {
         let mut evicted = Vec::new();
@@ -116,6 +117,7 @@ impl State {
         evicted
     }
 
+    #[allow(clippy::vec_box, reason = "they leave the lock as pointers")]
     /// Takes the sockets of `gone` out, to be closed by dropping them once the lock is free.
     pub(crate) fn unpark(&mut self, gone: &[ConnectionId]) -> Vec<Box<Connection>> {
         gone.iter().filter_map(|&id| self.parked.take(id)).collect()
