@@ -9,6 +9,7 @@ use std::time::Duration;
 pub use sentence::{Story, Then, advice, sentence};
 
 use crate::cluster::Refusal;
+use crate::rate_limit::Quota;
 
 /// Envoy's short response flags, the ones that evenkeel can raise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,11 +44,13 @@ pub enum Flag {
     LR,
     /// DnsResolutionFailed.
     DF,
+    /// RateLimited.
+    RL,
 }
 
 impl Flag {
     /// Every flag, in the order in which several are written.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NR,
         Self::NC,
         Self::UH,
@@ -63,6 +66,7 @@ impl Flag {
         Self::SI,
         Self::LR,
         Self::DF,
+        Self::RL,
     ];
 
     /// Its short form, as logs have it.
@@ -84,6 +88,7 @@ impl Flag {
             Self::SI => "SI",
             Self::LR => "LR",
             Self::DF => "DF",
+            Self::RL => "RL",
         }
     }
 }
@@ -172,6 +177,8 @@ pub enum Failure {
     TraceEndsHere,
     /// An upgrade that we do not take part in.
     UpgradeRefused,
+    /// The client has used up what the route's rate limit lets it have.
+    RateLimited(Quota),
     /// The checkout was refused.
     Refused(Refusal),
     /// The endpoint's name has no address.
@@ -236,6 +243,8 @@ pub struct Verdict {
     pub overloaded: bool,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// `RateLimit` and `RateLimit-Policy`.
+    pub quota: Option<Quota>,
 }
 
 /// The verdict on a failure.
@@ -259,6 +268,11 @@ pub fn verdict(failure: &Failure, before: Before) -> Verdict {
         Failure::OptionsEndsHere => plain(Some(200), None, "direct_response", ""),
         Failure::TraceEndsHere => plain(Some(405), None, "direct_response", ""),
         Failure::UpgradeRefused => plain(Some(403), None, "upgrade_failed", ""),
+        Failure::RateLimited(quota) => Verdict {
+            retry_after: Some(Duration::from_secs(quota.retry_after())),
+            quota: Some(*quota),
+            ..plain(Some(429), Some(Flag::RL), RATE_LIMITED, RATE_LIMITED)
+        },
         Failure::Refused(Refusal::NoEndpoint) => plain(
             Some(503),
             Some(Flag::UH),
@@ -315,6 +329,7 @@ fn plain(status: Option<u16>, flag: Option<Flag>, details: &'static str, body: &
         body: Cow::Borrowed(body),
         overloaded: false,
         retry_after: None,
+        quota: None,
     }
 }
 
@@ -355,6 +370,8 @@ const fn reason(status: u16) -> &'static str {
         _ => "Bad Request",
     }
 }
+
+const RATE_LIMITED: &str = "local_rate_limited";
 
 const TIMEOUT: &str = "upstream request timeout";
 

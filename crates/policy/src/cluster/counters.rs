@@ -44,6 +44,10 @@ pub struct Counters {
     pub rq_retry_success: u64,
     pub rq_retry_overflow: u64,
     pub rq_retry_limit_exceeded: u64,
+    /// Hedges: second attempts beside one that takes longer than most.
+    pub rq_hedge: u64,
+    /// … that answered first.
+    pub rq_hedge_won: u64,
     /// Responses by class: index 1 is 1xx … 5 is 5xx; 0 is unused.
     pub rq_class: [u64; 6],
     /// Responses by exact status, filled as they are seen.

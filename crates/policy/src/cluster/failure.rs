@@ -20,6 +20,7 @@ impl Cluster {
             | Failure::BadRequest { .. } => counters.rq_tx_reset += 1,
             // Refusals and connects are counted where they are decided; the rest met no cluster.
             Failure::Refused(_)
+            | Failure::RateLimited(_)
             | Failure::Unresolved
             | Failure::Connect { .. }
             | Failure::ConnectTimeout

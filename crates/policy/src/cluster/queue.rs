@@ -183,6 +183,14 @@ impl Queue {
         self.calls.push_back(ticket);
     }
 
+    /// When a ticket's wait ends at the latest; at once if it is over.
+    pub(super) fn until(&self, ticket: Ticket) -> Moment {
+        match self.tickets.get(ticket) {
+            Some(Waiter::Waiting(place)) => place.until,
+            _ => Moment::default(),
+        }
+    }
+
     /// When [`Queue::shed`] next has something to do.
     pub(super) fn sheds_at(&self) -> Moment {
         self.until.first().map_or(Moment::NEVER, |&(until, _)| until)

@@ -42,6 +42,20 @@ impl Cluster {
         self.counters.rq_retry_success += u64::from(succeeded);
     }
 
+    /// Whether a hedge may begin, as [`Cluster::admit_retry`] and not while others wait for a connection,
+    /// who come first; if so, pair it with [`Cluster::hedge_ended`].
+    pub fn admit_hedge(&mut self, plan: &ClusterPlan, now: Moment) -> bool {
+        let admitted = self.queue.len() == 0 && self.admit_retry(plan, now);
+        self.counters.rq_hedge += u64::from(admitted);
+        admitted
+    }
+
+    /// A hedge that was admitted has ended; `won` if it answered first.
+    pub fn hedge_ended(&mut self, won: bool) {
+        self.counters.rq_hedge_won += u64::from(won);
+        self.retry_ended(false);
+    }
+
     /// How long to wait for an answer before a hedge; `None` while too little is known. Latencies are
     /// kept from the first time on that this or [`Cluster::auto_timeout`] is asked.
     pub fn hedge_wait(&mut self, plan: &HedgePlan, now: Moment) -> Option<Duration> {

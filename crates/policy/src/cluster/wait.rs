@@ -13,9 +13,17 @@ impl Cluster {
         self.queue.call()
     }
 
+    /// When a ticket's wait ends at the latest: whoever waits claims it then, called or not, so that
+    /// a refusal depends on nobody else.
+    #[must_use]
+    pub fn waits_until(&self, ticket: Ticket) -> Moment {
+        self.queue.until(ticket)
+    }
+
     /// What a granted ticket was given: never `Queue`. [`Refusal::Shed`] if it has waited long
     /// enough, [`Refusal::NoEndpoint`] if none is left in service. `None` if its wait goes on.
     pub fn claim(&mut self, ticket: Ticket, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Option<Checkout> {
+        self.shed(now);
         let grant = match self.queue.claim(ticket)? {
             Claimed::Refusal(why) => return Some(Checkout::Refuse(why)),
             Claimed::Grant(grant) => grant,

@@ -167,6 +167,27 @@ fn an_overflow_says_so_to_the_client_and_when_to_return() {
 }
 
 #[test]
+fn a_request_that_came_too_early_is_told_when_to_return_and_what_it_may_have() {
+    let quota = Quota {
+        rule: 0,
+        limit: 5,
+        per: Duration::from_secs(60),
+        remaining: 0,
+        reset: Duration::from_secs(60),
+        wait: Duration::from_millis(11_200),
+    };
+    let verdict = verdict(&Failure::RateLimited(quota), Before::default());
+    assert_eq!(
+        (verdict.status, verdict.flags.to_string()),
+        (Some(429), "RL".into())
+    );
+    assert_eq!((&*verdict.details, &*verdict.body), (RATE_LIMITED, RATE_LIMITED));
+    assert_eq!(verdict.retry_after, Some(Duration::from_secs(12)));
+    assert_eq!(verdict.quota, Some(quota));
+    assert!(!verdict.overloaded, "that speaks of endpoints");
+}
+
+#[test]
 fn a_failure_after_retries_says_so_in_body_and_flags() {
     let before = Before {
         made_again: true,

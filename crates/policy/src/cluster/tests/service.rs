@@ -343,6 +343,46 @@ fn a_hedge_waits_for_what_is_usual_and_a_timeout_is_a_multiple_of_it() {
 }
 
 #[test]
+fn a_hedge_comes_after_those_who_wait_and_draws_on_the_retry_budget() {
+    let limits = Limits {
+        max_connections: 1,
+        ..Limits::default()
+    };
+    let mut story = Story::limited(1, limits);
+    let plan = story.plan.clone();
+    let connection = story.open(0);
+    let waiting = queued(&story.get(0));
+    assert!(!story.cluster.admit_hedge(&plan, AT(1)), "somebody waits");
+    story.cluster.cancel(waiting, AT(1));
+    let admitted = (0..4).filter(|_| story.cluster.admit_hedge(&plan, AT(2))).count();
+    assert_eq!(admitted, 3, "the budget's floor");
+    (0..3).for_each(|hedge| story.cluster.hedge_ended(hedge == 0));
+    let counters = &story.cluster.counters;
+    assert_eq!((counters.rq_hedge, counters.rq_hedge_won), (3, 1));
+    assert_eq!(
+        (counters.rq_retry_success, story.cluster.gauges().rq_retry_active),
+        (0, 0)
+    );
+    story.answer(connection, 3);
+}
+
+#[test]
+fn who_waits_and_claims_when_the_wait_is_over_is_refused_without_being_called() {
+    let limits = Limits {
+        max_connections: 1,
+        ..Limits::default()
+    };
+    let mut story = Story::limited(1, limits);
+    story.open(0);
+    let ticket = queued(&story.get(0));
+    let until = story.cluster.waits_until(ticket);
+    assert_eq!(until, AT(0) + story.plan.queue.patience);
+    let ms = until.since(AT(0)).as_millis() as u64;
+    assert_eq!(story.claim(ticket, ms - 1), None);
+    assert_eq!(story.claim(ticket, ms), Some(Checkout::Refuse(Refusal::Shed)));
+}
+
+#[test]
 fn vitals_tell_how_near_the_limits_are() {
     let limits = Limits {
         max_connections: 2,
