@@ -2,25 +2,26 @@
 
 use std::time::Duration;
 
-use policy::attempts::{Attempts, Why};
-use policy::evidence::{End, Facts, Grade, Written};
+use policy::attempts::{Outcome, Summary};
+use policy::evidence::{End, Grade, Written};
 use policy::filter::{Filter, HeaderEdits};
-use policy::outcome::{Before, Failure, Story, Then, verdict};
-use policy::time::Moment;
+use policy::outcome::{Before, Failure, Flag, FlagSet, Then, verdict};
 use wire::field::{Fields, Known};
 use wire::h1::encode::{Announce, Upgrade};
 use wire::h1::framing::{self, BodyLength};
 use wire::hop;
 
+use crate::affinity::Affinity;
 use crate::body::{Download, DownloadEnd, Upload};
 use crate::exchange::{Exchange, Next};
 use crate::fault::Fault;
 use crate::forward::{self, Inbound};
-use crate::record::{ClosedBy, Evidence, SavedBy};
+use crate::postmortem::bury;
+use crate::rate_limit;
 use crate::relay::{self, RelayEnd};
 use crate::routing::{Accepted, Routed};
 use crate::stats::ClusterTimes;
-use crate::tried::{Limits, Tried, TriedEnd};
+use crate::tried::{Begun, Limits, Tried, TriedEnd};
 use crate::tunnel::{self, Mouth};
 use crate::upstream::connect::ConnectError;
 use crate::upstream::connection::Connection;
@@ -33,6 +34,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) accepted: &'a Accepted,
     pub(crate) routed: &'a Routed<'a>,
     pub(crate) cluster: &'a ClusterHandle,
+    pub(crate) affinity: &'a Affinity,
     pub(crate) limits: &'a Limits,
     pub(crate) times: &'a ClusterTimes,
 }
@@ -41,19 +43,31 @@ pub(crate) struct Setting<'a> {
 pub(crate) async fn settle(
     exchange: &mut Exchange<'_>,
     tried: Tried<'_>,
-    attempts: &Attempts<'_>,
+    before: Before,
     setting: &Setting<'_>,
     upload: &mut Upload,
 ) -> Result<Next, Fault> {
     let Tried {
-        facts, begun, end, ..
+        summary,
+        facts,
+        begun,
+        end,
     } = tried;
-    let before = Before {
-        made_again: attempts.made_again() > 0,
-        limit_exceeded: attempts.limit_exceeded(),
-    };
+    if !matches!(end, TriedEnd::Response(_)) {
+        let now = exchange.worker.clock.now();
+        let shared = &setting.cluster.shared;
+        shared.with(|state| state.cluster.on_attempt(&summary, begun.leased, now));
+    }
     match end {
-        TriedEnd::Response(lease) => respond(exchange, lease, begun, setting, upload).await,
+        TriedEnd::Response(lease) => {
+            let answer = Answer {
+                lease,
+                summary,
+                begun,
+                before,
+            };
+            respond(exchange, answer, setting, upload).await
+        }
         TriedEnd::Unconnected(ConnectError::TimedOut(_)) => Err(Fault {
             before,
             ..Failure::ConnectTimeout.into()
@@ -101,86 +115,49 @@ pub(crate) async fn settle(
 const SILENT_CLOSE: &str = "; a server of another protocol (uwsgi, FastCGI, TLS) closes like this too: \
                             check that the endpoint speaks HTTP/1.1 in plain text";
 
-/// A request is sent again: what its record says if that saves it.
-pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried<'_>, why: Why, cluster: &ClusterHandle) {
-    let raced = tried.summary.reused && tried.facts.is_some();
-    cluster.shared.with(|state| state.cluster.on_again(why, raced));
-    exchange.record.saved(Some(match why {
-        Why::Replay(_) => SavedBy::Proof,
-        Why::Retry => SavedBy::Retry,
-    }));
-    if let (TriedEnd::Dead(lease), Some(facts)) = (tried.end, tried.facts) {
-        let then = if why == Why::Retry {
-            Then::Retried
-        } else {
-            Then::Replayed
-        };
-        let sentence = bury(exchange, lease, &facts, cluster, then);
-        exchange.record.sentence(&sentence);
-    }
-}
-
-/// Records what is known of a dead attempt, and hands its connection back as closed.
-fn bury(
-    exchange: &mut Exchange<'_>,
-    lease: Lease<'_>,
-    facts: &Facts,
-    cluster: &ClusterHandle,
-    then: Then,
-) -> String {
-    let grade = policy::evidence::grade(facts);
-    let closed_by = match facts.end {
-        End::Eof | End::BrokenPipe => Some(ClosedBy::UpstreamFin),
-        End::Reset => Some(ClosedBy::UpstreamReset),
-        End::Silent | End::TimedOut => Some(ClosedBy::Local),
-        End::ConnectFailed | End::Other => None,
-    };
-    exchange.record.evidence(Evidence {
-        grade: Some(grade),
-        closed_by,
-        acknowledged: facts.acknowledged,
-        written: Some(lease.written()),
-    });
-    let story = Story {
-        facts: *facts,
-        grade,
-        idle_age: (!lease.fresh).then_some(lease.facts.idle_age),
-        request_bytes: lease.written(),
-        knowledge: cluster
-            .shared
-            .with(|state| state.cluster.knowledge(lease.endpoint)),
-        then,
-    };
-    let reset = facts.end == End::Reset;
-    // A FIN after the request was received is an answer of a kind, not an idle timer.
-    let raced = !lease.fresh && (grade.proves_unapplied() || (reset && grade == Grade::Unknown));
-    match closed_by {
-        Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => lease.peer_closed(reset, raced),
-        _ => lease.close(),
-    }
-    let mut sentence = policy::outcome::sentence(&story);
-    if let Some(advice) = policy::outcome::advice(&story) {
-        sentence.push_str("; to prevent it: ");
-        sentence.push_str(advice);
-    }
-    sentence
+/// An endpoint's response whose head is there.
+struct Answer<'a> {
+    lease: Lease<'a>,
+    summary: Summary,
+    begun: Begun,
+    before: Before,
 }
 
 /// Relays the endpoint's response.
 async fn respond(
     exchange: &mut Exchange<'_>,
-    mut lease: Lease<'_>,
-    begun: Moment,
+    answer: Answer<'_>,
     setting: &Setting<'_>,
     upload: &mut Upload,
 ) -> Result<Next, Fault> {
-    let service = exchange.worker.clock.now().since(begun);
+    let Answer {
+        mut lease,
+        summary,
+        begun,
+        before,
+    } = answer;
+    let now = exchange.worker.clock.now();
+    let service = now.since(begun.asked);
     let method = exchange.work.request.method;
     let response = &mut exchange.work.response;
     let status = response.status;
-    let from =
-        framing::response_body(response, method).map_err(|error| Fault::bad_response(error.sentence()))?;
-    hop::check_connection(&response.fields).map_err(|error| Fault::bad_response(error.sentence()))?;
+    let from = framing::response_body(response, method)
+        .map_err(|error| error.sentence())
+        .and_then(|from| match hop::check_connection(&response.fields) {
+            Ok(()) => Ok(from),
+            Err(error) => Err(error.sentence()),
+        });
+    setting.cluster.shared.with(|state| {
+        let cluster = &mut state.cluster;
+        if from.is_ok() {
+            cluster.on_attempt(&summary, begun.leased, now);
+            cluster.on_response(status, service);
+            cluster.counters.rq_retry_limit_exceeded += u64::from(before.limit_exceeded);
+        } else {
+            cluster.on_attempt(&malformed(summary), begun.leased, now);
+        }
+    });
+    let from = from.map_err(Fault::bad_response)?;
     let stays = framing::keeps_alive(response.version, &response.fields);
     let hint = response.fields.get(Known::KeepAlive).and_then(timeout_hint);
     let edits = setting
@@ -189,10 +166,13 @@ async fn respond(
         .filter_map(response_edits)
         .chain(setting.routed.cors.as_ref());
     edits.for_each(|edits| edits.apply(&mut Editable(&mut response.fields)));
-    setting
-        .cluster
-        .shared
-        .with(|state| state.cluster.on_response(status, service));
+    setting.affinity.tell(&mut response.fields);
+    if let Some(quota) = &setting.routed.quota {
+        rate_limit::tell(quota, &mut response.fields);
+    }
+    if before.limit_exceeded {
+        exchange.record.flags(FlagSet::NONE.with(Flag::URX));
+    }
     exchange.record.status(status);
     exchange.record.upstream_service_time(service);
     exchange.record.details("via_upstream");
@@ -234,7 +214,7 @@ async fn respond(
     setting
         .times
         .rq_time
-        .record(exchange.worker.clock.now().since(begun));
+        .record(exchange.worker.clock.now().since(begun.asked));
     let surplus = !lease.input.is_empty();
     if stays && from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
         lease.recycle(hint);
@@ -246,6 +226,17 @@ async fn respond(
         return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
     }
     Ok(if persists { Next::Request } else { Next::Close })
+}
+
+/// What an attempt comes to whose response can not be relayed.
+fn malformed(summary: Summary) -> Summary {
+    Summary {
+        result: Outcome::Died {
+            end: End::Other,
+            grade: Grade::Begun,
+        },
+        ..summary
+    }
 }
 
 /// A response ended early before the client had a byte of it: it can still be told.

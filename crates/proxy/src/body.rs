@@ -1,6 +1,8 @@
 //! Bodies in bounded memory: towards the endpoint with a copy for replay, towards the client
 //! without.
 
+mod again;
+
 use std::cell::Cell;
 use std::io;
 use std::ops::Range;

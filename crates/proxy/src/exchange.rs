@@ -7,32 +7,34 @@
 //! Nothing is decided here: routes, connections, retries and what each party is told come from
 //! `policy`; this room asks, waits, and moves bytes.
 
-use std::pin::pin;
 use std::rc::Rc;
 
 use policy::attempts::{After, Attempts, Nature, Why};
 use policy::cluster::Reuse;
 use policy::filter::Filter;
-use policy::outcome::{Failure, Flag, FlagSet};
-use policy::plan::RetryPlan;
+use policy::outcome::{Before, Failure, Flag, FlagSet};
+use policy::plan::{HedgePlan, RetryPlan};
 use policy::time::Moment;
 use wire::field::Known;
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{RequestHead, ResponseHead, Version};
 
+use crate::affinity::Affinity;
 use crate::answer::{self, Setting};
+use crate::attempt_count;
 use crate::body::Upload;
 use crate::downstream::client::Client;
 use crate::fault::Fault;
 use crate::forward::{self, Outbound, Scratch};
+use crate::hedge::Hedge;
+use crate::postmortem;
 use crate::record::{Record, SavedBy};
 use crate::reply;
 use crate::routing::{self, Accepted, Routed, Way};
 use crate::stats::ClusterTimes;
-use crate::tried::{Limits, RetryPermit, Tried, TriedEnd};
-use crate::upstream::attempt;
-use crate::upstream::connection::name;
-use crate::upstream::lease::{Asked, Asker, NoLease, Want};
+use crate::tried::{Begun, Limits, RetryPermit, Tried, TriedEnd};
+use crate::upstream::attempt::{self, Speaker};
+use crate::upstream::lease::{Lease, Unreached, Want};
 use crate::upstream::shared::ClusterHandle;
 use crate::wait::within;
 use crate::worker::Worker;
@@ -70,6 +72,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) start: Moment,
     /// Whether the request's body was read to its end, so that another request may follow.
     pub(crate) body_read: bool,
+    /// Attempts made so far, hedges included.
+    pub(crate) made: u32,
 }
 
 /// Serves the request whose head is in `work`.
@@ -87,6 +91,7 @@ pub(crate) async fn run(
         record,
         start,
         body_read: false,
+        made: 0,
     };
     match exchange.serve().await {
         Ok(next) => next,
@@ -110,6 +115,7 @@ pub(crate) async fn refuse(
         record,
         start,
         body_read: false,
+        made: 0,
     };
     reply::refuse(&mut exchange, fault).await
 }
@@ -145,12 +151,19 @@ impl<'a> Exchange<'a> {
         };
         let cluster = snapshot.cluster(routed.cluster);
         self.record.cluster(&cluster.shared.name);
+        let affinity = Affinity::of(
+            &cluster.plan,
+            &self.work.request.fields,
+            self.client,
+            &mut self.worker.dice.borrow_mut(),
+        );
         let mut upload = self.encode(&accepted, &routed, cluster);
         let result = self
             .attempts(
                 &accepted,
                 &routed,
                 cluster,
+                &affinity,
                 snapshot.times(routed.cluster),
                 &mut upload,
             )
@@ -188,6 +201,7 @@ impl<'a> Exchange<'a> {
             let id = forward::request_id(&mut self.worker.dice.borrow_mut());
             request.fields.push(b"x-request-id", &id);
         }
+        attempt_count::announce(&mut request.fields);
         let outbound = Outbound {
             body: accepted.body,
             upgrade: accepted.upgrade,
@@ -211,6 +225,7 @@ impl<'a> Exchange<'a> {
         accepted: &Accepted,
         routed: &Routed<'_>,
         cluster: &ClusterHandle,
+        affinity: &Affinity,
         times: &ClusterTimes,
         upload: &mut Upload,
     ) -> Result<Next, Fault> {
@@ -221,24 +236,31 @@ impl<'a> Exchange<'a> {
         };
         let plan: &RetryPlan = routed.route.retry.as_ref().unwrap_or(&cluster.plan.retry);
         let mut attempts = Attempts::new(plan, nature);
-        let timeouts = Limits::of(routed, &cluster.plan.timeouts, self.start);
+        let limits = Limits::of(routed, cluster, self.start);
+        let hedge = cluster.plan.hedge.as_ref();
+        let hedge = hedge.filter(|_| (nature.idempotent || nature.keyed) && !accepted.upgrade);
         let mut reuse = Reuse::Allow;
+        let mut before = Before::default();
         let mut retry: Option<RetryPermit<'_>> = None;
         loop {
             let want = Want {
                 resend: attempts.resend(),
                 reuse,
                 avoid: attempts.avoid(),
+                deadline: limits.request,
+                hash: affinity.hash,
             };
-            let tried = self.attempt(cluster, want, upload, &timeouts).await?;
+            let attempt = self.attempt(cluster, want, hedge, upload, &limits);
+            let tried = attempt.await.map_err(|fault| Fault { before, ..fault })?;
             if let Some(time) = tried.connect_time() {
                 times.cx_connect_ms.record(time);
             }
-            self.record.attempts(attempts.made_again() + 1);
             let now = self.worker.clock.now();
             let after = attempts.on_result(&tried.summary, now, &mut self.worker.dice.borrow_mut());
             let again = match after {
                 After::Again { why: Why::Retry, .. } => {
+                    // Its own place is not to be in its way.
+                    drop(retry.take());
                     retry = RetryPermit::ask(cluster);
                     if retry.is_none() {
                         self.record.flags(FlagSet::NONE.with(Flag::UO));
@@ -255,18 +277,21 @@ impl<'a> Exchange<'a> {
                     accepted,
                     routed,
                     cluster,
-                    limits: &timeouts,
+                    affinity,
+                    limits: &limits,
                     times,
                 };
-                return answer::settle(self, tried, &attempts, &setting, upload).await;
+                before.limit_exceeded = attempts.limit_exceeded();
+                return answer::settle(self, tried, before, &setting, upload).await;
             };
-            answer::note_again(self, tried, why, cluster);
+            postmortem::note_again(self, tried, why, cluster);
+            (reuse, before.made_again) = (how, true);
             upload.rewind();
-            reuse = how;
+            attempt_count::renumber(upload, self.made + 1);
             if at > now {
-                self.pause(at.min(timeouts.request)).await;
+                self.pause(at.min(limits.request)).await;
             }
-            if timeouts.request <= self.worker.clock.now() {
+            if limits.request <= self.worker.clock.now() {
                 return Err(Failure::RequestTimeout.into());
             }
         }
@@ -277,63 +302,68 @@ impl<'a> Exchange<'a> {
         let _ = within(&self.client.alarm, std::future::pending::<()>()).await;
     }
 
-    /// One attempt: lease, send, await the head.
+    /// One attempt: lease, send, await the head. With a hedge, another one beside it if it takes long.
     async fn attempt<'c>(
         &mut self,
         cluster: &'c ClusterHandle,
         want: Want<'_>,
+        hedge: Option<&HedgePlan>,
         upload: &mut Upload,
-        timeouts: &Limits,
+        limits: &Limits,
     ) -> Result<Tried<'c>, Fault>
     where
         'a: 'c,
     {
-        let begun = self.worker.clock.now();
-        let per_try = timeouts.per_try.map_or(Moment::NEVER, |limit| begun + limit);
-        self.client.alarm.set(per_try.min(timeouts.request));
-        let asker = Asker {
-            worker: self.worker,
-            handle: cluster,
-            want,
+        let asked = self.worker.clock.now();
+        let per_try = limits.per_try.map_or(Moment::NEVER, |limit| asked + limit);
+        let want = Want {
+            deadline: per_try.min(limits.request),
+            ..want
         };
-        let mut lease = match asker.ask() {
-            Asked::Lease(lease) => lease,
-            Asked::Refused(refusal) => return Err(Failure::Refused(refusal).into()),
-            Asked::Later(checkout) => {
-                let leaving = attempt::watch_for_leave(&self.client.connection.transport);
-                let carried_out = pin!(asker.carry_out(checkout, leaving));
-                match within(&self.client.alarm, carried_out).await {
-                    Ok(Ok(lease)) => lease,
-                    Ok(Err(NoLease::Left)) => return Err(Failure::DownstreamLeft.into()),
-                    Ok(Err(NoLease::Refused(refusal))) => return Err(Failure::Refused(refusal).into()),
-                    Ok(Err(NoLease::Connect {
-                        endpoint,
-                        address,
-                        error,
-                    })) => {
-                        self.record.upstream(&*name(&address));
-                        return Ok(Tried::unconnected(endpoint, error, upload, begun));
-                    }
-                    Err(_) => return Err(timeouts.late(self.worker.clock.now()).into()),
-                }
+        let mut lease = match self.lease(cluster, want, limits).await? {
+            Ok(lease) => lease,
+            Err(Unreached { endpoint, error, .. }) => {
+                return Ok(Tried::unconnected(endpoint, error, upload, asked));
             }
         };
-        self.record.upstream(&*lease.name);
-        self.record.connection(lease.facts);
-        if lease.found_dead > 0 {
-            self.record.saved(Some(SavedBy::Checkout));
+        self.made_with(&lease);
+        let begun = Begun {
+            asked,
+            leased: self.worker.clock.now(),
+        };
+        let bounds = limits.attempt(per_try, self.client, cluster);
+        if let Some(plan) = hedge
+            && let Some(twin) = upload.twin()
+        {
+            let hedge = Hedge::new(self.worker, cluster, plan, want, twin, limits);
+            return Box::pin(hedge.attempt(self, lease, upload, bounds, begun)).await;
         }
-        let bounds = timeouts.attempt(per_try, self.client, cluster);
         let attempted = attempt::run(
             self.worker,
             &mut lease,
             upload,
-            self.client,
+            Speaker::of(self.client),
             &mut self.work.response,
             bounds,
         )
         .await;
         Tried::after(attempted, lease, upload, self.work.response.status, begun)
+    }
+
+    /// One more attempt was made.
+    pub(crate) fn count_attempt(&mut self) {
+        self.made += 1;
+        self.record.attempts(self.made);
+    }
+
+    /// An attempt begins on this connection.
+    pub(crate) fn made_with(&mut self, lease: &Lease<'_>) {
+        self.count_attempt();
+        self.record.upstream(&*lease.name);
+        self.record.connection(lease.facts);
+        if lease.found_dead > 0 {
+            self.record.saved(Some(SavedBy::Checkout));
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! Waiting: holds sockets and timers, moves bytes, decides nothing.
 
 pub mod admin;
+mod affinity;
 mod answer;
+mod attempt_count;
 mod body;
 mod buffer;
+mod checkout;
 mod clock;
 mod control;
 mod discovery;
@@ -12,10 +15,13 @@ mod engine;
 mod exchange;
 mod fault;
 mod forward;
+mod hedge;
 mod io;
 mod listener;
 mod mirror;
 pub mod record;
+mod postmortem;
+mod rate_limit;
 mod relay;
 mod reply;
 mod routing;

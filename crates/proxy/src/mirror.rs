@@ -60,6 +60,8 @@ async fn one(
         resend: Resend::Safe,
         reuse: Reuse::Allow,
         avoid: &[],
+        deadline: worker.clock.now() + PATIENCE,
+        hash: None,
     };
     let asker = Asker { worker, handle, want };
     let mut lease = match asker.ask() {

@@ -124,7 +124,7 @@ pub enum ClosedBy {
     Local,
 }
 
-/// What kept a closing connection from failing the request.
+/// What kept a closing connection from failing the request, or a slow attempt from delaying it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SavedBy {
     /// It was found closed before a byte was written, and another was used (layer 2).
@@ -133,6 +133,8 @@ pub enum SavedBy {
     Proof,
     /// The request may be applied twice (idempotent, keyed, or its owner said so) and was made again.
     Retry,
+    /// The attempt took longer than most, and a second one beside it answered first.
+    Hedge,
 }
 
 impl Record {
@@ -321,6 +323,9 @@ impl Record {
             downstream.rq_rejected.inc();
             downstream.cx_protocol_error.inc();
         }
+        if facts.flags.has(Flag::RL) {
+            downstream.rq_rate_limited.inc();
+        }
         if facts.flags.has(Flag::SI) {
             downstream.rq_idle_timeout.inc();
         }
@@ -408,6 +413,7 @@ impl SavedBy {
             Self::Checkout => "checkout",
             Self::Proof => "proof",
             Self::Retry => "retry",
+            Self::Hedge => "hedge",
         }
     }
 }

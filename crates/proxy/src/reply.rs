@@ -44,6 +44,12 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault) -> Next {
     if let Some(after) = &retry_after {
         fields.push(("retry-after", after));
     }
+    let quota = verdict
+        .quota
+        .map(|quota| (quota.policy_field(), quota.state_field()));
+    if let Some((policy, state)) = &quota {
+        fields.extend([("ratelimit-policy", policy.as_str()), ("ratelimit", state)]);
+    }
     if fault.ends_connection() {
         exchange.body_read = false;
     }

@@ -2,8 +2,10 @@
 
 use policy::filter::{Cors, CorsAnswer, CorsRequest, Filter, HeaderEdits, Redirect, RequestUrl};
 use policy::outcome::Failure;
+use policy::rate_limit::Quota;
 use policy::route::{ClusterRef, Matched, Route};
 use wire::field::Known;
+use wire::forwarded::client_address;
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{Method, RequestHead};
 use wire::hop::{self, MaxForwards};
@@ -39,6 +41,8 @@ pub(crate) struct Routed<'a> {
     pub(crate) host: Option<String>,
     /// Edits to the response that CORS asks for.
     pub(crate) cors: Option<HeaderEdits>,
+    /// What its rate limit leaves the client.
+    pub(crate) quota: Option<Quota>,
 }
 
 /// What a request's head leads to.
@@ -158,6 +162,16 @@ pub(crate) fn find<'a>(
             location: redirect.location(&url),
         });
     }
+    // By the fields as the client sent them, and only of what an endpoint would have to bear.
+    let quota = match route.rate_limit {
+        None => None,
+        Some(limit) => {
+            let trusted_hops = snapshot.downstream().trusted_hops;
+            let address = client_address(&request.fields, client.connection.peer.ip(), trusted_hops);
+            let limit = snapshot.rate_limit(limit);
+            limit.pass(address, &request.fields, worker.clock.now())?
+        }
+    };
     let mut host = accepted.host_overridden.then(|| authority.clone());
     if authority.is_empty() {
         // HTTP/1.0 needs no Host, HTTP/1.1 does (RFC 9112, 3.2): the one that the client connected to.
@@ -191,6 +205,7 @@ pub(crate) fn find<'a>(
         cluster,
         host,
         cors: cors_edits,
+        quota,
     }))
 }
 

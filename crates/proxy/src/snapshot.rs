@@ -6,26 +6,44 @@ use std::sync::Arc;
 
 use config::model::{Downstream, Model};
 use policy::cluster::Address;
-use policy::route::{ClusterRef, ListenerId, RouteTable};
+use policy::route::{ClusterRef, ListenerId, RateLimitRef, RouteTable};
 
 use crate::clock::Clock;
+use crate::rate_limit::{RateLimits, SharedRateLimit};
 use crate::upstream::shared::{ClusterHandle, SharedCluster};
 
-/// Clusters by name, over all snapshots.
-pub(crate) type Clusters = BTreeMap<Arc<str>, Arc<SharedCluster>>;
+/// What outlives snapshots: clusters and rate limits, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Clusters {
+    by_name: BTreeMap<Arc<str>, Arc<SharedCluster>>,
+    rate_limits: RateLimits,
+}
+
+impl Clusters {
+    /// Nothing yet.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the clusters that `keep` is not true of.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Arc<str>, &mut Arc<SharedCluster>) -> bool) {
+        self.by_name.retain(keep);
+    }
+}
 
 /// A configuration as the workers use it.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     model: Arc<Model>,
     clusters: Vec<ClusterHandle>,
+    rate_limits: Vec<Arc<SharedRateLimit>>,
     /// Limits on what clients send.
     pub(crate) limits: wire::h1::head::Limits,
 }
 
 impl Snapshot {
-    /// Builds a snapshot. `clusters` holds those of the snapshots before, so that what was learned
-    /// and the idle connections survive; `endpoints` gives each cluster's addresses and weights.
+    /// Builds a snapshot. `clusters` holds those of the snapshots before, so that what was learned or
+    /// counted and the idle connections survive; `endpoints` gives each cluster's addresses and weights.
     pub(crate) fn build(
         model: Arc<Model>,
         endpoints: &[Vec<(Address, u32)>],
@@ -35,7 +53,11 @@ impl Snapshot {
         let now = clock.now();
         let handle = |(spec, addresses): (&config::model::ClusterSpec, &Vec<_>)| {
             let new = || SharedCluster::new(spec.name.clone());
-            let shared = clusters.entry(spec.name.clone()).or_insert_with(new).clone();
+            let shared = clusters
+                .by_name
+                .entry(spec.name.clone())
+                .or_insert_with(new)
+                .clone();
             let mut members = shared.with(|state| state.cluster.adopt(addresses, now));
             members.prepare(&spec.plan.balance);
             ClusterHandle {
@@ -45,7 +67,8 @@ impl Snapshot {
                 clock,
             }
         };
-        let clusters = model.clusters.iter().zip(endpoints).map(handle).collect();
+        let handles = model.clusters.iter().zip(endpoints).map(handle).collect();
+        let rate_limits = clusters.rate_limits.adopt(&model.rate_limits);
         let limits = wire::h1::head::Limits {
             head_bytes: model.downstream.head_bytes,
             fields: model.downstream.fields,
@@ -54,7 +77,8 @@ impl Snapshot {
         };
         Self {
             model,
-            clusters,
+            clusters: handles,
+            rate_limits,
             limits,
         }
     }
@@ -72,6 +96,11 @@ impl Snapshot {
     /// The cluster that a route refers to.
     pub(crate) fn cluster(&self, reference: ClusterRef) -> &ClusterHandle {
         &self.clusters[reference.0 as usize]
+    }
+
+    /// The rate limit that a route refers to.
+    pub(crate) fn rate_limit(&self, reference: RateLimitRef) -> &SharedRateLimit {
+        &self.rate_limits[reference.0 as usize]
     }
 
     /// All clusters.

@@ -1,4 +1,4 @@
-//! What one attempt came to, and what bounds the next.
+//! What one attempt came to, what the cluster is told of it, and what bounds the next.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use policy::cluster::EndpointId;
 use policy::deadline::{Bounds, Which};
 use policy::evidence::{End, Facts, Grade, grade};
 use policy::outcome::Failure;
-use policy::plan::Timeouts;
 use policy::route::Limit as RouteLimit;
 use policy::time::Moment;
 use wire::h1::head::HeadError;
@@ -25,8 +24,17 @@ use crate::upstream::shared::ClusterHandle;
 pub(crate) struct Tried<'a> {
     pub(crate) summary: Summary,
     pub(crate) facts: Option<Facts>,
-    pub(crate) begun: Moment,
+    pub(crate) begun: Begun,
     pub(crate) end: TriedEnd<'a>,
+}
+
+/// When an attempt began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    /// It asked for a connection.
+    pub(crate) asked: Moment,
+    /// It had one: from here on its endpoint's time runs.
+    pub(crate) leased: Moment,
 }
 
 /// What an attempt left in our hands.
@@ -57,7 +65,7 @@ impl<'a> Tried<'a> {
         endpoint: EndpointId,
         error: ConnectError,
         upload: &Upload,
-        begun: Moment,
+        asked: Moment,
     ) -> Self {
         let result = match error {
             ConnectError::TimedOut(_) => Outcome::ConnectTimedOut,
@@ -76,7 +84,7 @@ impl<'a> Tried<'a> {
         Self {
             summary,
             facts: None,
-            begun,
+            begun: Begun { asked, leased: asked },
             end: TriedEnd::Unconnected(error),
         }
     }
@@ -84,42 +92,22 @@ impl<'a> Tried<'a> {
     /// What an attempt came to.
     ///
     /// # Errors
-    /// The exchange is over: the client left or misbehaved, or its time is up.
+    /// The exchange is over: the client left or misbehaved, or its time is up. The cluster has been
+    /// told.
     pub(crate) fn after(
         attempted: Attempted,
         lease: Lease<'a>,
         upload: &Upload,
         status: u16,
-        begun: Moment,
+        begun: Begun,
     ) -> Result<Self, Fault> {
-        let (facts, result) = match &attempted {
-            Attempted::Response => (None, Outcome::Status(status)),
-            Attempted::Dead(facts) => (
-                Some(*facts),
-                Outcome::Died {
-                    end: facts.end,
-                    grade: grade(facts),
-                },
-            ),
-            Attempted::NotHttp(_) => (
-                None,
-                Outcome::Died {
-                    end: End::Other,
-                    grade: Grade::Begun,
-                },
-            ),
-            Attempted::Late(Which::PerTry | Which::Silence) => (
-                None,
-                Outcome::Died {
-                    end: End::TimedOut,
-                    grade: Grade::Unknown,
-                },
-            ),
-            Attempted::Late(Which::Request) => return Err(Failure::RequestTimeout.into()),
-            Attempted::Late(Which::Idle) => return Err(Failure::IdleUpstream.into()),
-            Attempted::Late(Which::Client) => return Err(Failure::BodyTimeout.into()),
-            Attempted::ClientLeft => return Err(Failure::DownstreamLeft.into()),
-            Attempted::ClientMalformed(error) => return Err((*error).into()),
+        let Some((facts, result)) = outcome(&attempted, status) else {
+            lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
+            return Err(match attempted {
+                Attempted::Late(_) => Failure::BodyTimeout.into(),
+                Attempted::ClientMalformed(error) => error.into(),
+                _ => Failure::DownstreamLeft.into(),
+            });
         };
         let summary = Summary {
             endpoint: Some(lease.endpoint),
@@ -128,6 +116,15 @@ impl<'a> Tried<'a> {
             answered: false,
             result,
         };
+        let times_up = match attempted {
+            Attempted::Late(Which::Request) => Some(Failure::RequestTimeout),
+            Attempted::Late(Which::Idle) => Some(Failure::IdleUpstream),
+            _ => None,
+        };
+        if let Some(failure) = times_up {
+            lease.tell(|cluster, now| cluster.on_attempt(&summary, begun.leased, now));
+            return Err(failure.into());
+        }
         let end = match attempted {
             Attempted::Dead(_) => TriedEnd::Dead(lease),
             Attempted::NotHttp(error) => TriedEnd::NotHttp(error, lease.input.data().to_vec()),
@@ -143,6 +140,20 @@ impl<'a> Tried<'a> {
     }
 }
 
+/// What an attempt says of its endpoint; `None` if it ended by the client's doing.
+fn outcome(attempted: &Attempted, status: u16) -> Option<(Option<Facts>, Outcome)> {
+    let died = |end, grade| Outcome::Died { end, grade };
+    match attempted {
+        Attempted::Response => Some((None, Outcome::Status(status))),
+        Attempted::Dead(facts) => Some((Some(*facts), died(facts.end, grade(facts)))),
+        Attempted::NotHttp(_) => Some((None, died(End::Other, Grade::Begun))),
+        Attempted::Late(Which::PerTry | Which::Silence | Which::Request | Which::Idle) => {
+            Some((None, died(End::TimedOut, Grade::Unknown)))
+        }
+        Attempted::Late(Which::Client) | Attempted::ClientLeft | Attempted::ClientMalformed(_) => None,
+    }
+}
+
 /// A retry's place among those that a cluster bears at once.
 pub(crate) struct RetryPermit<'a> {
     cluster: &'a ClusterHandle,
@@ -153,9 +164,10 @@ pub(crate) struct RetryPermit<'a> {
 impl<'a> RetryPermit<'a> {
     /// A place, if there is one.
     pub(crate) fn ask(cluster: &'a ClusterHandle) -> Option<Self> {
+        let now = cluster.clock.now();
         let admitted = cluster
             .shared
-            .with(|state| state.cluster.admit_retry(&cluster.plan, cluster.clock.now()));
+            .with(|state| state.cluster.admit_retry(&cluster.plan, now));
         admitted.then_some(Self {
             cluster,
             succeeded: false,
@@ -179,17 +191,19 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The route's limits where it has some, else the cluster's.
-    pub(crate) fn of(routed: &Routed<'_>, timeouts: &Timeouts, start: Moment) -> Self {
-        let choose = |route: Option<RouteLimit>, cluster: Option<Duration>| match route {
-            None => cluster,
-            Some(RouteLimit::Unlimited) => None,
-            Some(RouteLimit::After(limit)) => Some(limit),
+    /// The route's limits where it has some, else the cluster's, for an exchange that began at `start`.
+    pub(crate) fn of(routed: &Routed<'_>, cluster: &ClusterHandle, start: Moment) -> Self {
+        let timeouts = &cluster.plan.timeouts;
+        let usual = || {
+            let plan = timeouts.auto.as_ref()?;
+            let now = cluster.clock.now();
+            let answer = cluster.shared.with(|state| state.cluster.auto_timeout(plan, now));
+            Some(answer.timeout)
         };
-        let request = choose(routed.route.request_timeout, timeouts.request);
+        let request = choose(routed.route.request_timeout, || timeouts.request.or_else(usual));
         Self {
             request: request.map_or(Moment::NEVER, |limit| start + limit),
-            per_try: choose(routed.route.per_try_timeout, timeouts.per_try),
+            per_try: choose(routed.route.per_try_timeout, || timeouts.per_try),
         }
     }
 
@@ -219,5 +233,14 @@ impl Limits {
         } else {
             Failure::PerTryTimeout
         }
+    }
+}
+
+/// The route's word, else the cluster's.
+fn choose(route: Option<RouteLimit>, cluster: impl FnOnce() -> Option<Duration>) -> Option<Duration> {
+    match route {
+        None => cluster(),
+        Some(RouteLimit::Unlimited) => None,
+        Some(RouteLimit::After(limit)) => Some(limit),
     }
 }

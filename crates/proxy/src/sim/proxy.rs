@@ -1,7 +1,6 @@
 //! The proxy in a world: one worker, and of the control what a worker needs.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -72,7 +71,7 @@ impl Proxy {
             sink: LogSink::Off,
         })?;
         let (clock, stats) = (Clock::start(), Arc::<WorkerStats>::default());
-        let mut clusters = BTreeMap::new();
+        let mut clusters = Clusters::new();
         let snapshot = snapshot(model, &mut clusters, clock);
         let (orders, inbox) = mpsc::unbounded_channel();
         let (end, ended) = oneshot::channel();
@@ -164,9 +163,8 @@ impl Proxy {
     #[must_use]
     pub fn waiters(&self) -> usize {
         let snapshot = self.state.borrow().snapshot.clone();
-        let waiters = |handle: &crate::upstream::shared::ClusterHandle| {
-            handle.shared.with(|state| state.waiters.len())
-        };
+        let waiters =
+            |handle: &crate::upstream::shared::ClusterHandle| handle.shared.with(|state| state.waiters.len());
         snapshot.clusters().iter().map(waiters).sum()
     }
 

@@ -118,6 +118,7 @@ downstream! {
     Gauge rq_active "Requests in flight."
     Counter rq_completed "Requests that were answered."
     Counter rq_rejected "Requests refused for what they are: bad head, ambiguous framing, over a limit."
+    Counter rq_rate_limited "Requests refused by a rate limit."
     Counter rq_rx_reset "Requests whose client left before the end."
     Counter rq_header_timeout "Requests whose head did not come in time."
     Counter rq_idle_timeout "Requests ended because no byte moved either way for the stream idle timeout."

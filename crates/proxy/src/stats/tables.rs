@@ -53,6 +53,8 @@ cluster_counters! {
     rq_retry_success "Attempts made again that were answered."
     rq_retry_overflow "Retries not made because a limit was met."
     rq_retry_limit_exceeded "Requests that failed with their retries used up."
+    rq_hedge "Hedges made: second attempts beside one that takes longer than most."
+    rq_hedge_won "Hedges that answered first."
 }
 
 /// A counter that no other proxy has.

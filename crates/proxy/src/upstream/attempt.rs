@@ -53,7 +53,7 @@ pub(crate) async fn run(
     worker: &Worker,
     lease: &mut Lease<'_>,
     upload: &mut Upload,
-    client: &mut Client,
+    client: Speaker<'_>,
     response: &mut ResponseHead,
     bounds: Bounds,
 ) -> Attempted {
@@ -76,20 +76,7 @@ pub(crate) async fn run(
             transport,
             written_before: *written_before,
         };
-        let Client {
-            connection,
-            input: client_input,
-            alarm,
-            limits: client_limits,
-            http_10,
-            ..
-        } = client;
-        let client = Speaker {
-            transport: &connection.transport,
-            input: client_input,
-            limits: client_limits,
-            http_10: *http_10,
-        };
+        let alarm = client.alarm;
         let work = async {
             if *writing == policy::cluster::Writing::TwoStep {
                 two_step(worker, upload, &sender, *round_trip)
@@ -111,11 +98,28 @@ pub(crate) async fn run(
 }
 
 /// The client, as far as an attempt needs it.
-struct Speaker<'a> {
-    transport: &'a Transport,
-    input: &'a mut ReadBuffer,
-    limits: &'a Limits,
-    http_10: bool,
+pub(crate) struct Speaker<'a> {
+    pub(crate) transport: &'a Transport,
+    /// What was received of it and not consumed.
+    pub(crate) input: &'a mut ReadBuffer,
+    pub(crate) limits: &'a Limits,
+    /// The attempt's time limits are watched by it.
+    pub(crate) alarm: &'a engine::Alarm,
+    /// Whether it is told of interim responses; HTTP/1.0 knows none.
+    pub(crate) takes_interim: bool,
+}
+
+impl<'a> Speaker<'a> {
+    /// For the only attempt at its time.
+    pub(crate) fn of(client: &'a mut Client) -> Self {
+        Self {
+            transport: &client.connection.transport,
+            input: &mut client.input,
+            limits: &client.limits,
+            alarm: &client.alarm,
+            takes_interim: !client.http_10,
+        }
+    }
 }
 
 /// What ended the work of an attempt early.
@@ -265,7 +269,7 @@ async fn converse(
             }
         }
     };
-    let interim = (!client.http_10).then_some(client.transport);
+    let interim = client.takes_interim.then_some(client.transport);
     let reading = read_final_head(to.transport, input, response, autopsy, interim);
     match first(pin!(sending), pin!(reading)).await {
         First::A(ended) => Err(ended),

@@ -10,15 +10,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use policy::cluster::{
-    Address, Ask, Checkout, ConnectionFacts, ConnectionId, EndpointId, Handback, Parked as Verdict, Refusal,
-    Resend, Reuse, Reused, Ticket, WorkerId, Writing,
+    Address, Ask, Checkout, Cluster, ConnectionFacts, ConnectionId, EndpointId, Handback, Parked as Verdict,
+    Refusal, Resend, Reuse, Reused, Ticket, WorkerId, Writing,
 };
+use policy::time::Moment;
 
 use super::connect::{ConnectError, connect};
 use super::connection::{Connection, name};
 use super::shared::{ClusterHandle, State, Watch, idle_end, watch};
 use crate::body::Sender;
 use crate::buffer::ReadBuffer;
+use crate::engine;
 use crate::wait::{First, first};
 use crate::worker::Worker;
 
@@ -35,6 +37,10 @@ pub(crate) struct Want<'a> {
     pub(crate) resend: Resend,
     pub(crate) reuse: Reuse,
     pub(crate) avoid: &'a [EndpointId],
+    /// Nobody waits for the answer any longer than until then.
+    pub(crate) deadline: Moment,
+    /// What consistent hashing goes by.
+    pub(crate) hash: Option<u64>,
 }
 
 /// What the cluster said: a lease at once, or what is to be done for one.
@@ -56,11 +62,15 @@ pub(crate) enum NoLease {
     /// Whoever asked left while waiting for a place.
     Left,
     /// The endpoint could not be reached.
-    Connect {
-        endpoint: EndpointId,
-        address: Address,
-        error: ConnectError,
-    },
+    Connect(Unreached),
+}
+
+/// An endpoint that no connection could be opened to.
+#[derive(Debug)]
+pub(crate) struct Unreached {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) address: Address,
+    pub(crate) error: ConnectError,
 }
 
 /// A connection's place in its cluster's books: whatever happens, it is handed back once.
@@ -129,6 +139,8 @@ impl<'a> Asker<'a, '_> {
             resend: self.want.resend,
             reuse: self.want.reuse,
             avoid: self.want.avoid,
+            deadline: self.want.deadline,
+            hash: self.want.hash,
             ..Ask::new(&self.handle.members, &self.handle.plan, self.worker.id)
         }
     }
@@ -208,11 +220,11 @@ impl<'a> Asker<'a, '_> {
                 permit.held = false;
                 let timed_out = matches!(error, ConnectError::TimedOut(_));
                 shared.with(|s| s.cluster.connect_failed(id, timed_out, now));
-                return Err(NoLease::Connect {
+                return Err(NoLease::Connect(Unreached {
                     endpoint,
                     address,
                     error,
-                });
+                }));
             }
         };
         let round_trip = transport.tcp_facts().map(|facts| facts.round_trip);
@@ -255,6 +267,7 @@ impl<'a> Asker<'a, '_> {
             worker: self.worker,
             ticket: Some(ticket),
         };
+        let alarm = engine::alarm();
         let claimed = std::future::poll_fn(|cx| {
             shared.with(|state| {
                 let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
@@ -262,6 +275,9 @@ impl<'a> Asker<'a, '_> {
                     Some(checkout) => Poll::Ready(with_socket(state, checkout)),
                     None => {
                         state.waiters.insert(ticket, cx.waker().clone());
+                        alarm.set(state.cluster.waits_until(ticket));
+                        // It has not rung since: this only says whom to wake.
+                        let _ = alarm.poll_due(cx);
                         Poll::Pending
                     }
                 }
@@ -299,6 +315,15 @@ impl DerefMut for Lease<'_> {
 }
 
 impl Lease<'_> {
+    /// Tells its cluster a fact.
+    pub(crate) fn tell(&self, tell: impl FnOnce(&mut Cluster, Moment)) {
+        let now = self.permit.worker.clock.now();
+        self.permit
+            .handle
+            .shared
+            .with(|state| tell(&mut state.cluster, now));
+    }
+
     /// Bytes that this attempt wrote.
     pub(crate) fn written(&self) -> u64 {
         self.sender().written()
