@@ -157,6 +157,20 @@ impl Admin {
         let source = &*self.source;
         Snapshot::read(self.server(), &source.clusters(), source.workers(), source.log())
     }
+
+    /// Makes a page on a thread of its own: of thousands of clusters it takes long, and the control's
+    /// thread has checks and names to look after.
+    async fn page<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        let admin = self.clone();
+        let made = tokio::task::spawn_blocking(move || make(&admin)).await;
+        made.map_err(|_| {
+            let sentence = "the page could not be made; the log says why\n".to_owned();
+            (StatusCode::INTERNAL_SERVER_ERROR, sentence)
+        })
+    }
 }
 
 async fn index() -> Html<String> {
@@ -234,19 +248,21 @@ fn compile(filter: &str) -> Result<Regex, Refused> {
 }
 
 async fn all_stats(State(admin): State<Admin>, Query(asked): Query<Parameters>) -> Result<Response, Refused> {
-    let selection = asked.selection()?;
-    Ok(match asked.format()? {
+    let (selection, format) = (asked.selection()?, asked.format()?);
+    let make = move |admin: &Admin| match format {
         Format::Text => stats::text(&admin.snapshot(), &selection).into_response(),
         Format::Json => Json(stats::json(&admin.snapshot(), &selection)).into_response(),
-        Format::Prometheus => prometheus_page(&admin, &selection),
-    })
+        Format::Prometheus => prometheus_page(admin, &selection),
+    };
+    admin.page(make).await
 }
 
 async fn prometheus(
     State(admin): State<Admin>,
     Query(asked): Query<Parameters>,
 ) -> Result<Response, Refused> {
-    Ok(prometheus_page(&admin, &asked.selection()?))
+    let selection = asked.selection()?;
+    admin.page(move |admin| prometheus_page(admin, &selection)).await
 }
 
 fn prometheus_page(admin: &Admin, selection: &Selection) -> Response {
@@ -258,11 +274,15 @@ async fn all_clusters(
     State(admin): State<Admin>,
     Query(asked): Query<Parameters>,
 ) -> Result<Response, Refused> {
-    let clusters = admin.source.clusters();
-    Ok(match asked.format()? {
-        Format::Json => Json(clusters::json(&clusters)).into_response(),
-        Format::Text | Format::Prometheus => clusters::text(&clusters).into_response(),
-    })
+    let format = asked.format()?;
+    let make = move |admin: &Admin| {
+        let clusters = admin.source.clusters();
+        match format {
+            Format::Json => Json(clusters::json(&clusters)).into_response(),
+            Format::Text | Format::Prometheus => clusters::text(&clusters).into_response(),
+        }
+    };
+    admin.page(make).await
 }
 
 async fn listeners(State(admin): State<Admin>, Query(asked): Query<Parameters>) -> Result<Response, Refused> {

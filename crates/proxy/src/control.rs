@@ -1,6 +1,8 @@
 //! What all workers share and none of them waits for: configuration, clusters, upkeep.
 
-use std::collections::BTreeMap;
+mod upkeep;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use config::model::Model;
 use policy::cluster::Cluster;
-use policy::plan::ClusterPlan;
 use policy::time::Moment;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::MissedTickBehavior;
 
 use crate::admin::AdminSource;
 use crate::clock::Clock;
@@ -21,10 +23,8 @@ use crate::discovery::Discovery;
 use crate::record::LogWriter;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::stats::{ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
-use crate::worker::Order;
-
-/// How often idle connections past their time are looked for.
-const UPKEEP: Duration = Duration::from_millis(50);
+use crate::upstream::shared::ClusterHandle;
+use crate::worker::{Current, Order};
 
 /// Listening sockets for one worker: the configured address of each, and the socket.
 pub(crate) type Sockets = Vec<(SocketAddr, TcpListener)>;
@@ -53,6 +53,9 @@ pub(crate) struct Control {
 struct State {
     model: Arc<Model>,
     snapshot: Arc<Snapshot>,
+    /// Those before it, kept until nobody else does: what ends with the last use of one takes
+    /// milliseconds where there are many clusters, which no worker is to spend.
+    retired: Vec<Arc<Snapshot>>,
     clusters: Clusters,
     /// Configured address to bound address.
     bound: BTreeMap<SocketAddr, SocketAddr>,
@@ -93,6 +96,7 @@ impl Control {
             state: Mutex::new(State {
                 model,
                 snapshot: snapshot.clone(),
+                retired: Vec::new(),
                 clusters,
                 bound,
             }),
@@ -103,6 +107,11 @@ impl Control {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The configuration in force.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.state().snapshot.clone()
     }
 
     /// Swaps the configuration once its sockets are bound and its names resolved.
@@ -171,63 +180,45 @@ impl Control {
                 .iter()
                 .any(|listener| listener.address == *address)
         });
-        let old = {
-            let mut state = self.state();
-            let snapshot = Arc::new(Snapshot::build(
-                model.clone(),
-                &endpoints,
-                &mut state.clusters,
-                self.clock,
-            ));
-            // A cluster that is gone from the configuration goes with its last request.
-            state
-                .clusters
-                .retain(|name, _| model.clusters.iter().any(|spec| spec.name == *name));
-            state.model = model;
-            state.bound = bound;
-            for (orders, sockets) in self.orders.iter().zip(sockets) {
-                // A worker that is gone needs no configuration.
-                let _ = orders.send(Order::Swap(snapshot.clone(), sockets));
-            }
-            std::mem::replace(&mut state.snapshot, snapshot)
-        };
-        drop(old);
+        let mut state = self.state();
+        let snapshot = Arc::new(Snapshot::build(
+            model.clone(),
+            &endpoints,
+            &mut state.clusters,
+            self.clock,
+        ));
+        // A cluster that is gone from the configuration goes with its last request.
+        let names: BTreeSet<&str> = model.clusters.iter().map(|spec| &*spec.name).collect();
+        state.clusters.retain(|name, _| names.contains(&**name));
+        for ((orders, stats), sockets) in self.orders.iter().zip(&self.stats).zip(sockets) {
+            let next = Current::of(snapshot.clone(), stats);
+            // A worker that is gone needs no configuration.
+            let _ = orders.send(Order::Swap(next, sockets));
+        }
+        state.model = model;
+        state.bound = bound;
+        let old = std::mem::replace(&mut state.snapshot, snapshot);
+        state.retired.push(old);
     }
 
-    /// Upkeep, for as long as the process lives: idle connections, names.
-    pub(crate) async fn run(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(UPKEEP);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    /// Resolves names again when their answers have grown old, for as long as the process lives.
+    pub(crate) async fn follow_names(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(NAMES);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            self.reap();
             let mut discovery = self.discovery.lock().await;
-            if discovery.next().is_some_and(|at| at <= Instant::now()) {
-                let (model, bound) = {
-                    let state = self.state();
-                    (state.model.clone(), state.bound.clone())
-                };
-                if discovery.refresh(&model.clusters, Instant::now()).await {
-                    let none = self.orders.iter().map(|_| Vec::new()).collect();
-                    self.publish(model, &discovery, bound, none);
-                }
+            if discovery.next().is_none_or(|at| at > Instant::now()) {
+                continue;
             }
-        }
-    }
-
-    /// Closes what has been idle too long.
-    fn reap(&self) {
-        let snapshot = self.state().snapshot.clone();
-        for handle in snapshot.clusters() {
-            let now = self.clock.now();
-            let closed = handle.shared.with(|state| {
-                if state.cluster.next_deadline() > now {
-                    return Vec::new();
-                }
-                let gone = state.cluster.reap(&handle.plan, now);
-                state.unpark(&gone)
-            });
-            drop(closed);
+            let (model, bound) = {
+                let state = self.state();
+                (state.model.clone(), state.bound.clone())
+            };
+            if discovery.refresh(&model.clusters, Instant::now()).await {
+                let none = self.orders.iter().map(|_| Vec::new()).collect();
+                self.publish(model, &discovery, bound, none);
+            }
         }
     }
 
@@ -255,19 +246,19 @@ impl Control {
     }
 
     /// Visits every cluster of the configuration in force.
-    pub(crate) fn visit_clusters<T>(
-        &self,
-        mut visit: impl FnMut(&str, &Cluster, &ClusterPlan) -> T,
-    ) -> Vec<T> {
-        let snapshot = self.state().snapshot.clone();
-        let one = |handle: &crate::upstream::shared::ClusterHandle| {
+    pub(crate) fn visit_clusters<T>(&self, mut visit: impl FnMut(&str, &Cluster) -> T) -> Vec<T> {
+        let snapshot = self.snapshot();
+        let one = |handle: &ClusterHandle| {
             handle
                 .shared
-                .with(|state| visit(&handle.shared.name, &state.cluster, &handle.plan))
+                .with(|state| visit(&handle.shared.name, &state.cluster))
         };
         snapshot.clusters().iter().map(one).collect()
     }
 }
+
+/// How often it is asked whether a name is due.
+const NAMES: Duration = Duration::from_millis(250);
 
 /// Binds every address of `model` that is not in `bound` yet, once for each worker.
 fn bind(
@@ -315,8 +306,9 @@ impl AdminSource for Control {
     }
 
     fn clusters(&self) -> Vec<ClusterView> {
-        let now = self.clock.now();
-        self.visit_clusters(|name, cluster, plan| ClusterView::of(name, cluster, &plan.limits, now))
+        let (snapshot, now) = (self.snapshot(), self.clock.now());
+        let clusters = snapshot.clusters().iter();
+        clusters.map(|handle| ClusterView::read(handle, now)).collect()
     }
 
     fn listeners(&self) -> Vec<(String, SocketAddr)> {

@@ -94,7 +94,8 @@ impl Server {
             );
         }
         drop(snapshot);
-        runtime.spawn(control.clone().run());
+        runtime.spawn(control.clone().keep_up());
+        runtime.spawn(control.clone().follow_names());
         if let Some(socket) = admin_socket {
             crate::admin::spawn(runtime.handle(), socket, control.clone())?;
         }
@@ -155,7 +156,7 @@ impl Server {
     #[must_use]
     pub fn cluster_counters(&self) -> Vec<(String, Counters)> {
         self.control
-            .visit_clusters(|name, cluster, _| (name.to_owned(), cluster.counters.clone()))
+            .visit_clusters(|name, cluster| (name.to_owned(), cluster.counters.clone()))
     }
 
     /// Every cluster's name and what was learned of its endpoints.
@@ -163,6 +164,6 @@ impl Server {
     pub fn endpoint_reports(&self) -> Vec<(String, Vec<policy::cluster::EndpointReport>)> {
         let now = self.control.clock.now();
         self.control
-            .visit_clusters(|name, cluster, _| (name.to_owned(), cluster.describe(now)))
+            .visit_clusters(|name, cluster| (name.to_owned(), cluster.describe(now)))
     }
 }

@@ -7,6 +7,7 @@ mod catalogue;
 mod exposition;
 mod histogram;
 mod meter;
+mod overload;
 mod tables;
 mod view;
 
@@ -21,7 +22,7 @@ pub use meter::{
     ClusterSummaries, ClusterTimes, Counter, Downstream, DownstreamTotals, Gauge, Kind, LogCounts, Reading,
 };
 pub(crate) use view::shown;
-pub use view::{ClusterView, Liveness, ServerView};
+pub use view::{ClusterView, EndpointView, Liveness, ServerView};
 
 /// One worker's numbers. Only that worker writes them: a number that two threads write loses counts.
 #[derive(Debug, Default)]
@@ -31,21 +32,20 @@ pub struct WorkerStats {
 }
 
 impl WorkerStats {
-    /// What this worker measures of a cluster. Takes this worker's own lock, which only the admin
-    /// ever holds besides.
-    #[must_use]
-    pub fn cluster(&self, name: &Arc<str>) -> Arc<ClusterTimes> {
+    /// What this worker measures of each of these clusters, in their order. The others are forgotten:
+    /// numbers of clusters that are gone must not pile up. Takes milliseconds where there are
+    /// thousands, and a lock that only the admin ever holds besides.
+    pub fn adopt<'a>(&self, names: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<Arc<ClusterTimes>> {
         let mut clusters = self.clusters();
-        match clusters.get(name) {
-            Some(times) => Arc::clone(times),
-            None => Arc::clone(clusters.entry(Arc::clone(name)).or_default()),
-        }
-    }
-
-    /// Forgets the clusters that `keep` does not name, after a reload: numbers of clusters that are
-    /// gone must not pile up.
-    pub fn retain_clusters(&self, keep: impl Fn(&str) -> bool) {
-        self.clusters().retain(|name, _| keep(name));
+        let before = std::mem::take(&mut *clusters);
+        let mut times = Vec::new();
+        let named = names.into_iter().map(|name| {
+            let known = before.get(name).cloned().unwrap_or_default();
+            times.push(Arc::clone(&known));
+            (Arc::clone(name), known)
+        });
+        *clusters = named.collect();
+        times
     }
 
     fn clusters(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<ClusterTimes>>> {

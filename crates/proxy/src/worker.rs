@@ -35,13 +35,11 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    fn of(snapshot: Arc<Snapshot>, stats: &WorkerStats) -> Rc<Self> {
-        let times = snapshot
-            .clusters()
-            .iter()
-            .map(|cluster| stats.cluster(&cluster.shared.name))
-            .collect();
-        Rc::new(Self { snapshot, times })
+    /// A snapshot with a worker's times of its clusters. To find them takes milliseconds where there
+    /// are thousands, so a worker that serves is handed a whole one.
+    pub(crate) fn of(snapshot: Arc<Snapshot>, stats: &WorkerStats) -> Self {
+        let times = stats.adopt(snapshot.clusters().iter().map(|cluster| &cluster.shared.name));
+        Self { snapshot, times }
     }
 
     /// A cluster's times.
@@ -84,7 +82,7 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 pub(crate) enum Order {
     /// A new configuration, with the sockets of addresses that are new in it.
-    Swap(Arc<Snapshot>, Vec<(SocketAddr, std::net::TcpListener)>),
+    Swap(Current, Vec<(SocketAddr, std::net::TcpListener)>),
     /// Another access log.
     Log(LogHandle),
     /// Stop accepting, end connections well, then stop; at the latest after this long.
@@ -148,7 +146,7 @@ impl Worker {
             watch_queue: Arc::default(),
             log: RefCell::new(WorkerLog::new(log, stats.clone(), move || clock.now())),
             calendar: Calendar::default(),
-            current: RefCell::new(Current::of(snapshot, &stats)),
+            current: RefCell::new(Rc::new(Current::of(snapshot, &stats))),
             stats,
             draining: Cell::new(false),
             connections: Cell::new(0),
@@ -164,16 +162,12 @@ impl Worker {
         worker.listen(sockets, &mut listening)?;
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Swap(snapshot, sockets) => {
-                    for (_, gone) in
-                        listening.extract_if(.., |address, _| snapshot.listener(*address).is_none())
+                Order::Swap(next, sockets) => {
+                    for (_, gone) in listening.extract_if(.., |address, _| next.listener(*address).is_none())
                     {
                         engine::spawn(gone.stop());
                     }
-                    worker
-                        .stats
-                        .retain_clusters(|name| snapshot.clusters().iter().any(|c| &*c.shared.name == name));
-                    let old = worker.current.replace(Current::of(snapshot, &worker.stats));
+                    let old = worker.current.replace(Rc::new(next));
                     worker.lobby.look_around(&worker, &old);
                     worker.listen(sockets, &mut listening)?;
                 }

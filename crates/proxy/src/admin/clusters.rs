@@ -1,5 +1,5 @@
 //! `/clusters`: Envoy's lines, `cluster::endpoint::name::value`, and after them what was learned of
-//! the endpoint.
+//! the endpoint; before them how the cluster is doing.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use policy::cluster::EndpointReport;
 use policy::keepalive::Source;
 use serde_json::{Map, Value, json};
 
-use crate::stats::{ClusterView, shown};
+use crate::stats::{ClusterView, EndpointView, shown};
 
 /// Envoy's text form.
 pub(super) fn text(clusters: &[ClusterView]) -> String {
@@ -18,28 +18,33 @@ pub(super) fn text(clusters: &[ClusterView]) -> String {
             // Writing to a String cannot fail.
             let _ = writeln!(page, "{}::default_priority::{name}::{value}", cluster.name);
         }
+        for (name, value) in state(cluster) {
+            let _ = writeln!(page, "{}::{name}::{}", cluster.name, plain(&value));
+        }
         for endpoint in &cluster.endpoints {
-            let address = shown(&endpoint.address);
-            for (name, value) in envoys(endpoint).into_iter().chain(ours(endpoint)) {
-                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                let _ = writeln!(page, "{}::{address}::{name}::{value}", cluster.name);
+            let address = shown(&endpoint.report.address);
+            for (name, value) in lines(endpoint) {
+                let _ = writeln!(page, "{}::{address}::{name}::{}", cluster.name, plain(&value));
             }
         }
     }
     page
 }
 
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// The same as JSON: `cluster_statuses` with their `host_statuses`, as Envoy calls them.
 pub(super) fn json(clusters: &[ClusterView]) -> Value {
-    let host = |endpoint: &EndpointReport| {
-        let mut host = Map::from_iter([("address".to_owned(), shown(&endpoint.address).into())]);
-        host.extend(
-            envoys(endpoint)
-                .into_iter()
-                .chain(ours(endpoint))
-                .map(|(name, value)| (name.to_owned(), value)),
-        );
-        Value::Object(host)
+    let map = |lines: Vec<Line>| -> Map<String, Value> {
+        let owned = lines.into_iter().map(|(name, value)| (name.to_owned(), value));
+        owned.collect()
+    };
+    let host = |endpoint: &EndpointView| {
+        let mut host = map(lines(endpoint));
+        host.insert("address".to_owned(), shown(&endpoint.report.address).into());
+        host
     };
     let status = |cluster: &ClusterView| {
         let limits: Map<_, _> = limits(cluster)
@@ -49,6 +54,7 @@ pub(super) fn json(clusters: &[ClusterView]) -> Value {
         json!({
             "name": cluster.name,
             "circuit_breakers": limits,
+            "state": map(state(cluster)),
             "host_statuses": cluster.endpoints.iter().map(host).collect::<Vec<_>>(),
         })
     };
@@ -67,13 +73,53 @@ fn limits(cluster: &ClusterView) -> [(&'static str, u32); 4] {
 
 type Line = (&'static str, Value);
 
-fn envoys(endpoint: &EndpointReport) -> Vec<Line> {
+/// How it is doing: what Envoy has no lines for.
+fn state(cluster: &ClusterView) -> Vec<Line> {
+    let vitals = &cluster.vitals;
+    let mut lines: Vec<Line> = vec![
+        ("evenkeel_membership_healthy", vitals.membership_healthy.into()),
+        ("evenkeel_membership_total", vitals.membership_total.into()),
+        ("evenkeel_panic", vitals.panics.into()),
+        ("evenkeel_pool_used_percent", vitals.pool_used_percent.into()),
+        ("evenkeel_queue_waiting", vitals.queue.waiting.into()),
+        ("evenkeel_queue_overloaded", vitals.queue.overloaded.into()),
+        ("evenkeel_queue_oldest_wait_ms", millis(vitals.queue.oldest_wait)),
+        ("evenkeel_queue_shed", vitals.queue.shed.into()),
+        ("evenkeel_remaining_retries", vitals.remaining_retries.into()),
+    ];
+    let auto = cluster.auto_timeout.as_ref();
+    lines.extend(auto.map(|answer| ("evenkeel_auto_timeout", answer.to_string().into())));
+    lines.extend(
+        cluster
+            .hedge_wait
+            .map(|wait| ("evenkeel_hedge_wait_ms", millis(wait))),
+    );
+    lines
+}
+
+/// Envoy's lines of an endpoint, then ours.
+fn lines(endpoint: &EndpointView) -> Vec<Line> {
+    let mut lines = envoys(endpoint);
+    lines.extend(ours(&endpoint.report));
+    lines
+}
+
+fn envoys(EndpointView { report, weight }: &EndpointView) -> Vec<Line> {
+    let service = &report.service;
+    // Envoy says -1 where nothing is known.
+    let rate = service.success_rate().unwrap_or(-1.0);
     vec![
-        ("cx_active", endpoint.open.into()),
-        ("cx_connect_fail", endpoint.connect_failures.into()),
-        ("rq_active", endpoint.active.into()),
-        ("rq_total", endpoint.uses.into()),
-        ("health_flags", "healthy".into()),
+        ("cx_active", report.open.into()),
+        ("cx_connect_fail", report.connect_failures.into()),
+        ("cx_total", report.opened.into()),
+        ("rq_active", report.active.into()),
+        ("rq_error", service.rq_error.into()),
+        ("rq_success", service.rq_success.into()),
+        ("rq_timeout", report.timeouts.into()),
+        ("rq_total", report.uses.into()),
+        ("health_flags", service.flags().into()),
+        ("weight", (*weight).into()),
+        ("success_rate", ((rate * 100.0).round() / 100.0).into()),
     ]
 }
 
@@ -90,11 +136,14 @@ fn ours(endpoint: &EndpointReport) -> Vec<Line> {
     lines.extend([
         ("evenkeel_probe", endpoint.probe.into()),
         ("evenkeel_leaving", endpoint.leaving.into()),
+        ("evenkeel_avoided", endpoint.service.leaving.into()),
         ("evenkeel_reuse_limit_ms", millis(knowledge.limit.reuse)),
         ("evenkeel_safe_limit_ms", millis(knowledge.limit.safe)),
         ("evenkeel_proof_limit_ms", millis(knowledge.limit.proof)),
         ("evenkeel_limit_source", source.into()),
     ]);
+    let adaptive = endpoint.adaptive_limit;
+    lines.extend(adaptive.map(|limit| ("evenkeel_adaptive_limit", limit.into())));
     lines.extend(known("evenkeel_hint_ms", knowledge.hint));
     lines.extend(known("evenkeel_closes_after_ms", wall));
     lines.extend([

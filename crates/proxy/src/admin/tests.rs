@@ -168,15 +168,33 @@ fn clusters_are_shown_with_what_was_learned() {
     default/web::default_priority::max_pending_requests::1024
     default/web::default_priority::max_requests::1024
     default/web::default_priority::max_retries::1024
+    default/web::evenkeel_membership_healthy::1
+    default/web::evenkeel_membership_total::1
+    default/web::evenkeel_panic::false
+    default/web::evenkeel_pool_used_percent::80
+    default/web::evenkeel_queue_waiting::3
+    default/web::evenkeel_queue_overloaded::true
+    default/web::evenkeel_queue_oldest_wait_ms::120
+    default/web::evenkeel_queue_shed::7
+    default/web::evenkeel_remaining_retries::0
+    default/web::evenkeel_auto_timeout::2.500s: 5 times the p99 of 500.000ms
+    default/web::evenkeel_hedge_wait_ms::40
     default/web::127.0.0.1:3000::cx_active::2
     default/web::127.0.0.1:3000::cx_connect_fail::3
+    default/web::127.0.0.1:3000::cx_total::5
     default/web::127.0.0.1:3000::rq_active::1
+    default/web::127.0.0.1:3000::rq_error::2
+    default/web::127.0.0.1:3000::rq_success::118
+    default/web::127.0.0.1:3000::rq_timeout::1
     default/web::127.0.0.1:3000::rq_total::120
     default/web::127.0.0.1:3000::health_flags::healthy
+    default/web::127.0.0.1:3000::weight::1
+    default/web::127.0.0.1:3000::success_rate::98.33
     default/web::127.0.0.1:3000::evenkeel_cx_idle::1
     default/web::127.0.0.1:3000::evenkeel_oldest_idle_ms::1250
     default/web::127.0.0.1:3000::evenkeel_probe::false
     default/web::127.0.0.1:3000::evenkeel_leaving::false
+    default/web::127.0.0.1:3000::evenkeel_avoided::false
     default/web::127.0.0.1:3000::evenkeel_reuse_limit_ms::4900
     default/web::127.0.0.1:3000::evenkeel_safe_limit_ms::4900
     default/web::127.0.0.1:3000::evenkeel_proof_limit_ms::4900
@@ -192,6 +210,8 @@ fn clusters_are_shown_with_what_was_learned() {
     let cluster = &json["cluster_statuses"][0];
     assert_eq!(cluster["name"], "default/web");
     assert_eq!(cluster["circuit_breakers"]["max_connections"], 1024);
+    assert_eq!(cluster["state"]["evenkeel_queue_waiting"], 3);
+    assert_eq!(cluster["host_statuses"][0]["rq_success"], 118);
     assert_eq!(cluster["host_statuses"][0]["evenkeel_reuse_limit_ms"], 4900);
 }
 

@@ -21,7 +21,7 @@ use crate::engine;
 use crate::record::LogWriter;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::stats::{self, ClusterView, DownstreamTotals, WorkerStats};
-use crate::worker::{Order, Setup, Worker};
+use crate::worker::{Current, Order, Setup, Worker};
 
 /// As the control does it.
 const UPKEEP: Duration = Duration::from_millis(50);
@@ -115,8 +115,9 @@ impl Proxy {
             .map(|c| c.shared.name.clone())
             .collect();
         state.clusters.retain(|name, _| kept.contains(name));
+        let next = Current::of(snapshot.clone(), &self.stats);
         // A worker that is gone needs no configuration.
-        let _ = self.orders.send(Order::Swap(snapshot.clone(), Vec::new()));
+        let _ = self.orders.send(Order::Swap(next, Vec::new()));
         let old = std::mem::replace(&mut state.snapshot, snapshot);
         drop(state);
         drop(old);
@@ -150,12 +151,7 @@ impl Proxy {
     #[must_use]
     pub fn clusters(&self) -> Vec<ClusterView> {
         let (snapshot, now) = (self.state.borrow().snapshot.clone(), self.clock.now());
-        let view = |handle: &crate::upstream::shared::ClusterHandle| {
-            let (name, limits) = (&handle.shared.name, &handle.plan.limits);
-            handle
-                .shared
-                .with(|state| ClusterView::of(name, &state.cluster, limits, now))
-        };
+        let view = |handle| ClusterView::read(handle, now);
         snapshot.clusters().iter().map(view).collect()
     }
 

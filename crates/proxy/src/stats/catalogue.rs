@@ -9,12 +9,12 @@ use super::WorkerStats;
 use super::histogram::Summary;
 use super::meter::{ClusterSummaries, DownstreamTotals, Kind, LogCounts};
 use super::tables::{self, ClusterCounter, RaceCounter};
-use super::view::{ClusterView, Liveness, ServerView, shown};
+use super::view::{ClusterView, EndpointView, Liveness, ServerView, shown};
 
 /// All numbers at one time.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    samples: Vec<Sample>,
+    pub(super) samples: Vec<Sample>,
 }
 
 /// One number, by both of its names.
@@ -58,6 +58,7 @@ impl Snapshot {
             snapshot.cluster(cluster);
             snapshot.times(&cluster.name, &super::cluster(workers, &cluster.name));
             snapshot.race(cluster);
+            snapshot.overload(cluster);
         }
         snapshot.samples.sort_by(|one, two| one.name.cmp(&two.name));
         snapshot
@@ -285,7 +286,7 @@ impl Snapshot {
                 value,
             });
         }
-        for endpoint in &cluster.endpoints {
+        for EndpointView { report: endpoint, .. } in &cluster.endpoints {
             let address = shown(&endpoint.address);
             self.samples.push(Sample {
                 name: format!(
@@ -311,10 +312,11 @@ impl Snapshot {
         });
     }
 
-    fn of_cluster(&mut self, cluster: &str, name: &str, help: &'static str, value: Value) {
+    /// A metric that Envoy has too; a dot in its name is an underscore for Prometheus.
+    pub(super) fn of_cluster(&mut self, cluster: &str, name: &str, help: &'static str, value: Value) {
         self.samples.push(Sample {
             name: format!("cluster.{cluster}.{name}"),
-            family: format!("envoy_cluster_{name}").into(),
+            family: format!("envoy_cluster_{}", name.replace('.', "_")).into(),
             labels: vec![("envoy_cluster_name", cluster.to_owned())],
             help,
             value,

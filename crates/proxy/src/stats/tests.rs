@@ -3,9 +3,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use insta::assert_snapshot;
-use policy::cluster::{Address, Counters, EndpointId, EndpointReport, Gauges};
+use policy::cluster::{
+    Address, Counters, EndpointId, EndpointReport, Gauges, QueueReport, ServiceReport, Vitals,
+};
+use policy::health::HealthCounters;
 use policy::keepalive::{Knowledge, Limit, Source};
-use policy::plan::Limits;
+use policy::latency::auto_timeout;
+use policy::outlier::OutlierCounters;
+use policy::plan::{AutoTimeout, Limits};
 use regex::Regex;
 
 use super::*;
@@ -42,7 +47,11 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
         timeouts: 1,
         round_trip: Some(Duration::from_micros(350)),
         leaving: false,
-        service: policy::cluster::ServiceReport::default(),
+        service: ServiceReport {
+            rq_success: 118,
+            rq_error: 2,
+            ..ServiceReport::default()
+        },
         adaptive_limit: None,
         knowledge,
         sentence: knowledge.sentence(),
@@ -68,7 +77,44 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
         limits: Limits::default(),
         counters,
         gauges,
-        endpoints: vec![endpoint],
+        vitals: Vitals {
+            queue: QueueReport {
+                waiting: 3,
+                overloaded: true,
+                oldest_wait: Duration::from_millis(120),
+                shed: 7,
+            },
+            remaining_cx: 200,
+            remaining_pending: 1021,
+            remaining_rq: 1023,
+            remaining_retries: 0,
+            pool_used_percent: 80,
+            membership_total: 1,
+            membership_healthy: 1,
+            ejections_active: 0,
+            panics: false,
+        },
+        outliers: OutlierCounters {
+            ejections_enforced_total: 1,
+            ejections_overflow: 2,
+            detected: [0, 3, 0, 0, 0, 0, 0],
+            enforced: [0, 1, 0, 0, 0, 0, 0],
+        },
+        checks: Some(HealthCounters {
+            attempt: 10,
+            success: 9,
+            failure: 1,
+            network_failure: 1,
+        }),
+        auto_timeout: Some(auto_timeout(
+            &AutoTimeout::default(),
+            Some(Duration::from_millis(500)),
+        )),
+        hedge_wait: Some(Duration::from_millis(40)),
+        endpoints: vec![EndpointView {
+            report: endpoint,
+            weight: 1,
+        }],
     }
 }
 
@@ -80,8 +126,7 @@ pub(crate) fn workers() -> Vec<Arc<WorkerStats>> {
         worker.rq_total.add(60);
         worker.rq_class(200).add(59);
         worker.rq_time.record(Duration::from_millis(millis));
-        worker
-            .cluster(&"default/web".into())
+        worker.adopt([&"default/web".into()])[0]
             .rq_time
             .record(Duration::from_millis(millis));
     }
@@ -109,11 +154,31 @@ fn the_text_form_is_envoys() {
     };
     assert_snapshot!(text(&snapshot(), &used), @r"
     access_log.dropped: 7
+    cluster.default/web.circuit_breakers.default.remaining_cx: 200
+    cluster.default/web.circuit_breakers.default.remaining_pending: 1021
+    cluster.default/web.circuit_breakers.default.remaining_rq: 1023
+    cluster.default/web.circuit_breakers.default.rq_retry_open: 1
+    cluster.default/web.evenkeel.auto_timeout_ms: 2500
     cluster.default/web.evenkeel.endpoint.127.0.0.1:3000.reuse_limit_ms: 4900
+    cluster.default/web.evenkeel.hedge_wait_ms: 40
+    cluster.default/web.evenkeel.pool_used_percent: 80
+    cluster.default/web.evenkeel.queue_oldest_wait_ms: 120
+    cluster.default/web.evenkeel.queue_overloaded: 1
+    cluster.default/web.evenkeel.queue_shed: 7
     cluster.default/web.evenkeel.race_checked: 1
     cluster.default/web.evenkeel.race_met: 2
     cluster.default/web.evenkeel.race_replayed: 1
+    cluster.default/web.health_check.attempt: 10
+    cluster.default/web.health_check.failure: 1
+    cluster.default/web.health_check.healthy: 1
+    cluster.default/web.health_check.network_failure: 1
+    cluster.default/web.health_check.success: 9
+    cluster.default/web.membership_healthy: 1
     cluster.default/web.membership_total: 1
+    cluster.default/web.outlier_detection.ejections_detected_consecutive_gateway_failure: 3
+    cluster.default/web.outlier_detection.ejections_enforced_consecutive_gateway_failure: 1
+    cluster.default/web.outlier_detection.ejections_enforced_total: 1
+    cluster.default/web.outlier_detection.ejections_overflow: 2
     cluster.default/web.upstream_cx_active: 2
     cluster.default/web.upstream_cx_total: 5
     cluster.default/web.upstream_rq_200: 118
@@ -142,7 +207,7 @@ fn a_filter_and_usedonly_leave_out_what_does_not_match_and_what_is_zero() {
         used_only,
     };
     let count = |used_only| text(&snapshot(), &selection(used_only)).lines().count();
-    assert_eq!((count(false), count(true)), (8, 4));
+    assert_eq!((count(false), count(true)), (9, 4));
 }
 
 #[test]
@@ -318,16 +383,16 @@ fn a_gauge_does_not_go_below_zero() {
 #[test]
 fn a_cluster_that_is_gone_is_forgotten_and_the_others_keep_their_times() {
     let stats = Arc::new(WorkerStats::default());
-    for name in ["gone", "kept"] {
-        stats
-            .cluster(&name.into())
-            .rq_time
-            .record(Duration::from_millis(1));
+    let [gone, kept, new]: [Arc<str>; 3] = ["gone", "kept", "new"].map(Into::into);
+    for times in stats.adopt([&gone, &kept]) {
+        times.rq_time.record(Duration::from_millis(1));
     }
-    stats.retain_clusters(|name| name == "kept");
+    let times = stats.adopt([&new, &kept]);
+    times[0].rq_time.record(Duration::from_millis(2));
+    times[0].rq_time.record(Duration::from_millis(2));
     let workers = [stats];
-    assert_eq!(cluster(&workers, "gone").rq_time.count(), 0);
-    assert_eq!(cluster(&workers, "kept").rq_time.count(), 1);
+    let count = |name| cluster(&workers, name).rq_time.count();
+    assert_eq!([count("gone"), count("kept"), count("new")], [0, 1, 2]);
 }
 
 #[test]
@@ -342,5 +407,27 @@ fn every_metric_is_in_the_manual() {
             manual.contains(&format!("`{family}`")),
             "{family} is not in docs/metrics.md"
         );
+    }
+}
+
+#[test]
+fn every_alert_asks_for_metrics_that_there_are() {
+    let rules = include_str!("../../../../docs/alerts.yaml");
+    let page = prometheus(&snapshot(), &Selection::default());
+    let families: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let name = Regex::new(r"\b(?:envoy|evenkeel)_[a-z0-9_]+").unwrap();
+    let labels = [
+        "envoy_cluster_name",
+        "envoy_response_code_class",
+        "envoy_response_code",
+    ];
+    let asked: BTreeSet<&str> = name.find_iter(rules).map(|found| found.as_str()).collect();
+    let metrics: Vec<&str> = asked.into_iter().filter(|name| !labels.contains(name)).collect();
+    assert!(metrics.len() >= 8, "{metrics:?}");
+    for metric in metrics {
+        assert!(families.contains(metric), "docs/alerts.yaml asks for {metric}");
     }
 }

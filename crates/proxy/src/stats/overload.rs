@@ -1,0 +1,236 @@
+//! What is told of overload: how near a cluster is to its limits, who waits, who sits out.
+
+use std::borrow::Cow;
+
+use policy::outlier::Cause;
+
+use super::catalogue::{Sample, Snapshot, Value};
+use super::view::ClusterView;
+
+impl Snapshot {
+    pub(super) fn overload(&mut self, cluster: &ClusterView) {
+        self.membership(cluster);
+        self.breakers(cluster);
+        self.outliers(cluster);
+        self.checks(cluster);
+        self.queue(cluster);
+        self.usual(cluster);
+    }
+
+    fn membership(&mut self, cluster: &ClusterView) {
+        let (counters, vitals) = (&cluster.counters, &cluster.vitals);
+        let degraded = cluster.count(|one| one.service.leaving);
+        let numbers = [
+            (
+                "membership_healthy",
+                Value::Gauge(vitals.membership_healthy),
+                "Endpoints in service.",
+            ),
+            (
+                "membership_degraded",
+                Value::Gauge(degraded),
+                "Endpoints that seem to leave: others are preferred.",
+            ),
+            (
+                "membership_excluded",
+                Value::Gauge(0),
+                "Always 0: an endpoint that was not checked yet is used.",
+            ),
+            (
+                "membership_change",
+                Value::Counter(counters.membership_change),
+                "Endpoints that came or went.",
+            ),
+            (
+                "lb_healthy_panic",
+                Value::Counter(counters.lb_healthy_panic),
+                "Choices among all endpoints because too few were in service.",
+            ),
+        ];
+        for (name, value, help) in numbers {
+            self.of_cluster(&cluster.name, name, help, value);
+        }
+    }
+
+    fn breakers(&mut self, cluster: &ClusterView) {
+        let vitals = &cluster.vitals;
+        let gauges = [
+            (
+                "cx_open",
+                u64::from(vitals.cx_open()),
+                "1 while no more connections may be opened.",
+            ),
+            (
+                "rq_pending_open",
+                u64::from(vitals.rq_pending_open()),
+                "1 while no more requests may wait.",
+            ),
+            (
+                "rq_open",
+                u64::from(vitals.rq_open()),
+                "1 while no more requests may be in flight.",
+            ),
+            (
+                "rq_retry_open",
+                u64::from(vitals.rq_retry_open()),
+                "1 while no retry would be admitted, by limit or budget.",
+            ),
+            (
+                "remaining_cx",
+                vitals.remaining_cx,
+                "Connections that may still be opened.",
+            ),
+            (
+                "remaining_pending",
+                vitals.remaining_pending,
+                "Requests that may still wait.",
+            ),
+            (
+                "remaining_rq",
+                vitals.remaining_rq,
+                "Requests that may still be in flight.",
+            ),
+            (
+                "remaining_retries",
+                vitals.remaining_retries,
+                "Retries that would be admitted, by limit and budget.",
+            ),
+        ];
+        for (name, value, help) in gauges {
+            let name = format!("circuit_breakers.default.{name}");
+            self.of_cluster(&cluster.name, &name, help, Value::Gauge(value));
+        }
+    }
+
+    fn outliers(&mut self, cluster: &ClusterView) {
+        let counters = &cluster.outliers;
+        let mut tell = |name: &str, help, value| {
+            let name = format!("outlier_detection.{name}");
+            self.of_cluster(&cluster.name, &name, help, value);
+        };
+        let active = Value::Gauge(cluster.vitals.ejections_active);
+        tell("ejections_active", "Endpoints that are ejected.", active);
+        let total = Value::Counter(counters.ejections_enforced_total);
+        tell("ejections_enforced_total", "Ejections.", total);
+        let overflow = "Ejections that did not happen: too many were out, or there was no other endpoint.";
+        tell(
+            "ejections_overflow",
+            overflow,
+            Value::Counter(counters.ejections_overflow),
+        );
+        for cause in Cause::ALL {
+            let (name, place) = (cause.name(), cause as usize);
+            let detected = Value::Counter(counters.detected[place]);
+            let help = "Reasons to eject of this kind, whether it happened or not.";
+            tell(&format!("ejections_detected_{name}"), help, detected);
+            let enforced = Value::Counter(counters.enforced[place]);
+            let help = "Ejections for a reason of this kind.";
+            tell(&format!("ejections_enforced_{name}"), help, enforced);
+        }
+    }
+
+    fn checks(&mut self, cluster: &ClusterView) {
+        let Some(checks) = cluster.checks else { return };
+        let healthy = cluster.count(|one| !one.service.failed_active_check);
+        let numbers = [
+            ("attempt", Value::Counter(checks.attempt), "Checks that ended."),
+            ("success", Value::Counter(checks.success), "Good checks."),
+            (
+                "failure",
+                Value::Counter(checks.failure),
+                "Checks that were not good.",
+            ),
+            (
+                "network_failure",
+                Value::Counter(checks.network_failure),
+                "Checks without a connection, or without an answer in time.",
+            ),
+            (
+                "healthy",
+                Value::Gauge(healthy),
+                "Endpoints that are healthy by their checks.",
+            ),
+        ];
+        for (name, value, help) in numbers {
+            self.of_cluster(&cluster.name, &format!("health_check.{name}"), help, value);
+        }
+    }
+
+    fn queue(&mut self, cluster: &ClusterView) {
+        let vitals = &cluster.vitals;
+        self.ours(
+            cluster,
+            "pool_used_percent",
+            "evenkeel_pool_used_percent",
+            "Connections in use, in percent of those allowed.",
+            Value::Gauge(u64::from(vitals.pool_used_percent)),
+        );
+        self.ours(
+            cluster,
+            "queue_overloaded",
+            "evenkeel_queue_overloaded",
+            "1 while the queue does not empty: the newest are served first, and few may join.",
+            Value::Gauge(u64::from(vitals.queue.overloaded)),
+        );
+        self.ours(
+            cluster,
+            "queue_oldest_wait_ms",
+            "evenkeel_queue_oldest_wait_seconds",
+            "How long the one has waited who has waited longest.",
+            Value::Span(vitals.queue.oldest_wait),
+        );
+        self.ours(
+            cluster,
+            "queue_shed",
+            "evenkeel_queue_shed_total",
+            "Requests refused after waiting as long as they may.",
+            Value::Counter(vitals.queue.shed),
+        );
+        self.ours(
+            cluster,
+            "panic",
+            "evenkeel_panic",
+            "1 while all endpoints are used because too few are in service.",
+            Value::Gauge(u64::from(vitals.panics)),
+        );
+    }
+
+    /// What follows from how long answers usually take.
+    fn usual(&mut self, cluster: &ClusterView) {
+        if let Some(answer) = &cluster.auto_timeout {
+            self.ours(
+                cluster,
+                "auto_timeout_ms",
+                "evenkeel_auto_timeout_seconds",
+                "The request timeout, where it follows what is usual.",
+                Value::Span(answer.timeout),
+            );
+        }
+        if let Some(wait) = cluster.hedge_wait {
+            self.ours(
+                cluster,
+                "hedge_wait_ms",
+                "evenkeel_hedge_wait_seconds",
+                "How long an answer is waited for before a hedge.",
+                Value::Span(wait),
+            );
+        }
+    }
+
+    fn ours(
+        &mut self,
+        cluster: &ClusterView,
+        name: &str,
+        family: &'static str,
+        help: &'static str,
+        value: Value,
+    ) {
+        self.samples.push(Sample {
+            name: format!("cluster.{}.evenkeel.{name}", cluster.name),
+            family: Cow::Borrowed(family),
+            labels: vec![("cluster", cluster.name.clone())],
+            help,
+            value,
+        });
+    }
+}
