@@ -15,6 +15,7 @@ mod engine;
 mod exchange;
 mod fault;
 mod forward;
+mod health;
 mod hedge;
 mod io;
 mod listener;

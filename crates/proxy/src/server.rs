@@ -96,6 +96,7 @@ impl Server {
         drop(snapshot);
         runtime.spawn(control.clone().keep_up());
         runtime.spawn(control.clone().follow_names());
+        runtime.spawn(crate::health::run(control.clone()));
         if let Some(socket) = admin_socket {
             crate::admin::spawn(runtime.handle(), socket, control.clone())?;
         }
