@@ -16,7 +16,7 @@ use policy::outcome::{Before, Failure, Flag, FlagSet};
 use policy::plan::{HedgePlan, RetryPlan};
 use policy::time::Moment;
 use wire::field::Known;
-use wire::h1::framing::BodyLength;
+use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{RequestHead, ResponseHead, Version};
 
 use crate::affinity::Affinity;
@@ -123,7 +123,9 @@ pub(crate) async fn refuse(
 impl<'a> Exchange<'a> {
     async fn serve(&mut self) -> Result<Next, Fault> {
         let accepted = routing::accept(self.work, self.record)?;
-        self.client.http_10 = self.work.request.version == Version::Http10;
+        let request = &self.work.request;
+        self.client.http_10 = request.version == Version::Http10;
+        self.client.expects_close = !framing::keeps_alive(request.version, &request.fields);
         self.body_read = accepted.body == BodyLength::None;
         // Whoever waits for an endpoint holds no buffer for it.
         self.client.input.release();

@@ -2,7 +2,6 @@
 
 use policy::outcome::verdict;
 use wire::h1::encode::Announce;
-use wire::h1::framing;
 use wire::h1::head::Method;
 
 use crate::downstream::local_reply::LocalReply;
@@ -85,10 +84,7 @@ async fn send(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)],
 impl Exchange<'_> {
     /// Whether the client's connection may carry another request after this one.
     pub(crate) fn persists(&self) -> bool {
-        let request = &self.work.request;
-        self.body_read
-            && framing::keeps_alive(request.version, &request.fields)
-            && !self.client.should_leave()
+        self.body_read && !self.client.expects_close && !self.client.should_leave()
     }
 
     /// What `Connection` says to this client.

@@ -35,6 +35,9 @@ pub(crate) struct Client {
     pub(crate) limits: Limits,
     /// Whether the request being served is HTTP/1.0.
     pub(crate) http_10: bool,
+    /// Whether it asked for its connection to be closed with the answer: it sends nothing more, so
+    /// the close can not cross a request of its.
+    pub(crate) expects_close: bool,
     /// The configuration that its request runs under: the one in force, or the last one that
     /// still listened at its address.
     pub(crate) snapshot: Rc<Current>,
@@ -52,6 +55,7 @@ impl Client {
             alarm,
             limits: snapshot.limits,
             http_10: false,
+            expects_close: false,
             listener: snapshot.listener(*connection.address),
             snapshot,
             connection,

@@ -43,13 +43,17 @@ pub(crate) async fn dismiss(worker: Rc<Worker>, connection: Connection) {
 /// Serves what a client asks now.
 async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
     match client.receive() {
-        Ok(0) => return Next::Close,
+        // Whoever ends without asking anything has nothing to be told.
+        Ok(0) => return Next::Drop,
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Request,
         Err(_) => return Next::Drop,
     }
     loop {
         let next = one(worker, client, work).await;
+        if next == Next::Close && client.expects_close && client.input.is_empty() {
+            return Next::Drop;
+        }
         if next != Next::Request || client.input.is_empty() {
             return next;
         }
