@@ -10,6 +10,7 @@ mod drain;
 mod harness;
 mod limits;
 mod other_protocols;
+mod overload;
 mod quickstart;
 mod race;
 mod reload;

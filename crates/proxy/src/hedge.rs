@@ -309,7 +309,8 @@ impl<'a> Permit<'a> {
         let admitted = cluster
             .shared
             .with(|state| state.cluster.admit_hedge(&cluster.plan, now));
-        admitted.then_some(Self { cluster, won: false })
+        // Made only if it was admitted: what is made is also dropped.
+        admitted.then(|| Self { cluster, won: false })
     }
 }
 

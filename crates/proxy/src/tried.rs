@@ -168,7 +168,8 @@ impl<'a> RetryPermit<'a> {
         let admitted = cluster
             .shared
             .with(|state| state.cluster.admit_retry(&cluster.plan, now));
-        admitted.then_some(Self {
+        // Made only if it was admitted: what is made is also dropped.
+        admitted.then(|| Self {
             cluster,
             succeeded: false,
         })
