@@ -49,14 +49,10 @@ impl Affinity {
     fn made(on: &HashOn, name: &str, ttl: Duration, dice: &mut Dice) -> Self {
         let pair = format!("{name}={:016x}{:016x}", dice.bits(), dice.bits());
         let hash = balance::key(on, None, |_| Some(pair.as_bytes()));
-        // Without a lifetime it lives as long as the client's other session cookies (RFC 6265, 4.1.2).
-        let age = match ttl.as_secs() {
-            0 => String::new(),
-            seconds => format!("; Max-Age={seconds}"),
-        };
+        let age = ttl.as_secs();
         Self {
             hash,
-            cookie: Some(format!("{pair}{age}; Path=/; HttpOnly")),
+            cookie: Some(format!("{pair}; Max-Age={age}; Path=/; HttpOnly")),
         }
     }
 }
