@@ -173,6 +173,7 @@ impl Control {
         mut bound: BTreeMap<SocketAddr, SocketAddr>,
         sockets: Vec<Sockets>,
     ) {
+        let began = Instant::now();
         let endpoints = discovery.endpoints(&model.clusters);
         bound.retain(|address, _| {
             model
@@ -199,6 +200,8 @@ impl Control {
         state.bound = bound;
         let old = std::mem::replace(&mut state.snapshot, snapshot);
         state.retired.push(old);
+        drop(state);
+        tracing::debug!("a configuration was put in force within {:?}", began.elapsed());
     }
 
     /// Resolves names again when their answers have grown old, for as long as the process lives.
