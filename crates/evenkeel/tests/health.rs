@@ -25,13 +25,11 @@ const HTTP: &str = "{type: HTTP, interval: 50ms, initialJitter: 10ms, timeout: 1
 /// An upstream that says its name, and on `/health` whether it is well.
 fn named(name: &'static str, well: &Arc<AtomicBool>) -> Upstream {
     let well = well.clone();
-    Upstream::answering(
-        move |request: &Message| match request.target() == "/health" {
-            true if well.load(Relaxed) => reply("well"),
-            true => "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_owned(),
-            false => reply(name),
-        },
-    )
+    Upstream::answering(move |request: &Message| match request.target() == "/health" {
+        true if well.load(Relaxed) => reply("well"),
+        true => "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        false => reply(name),
+    })
 }
 
 #[test]

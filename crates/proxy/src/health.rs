@@ -2,7 +2,7 @@
 //! in the log when an endpoint's service begins or ends by it. When to check, and what the results
 //! amount to, is `policy`'s.
 
-mod probe;
+mod check;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +23,7 @@ use crate::control::Control;
 use crate::snapshot::Snapshot;
 use crate::stats::shown;
 use crate::upstream::shared::{ClusterHandle, SharedCluster};
-use probe::Finding;
+use check::Finding;
 
 /// How often checks that are due are looked for: they come at most this much late.
 const TURN: Duration = Duration::from_millis(50);
@@ -127,7 +127,7 @@ impl Checker {
             let (tell, cluster, plan) = (self.tell.clone(), shared.clone(), plan.clone());
             let limit = limit(&plan, check.until.since(now));
             checked.running.spawn(async move {
-                let finding = probe::check(&check.address, &plan, limit).await;
+                let finding = check::make(&check.address, &plan, limit).await;
                 // Without a checker nobody wants to know.
                 let _ = tell.send(Done {
                     cluster,

@@ -56,7 +56,7 @@ async fn found(probe: HealthProbe, until: &'static [u8], answer: &[u8]) -> (Stri
         let _ = stream.write_all(&answer).await;
         String::from_utf8(heard).unwrap()
     });
-    let finding = probe::check(&Address::Ip(address), &plan(probe), LIMIT).await;
+    let finding = check::make(&Address::Ip(address), &plan(probe), LIMIT).await;
     let heard = endpoint.await.unwrap();
     (heard.replace(&address.to_string(), "ADDRESS"), finding)
 }
@@ -187,12 +187,12 @@ async fn an_endpoint_that_refuses_or_keeps_silent_has_failed_in_time() {
     let began = Instant::now();
     let mut hasty = plan(http("GET", b""));
     hasty.timeout = Duration::from_millis(100);
-    let silent = probe::check(&address, &hasty, limit(&hasty, hasty.timeout)).await;
+    let silent = check::make(&address, &hasty, limit(&hasty, hasty.timeout)).await;
     assert!(began.elapsed() < LIMIT);
     assert_eq!(silent.result(), CheckResult::Failed(Failure::Timeout));
     assert_eq!(silent.to_string(), "no answer within 100 ms");
     drop(listener);
-    let refused = probe::check(&address, &hasty, LIMIT).await;
+    let refused = check::make(&address, &hasty, LIMIT).await;
     assert_eq!(refused.result(), NETWORK);
     assert_eq!(refused.to_string(), "it refused the connection");
 }
@@ -203,7 +203,7 @@ async fn another_port_is_checked_if_the_plan_says_so() {
     let mut elsewhere = plan(tcp(b"", b""));
     elsewhere.port = Some(listener.local_addr().unwrap().port());
     let address = Address::Ip(([127, 0, 0, 1], 1).into());
-    assert_eq!(probe::check(&address, &elsewhere, LIMIT).await.result(), GOOD);
+    assert_eq!(check::make(&address, &elsewhere, LIMIT).await.result(), GOOD);
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn a_socket_in_the_file_system_is_checked_too() {
     });
     let address = Address::Unix(path.as_path().into());
     assert_eq!(
-        probe::check(&address, &plan(http("GET", b"")), LIMIT)
+        check::make(&address, &plan(http("GET", b"")), LIMIT)
             .await
             .result(),
         GOOD

@@ -83,8 +83,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks an endpoint, for no longer than `limit`. The connection is closed in any case.
-pub(super) async fn check(address: &Address, plan: &HealthPlan, limit: Duration) -> Finding {
+/// Makes a check of an endpoint, for no longer than `limit`. The connection is closed in any case.
+pub(super) async fn make(address: &Address, plan: &HealthPlan, limit: Duration) -> Finding {
     let found = async {
         match address {
             Address::Ip(address) => {
