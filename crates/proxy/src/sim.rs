@@ -75,6 +75,17 @@ pub fn spawn(task: impl Future<Output = ()> + 'static) {
 #[derive(Debug)]
 pub struct Stream(Transport);
 
+/// What a socket has to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// Nothing yet.
+    Nothing,
+    /// Bytes.
+    Bytes,
+    /// The peer's end is closed.
+    End,
+}
+
 impl Stream {
     /// Takes a non-blocking socket in.
     ///
@@ -87,6 +98,21 @@ impl Stream {
     /// Waits until a read has something to say, and reads nothing.
     pub async fn readable(&self) {
         poll_fn(|cx| self.0.poll_read_ready(cx)).await;
+    }
+
+    /// Waits until the peer has ended its side, and leaves unread what there is.
+    pub async fn ended(&self) {
+        poll_fn(|cx| self.0.poll_ended(cx)).await;
+    }
+
+    /// Looks at what there is to read, without taking it.
+    #[must_use]
+    pub fn unread(&self) -> Unread {
+        match self.0.peek(&mut [0]) {
+            sys::Peek::Quiet => Unread::Nothing,
+            sys::Peek::Bytes(_) => Unread::Bytes,
+            sys::Peek::Fin | sys::Peek::Reset | sys::Peek::Failed(_) => Unread::End,
+        }
     }
 
     /// Reads once. 0 is the end of the stream.

@@ -86,6 +86,12 @@ impl Transport {
         self.source.poll_readable(cx)
     }
 
+    /// Ready once the peer has ended its side, whatever there is to read before that.
+    #[cfg(feature = "sim")]
+    pub(crate) fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
+        self.source.poll_ended(cx)
+    }
+
     /// Has the doorkeeper told when a read may say something; true if it may already.
     pub(crate) fn watch_door(&self, door: u32) -> bool {
         self.source.watch_door(door)

@@ -7,6 +7,7 @@ mod instructions;
 mod overload;
 mod race;
 mod real;
+mod sim;
 mod step;
 mod test;
 mod tidy;
@@ -48,6 +49,8 @@ enum Command {
     Race(race::RaceArgs),
     /// Race requests against real backends at their defaults, in the lab (needs root)
     Real(real::RealArgs),
+    /// Live simulated days in worlds of chance, and check what the proxy promises
+    Sim(sim::SimArgs),
     /// The lab's backend, which `race` starts
     #[command(hide = true)]
     RaceBackend(race::BackendArgs),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Change(args) => change::change(args),
         Command::Race(args) => race::run(&args),
         Command::Real(args) => real::run(&args),
+        Command::Sim(args) => sim::sim(&args),
         Command::RaceBackend(args) => race::run_backend(args).map(|()| Verdict::Passed),
         Command::BenchFloor(args) => bench::run_floor(args).map(|()| Verdict::Passed),
     };

@@ -187,6 +187,19 @@ impl Source {
         .unwrap_or(Poll::Pending)
     }
 
+    /// Ready once the peer has ended its side, whatever there is to read before that.
+    #[cfg(feature = "sim")]
+    pub(crate) fn poll_ended(&self, context: &Context<'_>) -> Poll<()> {
+        self.visit(|entry| {
+            if entry.ended {
+                return Poll::Ready(());
+            }
+            entry.reader.set(context);
+            Poll::Pending
+        })
+        .unwrap_or(Poll::Pending)
+    }
+
     /// Ready when a write may be taken.
     pub(crate) fn poll_writable(&self, context: &Context<'_>) -> Poll<()> {
         self.visit(|entry| {
