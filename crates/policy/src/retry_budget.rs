@@ -9,7 +9,11 @@ use crate::plan::RetryBudgetPlan;
 use crate::time::Moment;
 
 /// Parts of the window, so that it slides: it covers between nine and ten tenths of the interval.
-const PARTS: usize = 10;
+const PARTS: u64 = 10;
+
+/// Retries are remembered for one part longer, and so for the interval at least: a share of what came
+/// within it is never exceeded within it.
+const KEPT: usize = PARTS as usize + 1;
 
 /// What is in flight to the cluster at the moment, for [`RetryBudgetPlan::Parallel`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,18 +27,19 @@ pub struct InFlight {
 /// The retry budget of one cluster, over all its routes and workers.
 ///
 /// ```text
-///    oldest                     the window                        head
-///   | 9 req | 7 req | 8 req | ............................ | 6 req |
-///   | 1 try | 0     | 2 try |                              | 1 try |
-///   one more retry is admitted while  retries + 1 <= max(floor, share * requests)  over all parts
+///   oldest |                     the window                    head |
+///   |      | 9 req | 7 req | 8 req | ...................... | 6 req |
+///   | 1 try| 1 try | 0     | 2 try |                        | 1 try |
+///   one more retry is admitted while  retries + 1 <= max(floor, share * requests)  over what is kept
 /// ```
 /// What this promises (with a floor of 0): of all requests so far, no more than the share was ever
-/// retried, and in every window too, the first included. For windows that end with a retry and do not
-/// overlap cover all retries, and each holds its own bound. A floor adds itself once an interval.
+/// retried, and in every interval that ends with a retry too, the first of an outage included. For such
+/// intervals that do not overlap cover all retries, and each holds its own bound. A floor adds itself
+/// once an interval.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
-    parts: [Part; PARTS],
-    /// Of all parts.
+    parts: [Part; KEPT],
+    /// Retries of all parts, requests of all but the oldest.
     sum: Part,
     /// The number of the newest part, counted from the origin of time.
     head: u64,
@@ -53,7 +58,7 @@ impl RetryBudget {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            parts: [Part::default(); PARTS],
+            parts: [Part::default(); KEPT],
             sum: Part::default(),
             head: 0,
             width: 1,
@@ -105,15 +110,15 @@ impl RetryBudget {
             // Another interval: what is known is kept as if it had happened just now. To forget it
             // would grant the floor again, and two snapshots with different plans may take turns.
             let sum = self.sum;
-            self.parts = [Part::default(); PARTS];
+            self.parts = [Part::default(); KEPT];
             self.parts[slot(head)] = sum;
             (self.head, self.width) = (head, width);
         }
         // Workers read the clock before they get to the cluster, so one may be a little behind.
-        for number in (self.head..head).take(PARTS) {
-            let left = std::mem::take(&mut self.parts[slot(number + 1)]);
-            self.sum.requests -= left.requests;
+        for number in (self.head + 1..=head).take(KEPT) {
+            let left = std::mem::take(&mut self.parts[slot(number)]);
             self.sum.retries -= left.retries;
+            self.sum.requests -= self.parts[slot(number + 1)].requests;
         }
         self.head = self.head.max(head);
         Some(&mut self.parts[slot(self.head)])
@@ -127,12 +132,12 @@ impl Default for RetryBudget {
 }
 
 fn slot(number: u64) -> usize {
-    (number % PARTS as u64) as usize
+    (number % KEPT as u64) as usize
 }
 
 fn part_nanos(interval: Duration) -> u64 {
     let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-    (nanos / PARTS as u64).max(1)
+    (nanos / PARTS).max(1)
 }
 
 /// `share` of so many requests, and at least `floor`. In millionths, since 0.29 * 100 as a fraction of
