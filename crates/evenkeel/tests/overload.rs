@@ -363,6 +363,25 @@ fn a_slow_attempt_is_hedged_and_given_up_for_the_faster_one() {
 }
 
 #[test]
+fn a_body_that_came_with_its_head_goes_along_with_the_hedge() {
+    let met = AtomicUsize::new(0);
+    let upstream = Upstream::scripted(move |_, mut peer| {
+        while let Some(request) = peer.request() {
+            if request.method() == "PUT" && met.fetch_add(1, Ordering::SeqCst) == 0 {
+                peer.end();
+                return;
+            }
+            let count = request.field("x-envoy-attempt-count").unwrap_or_default();
+            peer.send(reply(&format!("{count}: {}", request.text())));
+        }
+    });
+    let gateway = before(&[upstream.address], "  hedge: {minDelay: 20ms}\n");
+    teach(&gateway);
+    let told = gateway.ask("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nwhole");
+    assert_eq!(told.text(), "2: whole");
+}
+
+#[test]
 fn a_hedge_takes_the_place_of_an_attempt_that_dies() {
     let dies = |peer: &mut Peer| {
         peer.is_quiet_for(Duration::from_millis(200));

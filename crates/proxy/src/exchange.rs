@@ -335,7 +335,7 @@ impl<'a> Exchange<'a> {
         };
         let bounds = limits.attempt(per_try, self.client, cluster);
         if let Some(plan) = hedge
-            && let Some(twin) = upload.twin()
+            && let Some(twin) = upload.twin(&mut self.client.input, &self.client.limits)
         {
             let hedge = Hedge::new(self.worker, cluster, plan, want, twin, limits);
             return Box::pin(hedge.attempt(self, lease, upload, bounds, begun)).await;
