@@ -26,6 +26,9 @@ const REST_MIN: Duration = Duration::from_secs(400);
 /// A drain ends exchanges within this.
 const DRAIN: Duration = Duration::from_secs(60);
 
+/// Alarms of the proxy's go off so late.
+const ALARMS_LATE: Duration = Duration::from_millis(5);
+
 /// What a seed told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Story {
@@ -318,11 +321,16 @@ async fn watch(proxy: Rc<Proxy>, plan: Plan, ledger: Rc<Ledger>) {
         sleep(Duration::from_millis(500)).await;
         for (view, plan) in proxy.clusters().iter().zip(&plan.clusters) {
             let held = view.gauges;
+            let waited = view.vitals.queue.oldest_wait;
             if held.cx_active > u64::from(plan.connections)
+                || waited > plan.patience + ALARMS_LATE
                 || held.rq_pending_active > u64::from(plan.pending)
                 || held.rq_active > u64::from(plan.parallel)
             {
-                ledger.violated(format!("{}: {held:?}, allowed {plan:?}", view.name));
+                ledger.violated(format!(
+                    "{}: {held:?}, {waited:?} waited, allowed {plan:?}",
+                    view.name
+                ));
             }
         }
     }

@@ -82,7 +82,10 @@ impl Link {
     /// Bytes that the proxy's machine knows to be acknowledged.
     pub(crate) fn acknowledged(&self) -> u64 {
         let mut acknowledged = self.acknowledged.borrow_mut();
-        while let Some((_, more)) = acknowledged.coming.pop_front_if(|(at, _)| *at <= now()) {
+        while let Some(&(at, more)) = acknowledged.coming.front()
+            && at <= now()
+        {
+            acknowledged.coming.pop_front();
             acknowledged.bytes += more;
         }
         acknowledged.bytes

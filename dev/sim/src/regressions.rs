@@ -5,6 +5,8 @@
 pub struct Regression {
     /// The world.
     pub seed: u64,
+    /// How much of its life shows it.
+    pub hours: u64,
     /// What was wrong.
     pub was: &'static str,
 }
@@ -13,10 +15,12 @@ pub struct Regression {
 pub const REGRESSIONS: &[Regression] = &[
     Regression {
         seed: 0x2,
+        hours: 24,
         was: "a retry that was not admitted gave back a permit that it never had",
     },
     Regression {
         seed: 0x3,
+        hours: 4,
         was: "a request that ended its wait itself left its waker with the cluster",
     },
 ];
