@@ -110,7 +110,9 @@ impl Sender<'_> {
     pub(crate) fn acknowledged(&self) -> Option<u64> {
         // The SYN of a connection that we opened counts as one byte.
         let before = self.written_before + 1;
-        self.transport.tcp_facts().map(|facts| facts.bytes_acknowledged.saturating_sub(before))
+        self.transport
+            .tcp_facts()
+            .map(|facts| facts.bytes_acknowledged.saturating_sub(before))
     }
 
     async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
