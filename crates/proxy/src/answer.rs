@@ -186,15 +186,28 @@ async fn respond(
     let sent = exchange.client.connection.transport.sent();
     let mut download = Download::new(from, to);
     let bounds = setting.limits.relay(exchange.client, setting.cluster);
-    let relayed = relay::run(
-        exchange.worker,
-        &mut lease,
-        upload,
-        &mut download,
-        exchange.client,
-        bounds,
-    )
-    .await;
+    let whole = if upload.sent_whole() {
+        let client = &mut *exchange.client;
+        download.take_whole(&mut lease.input, &mut client.out, &client.limits)
+    } else {
+        Ok(false)
+    };
+    let relayed = match whole {
+        Ok(true) => Ok(()),
+        // In a box, so that requests which wait for their turn do not hold room for it.
+        Ok(false) => {
+            let relay = relay::run(
+                exchange.worker,
+                &mut lease,
+                upload,
+                &mut download,
+                exchange.client,
+                bounds,
+            );
+            Box::pin(relay).await
+        }
+        Err(end) => Err(RelayEnd::Upstream(end)),
+    };
     exchange.record.bytes_sent(download.relayed);
     exchange.record.bytes_received(upload.received);
     if let Err(end) = relayed {

@@ -302,6 +302,44 @@ impl Download {
         }
     }
 
+    /// Takes a small body that has come whole with its head; false if it is none, and
+    /// [`Download::run`] goes on from here.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub(crate) fn take_whole(
+        &mut self,
+        input: &mut ReadBuffer,
+        out: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<bool, DownloadEnd> {
+        if input.data().len() > BEHIND_HEAD {
+            return Ok(false);
+        }
+        loop {
+            let step = self
+                .decoder
+                .decode(input.data(), limits, &mut self.trailers)
+                .map_err(DownloadEnd::Malformed)?;
+            match step.part {
+                Part::Data(range) => {
+                    self.relayed += range.len() as u64;
+                    encode_data(out, self.length, &input.data()[range]);
+                    input.consume(step.consumed);
+                }
+                Part::End => {
+                    input.consume(step.consumed);
+                    encode_end(out, self.length, &self.trailers);
+                    return Ok(true);
+                }
+                Part::NeedMore => {
+                    input.consume(step.consumed);
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
     /// Relays to the end. What is left in `out` then is the caller's to flush: the connection to
     /// the endpoint is free before the client has taken the last bytes.
     pub(crate) async fn run(

@@ -37,8 +37,11 @@ fn a_request_in_the_steady_state_allocates_nothing() {
         }
     });
     let log = std::env::temp_dir().join(format!("evenkeel-allocations-{}.log", std::process::id()));
-    let mut model = config::single(&format!("http://{address}"), SocketAddr::from(([127, 0, 0, 1], 0)))
-        .expect("a configuration");
+    let mut model = config::single(
+        &format!("http://{address}"),
+        SocketAddr::from(([127, 0, 0, 1], 0)),
+    )
+    .expect("a configuration");
     model.access_log = AccessLog {
         format: LogFormat::Json,
         sink: LogSink::File(log.clone()),

@@ -125,3 +125,19 @@ async fn read_head(worker: &Worker, client: &mut Client, work: &mut Workspace) -
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, F>(_: fn(A) -> F) -> usize {
+        std::mem::size_of::<F>()
+    }
+
+    /// Ten thousand requests may wait at a time; each holds a server.
+    #[test]
+    fn a_server_is_small() {
+        let bytes = size(serve);
+        assert!(bytes <= 4 * 1024, "{bytes} bytes");
+    }
+}

@@ -273,7 +273,11 @@ impl<'a> Asker<'a, '_> {
             shared.with(|state| {
                 let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
                 match state.cluster.claim(ticket, &self.question(), now, dice) {
-                    Some(checkout) => Poll::Ready(with_socket(state, checkout)),
+                    Some(checkout) => {
+                        // Whoever ends its wait itself was not called.
+                        state.waiters.remove(&ticket);
+                        Poll::Ready(with_socket(state, checkout))
+                    }
                     None => {
                         state.waiters.insert(ticket, cx.waker().clone());
                         alarm.set(state.cluster.waits_until(ticket));
