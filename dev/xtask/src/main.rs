@@ -3,6 +3,7 @@
 mod bench;
 mod change;
 mod ci;
+mod dist;
 mod instructions;
 mod overload;
 mod race;
@@ -43,6 +44,8 @@ enum Command {
     /// What a request costs, beside the peers
     #[command(args_conflicts_with_subcommands = true)]
     Bench(BenchCommand),
+    /// Build the program that is shipped, with a profile of itself under the bench's load (minutes)
+    Dist,
     /// Change the configuration under load: no request may fail or go astray
     Change(change::ChangeArgs),
     /// Race requests against backends that close idle connections, in the lab (needs root)
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
             other: Some(OtherBench::Overload(args)),
             ..
         }) => overload::run(&args),
+        Command::Dist => dist::dist(),
         Command::Change(args) => change::change(args),
         Command::Race(args) => race::run(&args),
         Command::Real(args) => real::run(&args),

@@ -46,6 +46,7 @@ impl Endpoint {
         let thread = std::thread::Builder::new()
             .name("endpoint".into())
             .spawn(move || {
+                // The room goes with the thread, and its listeners with it.
                 if let Err(why) = pin(&[LOAD_CORE]).and_then(|()| room.run()) {
                     eprintln!("the endpoint ended: {why}");
                 }
@@ -76,15 +77,20 @@ impl Endpoint {
         let given = given.expect("a length that the endpoint has prepared");
         self.shared.given.store(given, Ordering::Relaxed);
     }
-}
 
-impl Drop for Endpoint {
-    fn drop(&mut self) {
+    /// Ends it. From now on connections to its addresses are refused.
+    pub(super) fn end(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             // It has said itself why it failed, if it did.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -292,6 +298,15 @@ mod tests {
             ask(endpoint.address(), &message::get("/", false), length)?;
             ask(endpoint.address_of_cluster(1), &message::post("/", 4096), length)?;
         }
+        Ok(())
+    }
+
+    #[test]
+    fn an_endpoint_that_ended_refuses_connections() -> Fallible<()> {
+        let mut endpoint = Endpoint::start(1)?;
+        endpoint.end();
+        assert!(TcpStream::connect(endpoint.address()).is_err());
+        assert!(TcpStream::connect(endpoint.address_of_cluster(0)).is_err());
         Ok(())
     }
 

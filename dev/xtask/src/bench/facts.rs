@@ -1,12 +1,11 @@
 //! On what it was measured, and of what.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 
 use serde::Serialize;
 
-use super::peers::Peer;
+use super::peers::{Peer, Programs};
 use crate::race::install::repository;
 
 /// What a figure means nothing without.
@@ -27,9 +26,9 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Of this machine and these peers; what cannot be found out is said to be unknown. A program of ours
-    /// that `was_given` need not be of the working tree's commit.
-    pub(super) fn gather(peers: &[Peer], evenkeel: &Path, was_given: bool) -> Self {
+    /// Of this machine and these peers; what cannot be found out is said to be unknown. `remark` says of the
+    /// program that is measured as evenkeel what its version does not.
+    pub(super) fn gather(peers: &[Peer], programs: &Programs, remark: &str) -> Self {
         let unknown = || "unknown".to_owned();
         let said = |program: &str, arguments: &[&str]| {
             let output = Command::new(program)
@@ -43,10 +42,10 @@ impl Facts {
             said("git", &["status", "--porcelain", "--", "crates"]).is_some_and(|said| !said.is_empty());
         let commit = said("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(unknown);
         let versions = peers.iter().filter_map(|peer| {
-            let version = peer.version(evenkeel).transpose()?;
+            let version = peer.version(programs).transpose()?;
             let mut version = version.unwrap_or_else(|_| unknown());
-            if *peer == Peer::Evenkeel && was_given {
-                version.push_str(" (a program that was given)");
+            if *peer == Peer::Evenkeel {
+                version.push_str(remark);
             }
             Some((peer.name(), version))
         });

@@ -17,9 +17,9 @@ mod report;
 mod rig;
 mod strace;
 mod table;
+mod training;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -29,14 +29,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use endpoint::Endpoint;
 use facts::Facts;
 pub(crate) use floor::{FloorArgs, run as run_floor};
-use peers::Peer;
+use peers::{Peer, Programs};
 use plan::{Kind, Line, ROUTES, Scenario};
 use report::{BenchReport, Measured, Sample, ScenarioReport};
 use rig::{Pace, Rig};
+pub(crate) use training::train;
 
 use crate::race::signals::{Stop, stop_on_signal};
 use crate::race::{install, raise_descriptor_limit};
-use crate::{Fallible, Verdict};
+use crate::step::{self, Outcome, cargo};
+use crate::{Fallible, Verdict, dist};
 
 /// What to measure.
 #[derive(Args, Clone, Debug)]
@@ -59,6 +61,10 @@ pub(crate) struct BenchArgs {
     /// evenkeel's program; by default it is built
     #[arg(long)]
     evenkeel: Option<PathBuf>,
+    /// Measure the program that `cargo xtask dist` makes (minutes, where it is missing or older than its sources);
+    /// in `small` beside the plain build, as evenkeel-release
+    #[arg(long, conflicts_with = "evenkeel")]
+    dist: bool,
     /// Where bench.md, bench.json and bench.svg go; by default docs/results for a full run, and the build
     /// directory for any other
     #[arg(long)]
@@ -72,20 +78,21 @@ pub(crate) struct BenchArgs {
 pub(crate) fn run(args: &BenchArgs) -> Fallible<Verdict> {
     let begin = Instant::now();
     raise_descriptor_limit();
+    // Builds end at a signal by themselves; only what follows has to be told.
+    let programs = args.programs()?;
     let stop = stop_on_signal()?;
-    let evenkeel = args.program()?;
     let mut skipped = Vec::new();
     let peers = args.installed_peers(&mut skipped);
     // Only now: what was built above may use every core.
     proc::pin(&[proc::LOAD_CORE])?;
     let rig = Rig {
         endpoint: Endpoint::start(ROUTES)?,
-        evenkeel,
+        programs,
         pace: if args.quick { Pace::QUICK } else { Pace::FULL },
     };
     let rounds = if args.quick { 1 } else { args.rounds.max(1) };
     let mut report = BenchReport {
-        facts: Facts::gather(&peers, &rig.evenkeel, args.evenkeel.is_some()),
+        facts: Facts::gather(&peers, &rig.programs, args.remark()),
         rounds,
         quick: args.quick,
         seconds: 0,
@@ -132,25 +139,46 @@ impl BenchArgs {
         }
     }
 
-    /// evenkeel's program, built first if it was not given.
-    fn program(&self) -> Fallible<PathBuf> {
-        if let Some(path) = &self.evenkeel {
+    /// Our programs, of which those that take part are built first, unless they were given.
+    fn programs(&self) -> Fallible<Programs> {
+        let peers = self.peers();
+        let release = dist::target_directory()?.join("release/evenkeel");
+        let evenkeel = match &self.evenkeel {
             // Absolute, as it is started from elsewhere.
-            return Ok(std::path::absolute(path)?);
-        }
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build
-            .args(["build", "--release", "--quiet", "-p", "evenkeel"])
-            .current_dir(install::repository());
-        if self.peers.contains(&Peer::Evenkeel) && !build.status()?.success() {
+            Some(path) => std::path::absolute(path)?,
+            None if self.dist && peers.contains(&Peer::Evenkeel) => dist::program()?,
+            None => release.clone(),
+        };
+        let is_asked = peers.contains(&Peer::EvenkeelRelease)
+            || (peers.contains(&Peer::Evenkeel) && self.evenkeel.is_none() && !self.dist);
+        if is_asked
+            && step::run(cargo(&["build", "--release", "--quiet", "-p", "evenkeel"])) != Outcome::Passed
+        {
             return Err("evenkeel does not build; name a program with --evenkeel, or other --peers".into());
         }
-        let lanes = install::lanes_directory()?;
-        Ok(lanes.parent().unwrap_or(Path::new(".")).join("release/evenkeel"))
+        Ok(Programs { evenkeel, release })
+    }
+
+    /// What the version of the program that is measured as evenkeel does not say: one that was given need not
+    /// be of the working tree's commit.
+    fn remark(&self) -> &'static str {
+        match (&self.evenkeel, self.dist) {
+            (Some(_), _) => " (a program that was given)",
+            (None, true) => " (built with its profile)",
+            (None, false) => "",
+        }
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        let mut peers = self.peers.clone();
+        if self.dist && peers.contains(&Peer::Evenkeel) && !peers.contains(&Peer::EvenkeelRelease) {
+            peers.push(Peer::EvenkeelRelease);
+        }
+        peers
     }
 
     fn installed_peers(&self, skipped: &mut Vec<String>) -> Vec<Peer> {
-        let mut peers = self.peers.clone();
+        let mut peers = self.peers();
         peers.retain(|peer| match peer.ensure_installed() {
             Ok(()) => true,
             Err(why) => {

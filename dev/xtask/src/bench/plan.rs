@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::load::{Life, Turns};
 use super::message;
-use super::peers::{Peer, SetUp};
+use super::peers::{AccessLog, Peer, SetUp};
 use super::proc::{LOAD_CORE, PROXY_CORE};
 
 /// What is measured, by name.
@@ -196,9 +196,20 @@ impl Scenario {
     }
 
     fn entrants(self) -> &'static [Peer] {
-        use Peer::{Envoy, Evenkeel, Floor, Haproxy, HaproxyFields, HaproxySplice, Nginx, Pingora};
+        use Peer::{
+            Envoy, Evenkeel, EvenkeelRelease, Floor, Haproxy, HaproxyFields, HaproxySplice, Nginx, Pingora,
+        };
         match self {
-            Self::Small => &[Evenkeel, Haproxy, HaproxyFields, Nginx, Envoy, Pingora, Floor],
+            Self::Small => &[
+                Evenkeel,
+                EvenkeelRelease,
+                Haproxy,
+                HaproxyFields,
+                Nginx,
+                Envoy,
+                Pingora,
+                Floor,
+            ],
             Self::Body1m => &[Evenkeel, Haproxy, HaproxySplice, Nginx, Envoy, Pingora, Floor],
             Self::Log => &[Evenkeel, Haproxy, Nginx, Envoy, Pingora],
             Self::Retry => &[Evenkeel, Haproxy, Nginx, Envoy],
@@ -208,7 +219,11 @@ impl Scenario {
 
     fn set_up(self, peer: Peer) -> SetUp {
         SetUp {
-            log: self == Self::Log,
+            log: if self == Self::Log {
+                AccessLog::Json
+            } else {
+                AccessLog::Off
+            },
             retry: self == Self::Retry,
             clients_max: if self == Self::Memory {
                 IDLE_CONNECTIONS + 500
@@ -241,7 +256,8 @@ impl Shape {
 }
 
 impl Line {
-    fn plain(set_up: SetUp) -> Self {
+    /// A proxy under its own name, on a core of its own.
+    pub(super) fn plain(set_up: SetUp) -> Self {
         Self {
             name: set_up.peer.name(),
             set_up: Some(set_up),
@@ -298,6 +314,7 @@ pub(super) fn route_path(index: usize) -> String {
 }
 
 pub(super) const EVENKEEL: &str = "evenkeel";
+pub(super) const EVENKEEL_RELEASE: &str = "evenkeel-release";
 pub(super) const HAPROXY: &str = "haproxy";
 pub(super) const FLOOR: &str = "floor";
 pub(super) const THOUSAND_ROUTES: &str = "1,000 routes";

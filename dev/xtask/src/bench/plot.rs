@@ -67,6 +67,7 @@ fn scale(height: u32) -> String {
 fn bar(name: &str, ratio: f64, y: u32) -> String {
     let colour = match name {
         "evenkeel" => "#0a7d55",
+        "evenkeel-release" => "#7fbfa5",
         "floor" => "#b8b8b8",
         _ => "#7f9fc4",
     };

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::load::{Load, Workload};
 use super::message::{self, Incoming};
 use super::open::{self, Quantiles, Schedule};
-use super::peers::{RunningPeer, Site};
+use super::peers::{Programs, RunningPeer, Site};
 use super::plan::{IDLE_CONNECTIONS, Kind, Line, Shape};
 use super::proc::{CoreTime, CpuTime, LOAD_CORE, PROXY_CORE, Resident};
 use super::report::{Cost, Latency, Measured, Memory, rounded};
@@ -21,8 +20,8 @@ use crate::Fallible;
 pub(super) struct Rig {
     /// What proxies forward to.
     pub(super) endpoint: Endpoint,
-    /// evenkeel's program.
-    pub(super) evenkeel: PathBuf,
+    /// Our programs.
+    pub(super) programs: Programs,
     /// How long runs take.
     pub(super) pace: Pace,
 }
@@ -174,7 +173,11 @@ impl Rig {
         })
     }
 
-    fn start(&self, shape: Shape, line: &Line) -> Fallible<(RunningPeer, Load)> {
+    /// A proxy, and its load, both under way.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub(super) fn start(&self, shape: Shape, line: &Line) -> Fallible<(RunningPeer, Load)> {
         self.endpoint.give(shape.length);
         let set_up = line.set_up.ok_or("load needs a proxy")?;
         let peer = self.peer(line)?.ok_or("load needs a proxy")?;
@@ -189,10 +192,14 @@ impl Rig {
         Ok((peer, load))
     }
 
-    fn peer(&self, line: &Line) -> Fallible<Option<RunningPeer>> {
+    /// A proxy without load; none for a line that has none.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(super) fn peer(&self, line: &Line) -> Fallible<Option<RunningPeer>> {
         let site = Site {
             endpoint: &self.endpoint,
-            evenkeel: &self.evenkeel,
+            programs: &self.programs,
             cores: line.cores,
         };
         line.set_up
@@ -224,7 +231,11 @@ impl Look {
     }
 }
 
-fn unfailed(load: Load) -> Fallible<()> {
+/// Ends the load.
+///
+/// # Errors
+/// When a request failed.
+pub(super) fn unfailed(load: Load) -> Fallible<()> {
     match load.finish() {
         (0, _) => Ok(()),
         (failed, first) => {

@@ -33,7 +33,7 @@ fn configuration(order: &Order<'_>) -> Value {
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
     });
-    if order.set_up.log {
+    if order.set_up.log.is_on() {
         manager["access_log"] = json!([{"name": "envoy.access_loggers.file", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
             "path": order.directory.join("access.log")}}]);

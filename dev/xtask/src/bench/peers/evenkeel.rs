@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Order, free_address};
+use super::{AccessLog, Order, free_address};
 use crate::Fallible;
 
 /// The command that runs it.
@@ -23,8 +23,16 @@ pub(super) fn command(order: &Order<'_>, program: &Path) -> Fallible<Command> {
     command
         .args(["--workers", &set_up.workers.to_string()])
         .args(["--admin", &free_address()?.to_string()])
-        .args(["--access-log", if set_up.log { "json" } else { "off" }]);
+        .args(["--access-log", access_log(set_up.log)]);
     Ok(command)
+}
+
+fn access_log(log: AccessLog) -> &'static str {
+    match log {
+        AccessLog::Off => "off",
+        AccessLog::Json => "json",
+        AccessLog::Text => "text",
+    }
 }
 
 fn write_configuration(order: &Order<'_>) -> Fallible<()> {

@@ -19,14 +19,14 @@ fn configuration(order: &Order<'_>) -> String {
     // It wants two descriptors for each connection that it is ready for, at its start.
     let connections = set_up.clients_max.clamp(4_000, 9_500);
     let mut text = format!("global\n nbthread {}\n maxconn {connections}\n", set_up.workers);
-    if set_up.log {
+    if set_up.log.is_on() {
         text.push_str(" log stdout format raw local0\n");
     }
     text.push_str(
         "defaults\n mode http\n timeout connect 5s\n timeout client 120s\n timeout http-keep-alive 120s\n \
          timeout server 60s\n option http-keep-alive\n http-reuse always\n",
     );
-    if set_up.log {
+    if set_up.log.is_on() {
         text.push_str(" log global\n option httplog\n");
     }
     if set_up.retry {

@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::endpoint::Endpoint;
 use super::proc::spawn_on;
@@ -23,6 +25,9 @@ use crate::race::install;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
     Evenkeel,
+    /// evenkeel as `cargo build --release` makes it.
+    #[value(name = "evenkeel-release")]
+    EvenkeelRelease,
     Haproxy,
     /// HAProxy, adding the fields that evenkeel adds.
     #[value(name = "haproxy+h")]
@@ -42,8 +47,8 @@ pub(crate) enum Peer {
 pub(super) struct SetUp {
     /// The proxy.
     pub(super) peer: Peer,
-    /// Whether it writes an access log, to a file.
-    pub(super) log: bool,
+    /// Its access log, to a file.
+    pub(super) log: AccessLog,
     /// Whether a response of status 503 is tried again, which makes it keep a copy of each request.
     pub(super) retry: bool,
     /// Routes and clusters; 0 is one route for everything.
@@ -54,12 +59,32 @@ pub(super) struct SetUp {
     pub(super) clients_max: usize,
 }
 
+/// What a proxy writes of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AccessLog {
+    /// Nothing.
+    Off,
+    /// A line of JSON from evenkeel; the others have their usual text.
+    Json,
+    /// A line of text.
+    Text,
+}
+
+/// The programs that are ours.
+#[derive(Clone, Debug)]
+pub(super) struct Programs {
+    /// evenkeel, as it is measured.
+    pub(super) evenkeel: PathBuf,
+    /// evenkeel as `cargo build --release` makes it.
+    pub(super) release: PathBuf,
+}
+
 /// Where a peer runs.
 pub(super) struct Site<'a> {
     /// What it forwards to.
     pub(super) endpoint: &'a Endpoint,
-    /// evenkeel's program.
-    pub(super) evenkeel: &'a Path,
+    /// Our programs.
+    pub(super) programs: &'a Programs,
     /// The cores that it may use.
     pub(super) cores: &'a [usize],
 }
@@ -87,12 +112,19 @@ impl SetUp {
     pub(super) fn plain(peer: Peer) -> Self {
         Self {
             peer,
-            log: false,
+            log: AccessLog::Off,
             retry: false,
             routes: 0,
             workers: 1,
             clients_max: 1_000,
         }
+    }
+}
+
+impl AccessLog {
+    /// Whether it writes anything.
+    pub(super) fn is_on(self) -> bool {
+        self != Self::Off
     }
 }
 
@@ -109,7 +141,7 @@ impl Peer {
     /// Why it can not run on this machine.
     pub(super) fn ensure_installed(self) -> Fallible<()> {
         match self {
-            Self::Evenkeel | Self::Floor => Ok(()),
+            Self::Evenkeel | Self::EvenkeelRelease | Self::Floor => Ok(()),
             Self::Haproxy | Self::HaproxyFields | Self::HaproxySplice => {
                 install::debian("haproxy", "haproxy")
             }
@@ -123,9 +155,10 @@ impl Peer {
     ///
     /// # Errors
     /// When it tells none.
-    pub(super) fn version(self, evenkeel: &Path) -> Fallible<Option<String>> {
+    pub(super) fn version(self, programs: &Programs) -> Fallible<Option<String>> {
         let (mut command, flag) = match self {
-            Self::Evenkeel => (Command::new(evenkeel), "version"),
+            Self::Evenkeel => (Command::new(&programs.evenkeel), "version"),
+            Self::EvenkeelRelease => (Command::new(&programs.release), "version"),
             Self::Haproxy => (Command::new("haproxy"), "-v"),
             Self::Nginx => (Command::new("nginx"), "-v"),
             Self::Envoy => (
@@ -165,7 +198,8 @@ impl RunningPeer {
             directory: directory.path(),
         };
         let mut command = match set_up.peer {
-            Peer::Evenkeel => evenkeel::command(&order, site.evenkeel)?,
+            Peer::Evenkeel => evenkeel::command(&order, &site.programs.evenkeel)?,
+            Peer::EvenkeelRelease => evenkeel::command(&order, &site.programs.release)?,
             Peer::Haproxy | Peer::HaproxyFields | Peer::HaproxySplice => haproxy::command(&order)?,
             Peer::Nginx => nginx::command(&order)?,
             Peer::Envoy => envoy::command(&order)?,
@@ -199,6 +233,23 @@ impl RunningPeer {
     /// Its process.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it as an operator would, so that it writes what is written at an end.
+    ///
+    /// # Errors
+    /// When it takes too long, or does not end well; with the last that it said.
+    pub(super) fn end_well(mut self) -> Fallible<()> {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM)?;
+        let deadline = Instant::now() + END_TIMEOUT;
+        while Instant::now() < deadline {
+            match self.child.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("ended with {status}: {}", self.last_words()).into()),
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        Err(format!("has not ended after {END_TIMEOUT:?}: {}", self.last_words()).into())
     }
 
     fn wait_until_it_listens(&mut self) -> Result<(), String> {
@@ -248,6 +299,8 @@ fn free_address() -> Fallible<SocketAddrV4> {
 }
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// More than a drain takes when no request is in flight.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ pub(super) fn command(order: &Order<'_>) -> Fallible<Command> {
 
 fn configuration(order: &Order<'_>) -> String {
     let (set_up, directory) = (order.set_up, order.directory.display());
-    let log = if set_up.log {
+    let log = if set_up.log.is_on() {
         format!("access_log {directory}/access.log combined")
     } else {
         "access_log off".to_owned()

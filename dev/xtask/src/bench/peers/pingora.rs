@@ -47,7 +47,7 @@ pub(super) fn command(order: &Order<'_>) -> Fallible<Command> {
     command
         .arg(order.listen.to_string())
         .arg(order.endpoint.address().to_string());
-    if order.set_up.log {
+    if order.set_up.log.is_on() {
         command.arg(order.directory.join("access.log"));
     }
     Ok(command)
