@@ -106,6 +106,24 @@ pub fn keep_alive(socket: &impl AsFd, idle: Duration, interval: Duration, probes
     SockRef::from(socket).set_tcp_keepalive(&options)
 }
 
+/// Has this thread's sleeps end when they should, and not up to 50 µs later.
+///
+/// # Errors
+/// The platform knows no such thing.
+#[cfg(target_os = "linux")]
+pub fn sleep_exactly() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_timerslack(1)?)
+}
+
+/// Not on this platform.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn sleep_exactly() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Raises the soft limit on open descriptors to the hard one; says the limit now in force.
 ///
 /// # Errors

@@ -11,6 +11,7 @@
 //! channels and notifications of other libraries work here as anywhere.
 
 mod alarms;
+mod gather;
 mod sources;
 mod tasks;
 
@@ -30,6 +31,7 @@ use policy::time::Moment;
 
 use crate::clock::{self, Clock};
 use alarms::Alarms;
+use gather::Gather;
 use sources::{Caller, Sources};
 use tasks::{Inbox, Tasks};
 
@@ -68,6 +70,8 @@ struct Engine {
 /// The kernel gives no `epoll`.
 pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'static) -> io::Result<T> {
     let poll = mio::Poll::new()?;
+    // Pauses are shorter than what the kernel adds to them otherwise.
+    let _ = sys::sleep_exactly();
     let inbox = Inbox::new(
         poll.registry().try_clone()?,
         mio::Waker::new(poll.registry(), WAKE)?,
@@ -96,6 +100,7 @@ pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'sta
 impl Engine {
     fn turn_until<T>(&self, mut poll: mio::Poll, mut done: impl FnMut() -> Option<T>) -> io::Result<T> {
         let mut events = mio::Events::with_capacity(EVENTS);
+        let mut gather = Gather::default();
         loop {
             self.tasks.run(TURN);
             if let Some(result) = done() {
@@ -127,10 +132,24 @@ impl Engine {
             for source in posted.dropped {
                 self.sources.forget(source);
             }
-            for event in &events {
-                if event.token() != WAKE {
-                    self.sources.news(event, |door| self.knock(door));
+            self.dispatch(&events);
+            let news = events.iter().count();
+            // A simulated world has no time to save.
+            if cfg!(not(feature = "sim")) && gather.is_worth_a_pause(news, self.clock.now()) {
+                std::thread::sleep(gather::PAUSE);
+                match poll.poll(&mut events, Some(Duration::ZERO)) {
+                    Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                    _ => self.dispatch(&events),
                 }
+                clock::stand_still();
+            }
+        }
+    }
+
+    fn dispatch(&self, events: &mio::Events) {
+        for event in events {
+            if event.token() != WAKE {
+                self.sources.news(event, |door| self.knock(door));
             }
         }
     }
