@@ -21,12 +21,22 @@ const SPAN: Duration = Duration::from_millis(2);
 /// … and fewer in it call for no pause: about 8,000 requests a second.
 const BUSY: usize = 32;
 
+/// A pause that brings fewer than so many, on average, only costs time: there are few connections, and
+/// all of them wait for us …
+const WORTH: usize = 4;
+
+/// … so none is made for this long.
+const REST: Duration = Duration::from_millis(20);
+
 /// How much comes.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     since: Moment,
     counted: usize,
     busy: bool,
+    /// What pauses brought of late, in sixteenths.
+    gain: usize,
+    rest_until: Moment,
 }
 
 impl Gather {
@@ -38,7 +48,17 @@ impl Gather {
             (self.since, self.counted) = (now, 0);
         }
         self.counted += news;
-        self.busy && news > 0 && news < BATCH
+        self.busy && news > 0 && news < BATCH && now >= self.rest_until
+    }
+
+    /// A pause has brought so much.
+    pub(super) fn on_pause(&mut self, news: usize, now: Moment) {
+        self.counted += news;
+        self.gain = self.gain - self.gain / 4 + news * 4;
+        if self.gain < WORTH * 16 {
+            self.rest_until = now + REST;
+            self.gain = WORTH * 2 * 16;
+        }
     }
 }
 
@@ -62,6 +82,20 @@ mod tests {
     fn few_are_never_kept_waiting() {
         assert!(!pauses(1, 500), "2,000 a second");
         assert!(!pauses(1, 100), "10,000 news are 2,500 requests a second");
+    }
+
+    #[test]
+    fn pauses_that_bring_nothing_are_given_up_for_a_while() {
+        let mut gather = Gather::default();
+        let at = |micros: u64| Moment::from_nanos(1_000_000_000 + micros * 1000);
+        let mut pauses = 0;
+        for n in 0..10_000 {
+            if gather.is_worth_a_pause(2, at(n * 20)) {
+                pauses += 1;
+                gather.on_pause(1, at(n * 20));
+            }
+        }
+        assert!((1..100).contains(&pauses), "{pauses} in 200 ms");
     }
 
     #[test]

@@ -142,6 +142,7 @@ impl Engine {
                     _ => self.dispatch(&events),
                 }
                 clock::stand_still();
+                gather.on_pause(events.iter().count(), self.clock.now());
             }
         }
     }
