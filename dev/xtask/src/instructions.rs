@@ -16,7 +16,7 @@ use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::race::install::{is_program, repository};
-use crate::step::{Outcome, cargo, run};
+use crate::step::{Outcome, apt, cargo, run};
 use crate::{Fallible, Verdict};
 
 /// What was accepted, from the repository's root.
@@ -180,14 +180,6 @@ fn has_valgrind() -> bool {
     if !geteuid().is_root() || !is_program("apt-get") {
         return false;
     }
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command
-            .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        run(command)
-    };
     apt(&["update"]);
     apt(&["install", "-y", "--no-install-recommends", "valgrind"]) == Outcome::Passed
 }

@@ -94,3 +94,13 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command.args(arguments);
     command
 }
+
+/// Runs `apt-get`, without questions and without noise.
+pub(crate) fn apt(arguments: &[&str]) -> Outcome {
+    let mut command = Command::new("apt-get");
+    command
+        .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    run(command)
+}

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::unistd::geteuid;
 
 use crate::race::install::{is_program, lanes_directory, repository};
-use crate::step::{Outcome, Steps, cargo, run};
+use crate::step::{Outcome, Steps, apt, cargo, run};
 use crate::{Fallible, Verdict};
 
 /// Programs that the lanes run, and Debian's packages of them. (uvicorn and gunicorn come into a
@@ -75,14 +75,6 @@ fn install() -> Outcome {
     if !is_program("apt-get") {
         return Outcome::Skipped(format!("no Debian, so these stay missing: {names}"));
     }
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command
-            .args(["-qq", "-o", "Dpkg::Use-Pty=0"])
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        run(command)
-    };
     apt(&["update"]);
     // One by one: a package that is not to be had must not keep the others away.
     let venv = [("venv", "python3-venv")];

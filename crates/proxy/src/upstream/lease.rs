@@ -94,12 +94,15 @@ impl<'a> Asker<'a, '_> {
     /// Asks the cluster; idle connections that a look finds closed are given back, and it is asked
     /// again.
     pub(crate) fn ask(&self) -> Asked<'a> {
-        let found = self.handle.shared.with(|state| {
+        self.take(self.check_out())
+    }
+
+    fn check_out(&self) -> (Checkout, Option<Box<Connection>>) {
+        self.handle.shared.with(|state| {
             let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
             let checkout = state.cluster.checkout(&self.question(), now, dice);
             with_socket(state, checkout)
-        });
-        self.take(found, 0)
+        })
     }
 
     /// Does what is to be done for a lease; not longer than until `left` is ready.
@@ -126,7 +129,7 @@ impl<'a> Asker<'a, '_> {
                 First::A(found) => found,
                 First::B(()) => return Err(NoLease::Left),
             };
-            match self.take(found, 0) {
+            match self.take(found) {
                 Asked::Lease(lease) => return Ok(lease),
                 Asked::Refused(refusal) => return Err(NoLease::Refused(refusal)),
                 Asked::Later(next) => checkout = next,
@@ -145,8 +148,8 @@ impl<'a> Asker<'a, '_> {
         }
     }
 
-    fn take(&self, found: (Checkout, Option<Box<Connection>>), mut found_dead: u32) -> Asked<'a> {
-        let mut found = found;
+    fn take(&self, mut found: (Checkout, Option<Box<Connection>>)) -> Asked<'a> {
+        let mut found_dead = 0;
         loop {
             let reused = match found.0 {
                 Checkout::Reuse(reused) => reused,
@@ -158,11 +161,7 @@ impl<'a> Asker<'a, '_> {
                 return Asked::Lease(lease);
             }
             found_dead += 1;
-            found = self.handle.shared.with(|state| {
-                let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
-                let checkout = state.cluster.checkout(&self.question(), now, dice);
-                with_socket(state, checkout)
-            });
+            found = self.check_out();
         }
     }
 
