@@ -36,6 +36,9 @@ pub struct Server {
     drain_timeout: Duration,
 }
 
+/// Descriptors that room is made for at the start, if the limit allows as many: half a mebibyte in the kernel.
+const ROOM_FOR_DESCRIPTORS: u64 = 1 << 16;
+
 /// Client connections at once, of so many descriptors: an eighth is kept back for upstream
 /// connections, files and the admin.
 const fn connections_max(descriptors: u64) -> usize {
@@ -48,6 +51,11 @@ impl Server {
     /// # Errors
     /// An address cannot be listened on, or a thread cannot be started; nothing runs then.
     pub fn start(model: Model, options: Options) -> io::Result<Self> {
+        // The soft default of 1024 is for programs that use select(2).
+        let descriptors = sys::raise_fd_limit()?;
+        let connections_max = connections_max(descriptors);
+        sys::make_room_for_fds(descriptors.min(ROOM_FOR_DESCRIPTORS))
+            .unwrap_or_else(|why| tracing::warn!("room for descriptors is made as they come: {why}"));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("evenkeel-control")
@@ -57,8 +65,6 @@ impl Server {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             count => count,
         };
-        // The soft default of 1024 is for programs that use select(2).
-        let connections_max = connections_max(sys::raise_fd_limit()?);
         let log = LogWriter::start(&model.access_log)?;
         let log_handle = log.handle();
         let admin_socket = options.admin.map(std::net::TcpListener::bind).transpose()?;

@@ -10,7 +10,8 @@ mod tcp_info;
 pub use peek::{Peek, peek};
 pub use pipe::Pipe;
 pub use socket::{
-    accept, connect, hear_no_more, keep_alive, listen, listen_backlog, raise_fd_limit, sleep_exactly,
+    accept, connect, hear_no_more, keep_alive, listen, listen_backlog, make_room_for_fds, raise_fd_limit,
+    sleep_exactly,
 };
 pub use stream::{receive, send, send_both};
 pub use tcp_info::{TcpFacts, tcp_facts};
