@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::plan::{EVENKEEL, EVENKEEL_RELEASE, FLOOR, HAPROXY, Scenario, THOUSAND_ROUTES, TWO_WORKERS};
+use super::line::{EVENKEEL, EVENKEEL_RELEASE, FLOOR, HAPROXY, THOUSAND_ROUTES, TWO_WORKERS};
+use super::plan::Scenario;
 use super::report::{Measured, ScenarioReport};
 
 /// How we stand at one bar.

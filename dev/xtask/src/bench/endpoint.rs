@@ -1,4 +1,5 @@
-//! The rig's endpoint: one thread that answers whatever it is asked with the response of the hour.
+//! The rig's endpoint: a thread on each core that it is given, which answers whatever it is asked with the response
+//! of the hour.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -7,19 +8,21 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use memchr::memmem;
+use socket2::{Domain, Socket, Type};
 
 use super::message;
 use super::poll::{Interest, Poller};
-use super::proc::{LOAD_CORE, pin};
+use super::proc::pin;
 use crate::Fallible;
 
 /// The endpoint under way. Dropping it ends it.
 pub(super) struct Endpoint {
     port: u16,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
+#[derive(Default)]
 struct Shared {
     /// Which of the responses is given.
     given: AtomicUsize,
@@ -31,31 +34,37 @@ impl Endpoint {
     ///
     /// # Errors
     /// When it can not listen.
-    pub(super) fn start(addresses: usize) -> Fallible<Self> {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = first.local_addr()?.port();
+    pub(super) fn start(cores: &[usize], addresses: usize) -> Fallible<Self> {
+        let mut endpoint = Self {
+            port: 0,
+            shared: Arc::default(),
+            threads: Vec::new(),
+        };
+        for core in cores {
+            endpoint.add_thread(*core, addresses)?;
+        }
+        Ok(endpoint)
+    }
+
+    fn add_thread(&mut self, core: usize, addresses: usize) -> Fallible<()> {
+        // The first thread's port is any that is free, the others share it.
+        let first = listener(self.address())?;
+        self.port = first.local_addr()?.port();
         let mut listeners = vec![first];
         for index in 0..addresses {
-            listeners.push(TcpListener::bind((address(index), port))?);
+            listeners.push(listener(self.address_of_cluster(index))?);
         }
-        let shared = Arc::new(Shared {
-            given: AtomicUsize::new(0),
-            stop: AtomicBool::new(false),
-        });
-        let mut room = Room::new(listeners, Arc::clone(&shared))?;
+        let mut room = Room::new(listeners, Arc::clone(&self.shared))?;
         let thread = std::thread::Builder::new()
             .name("endpoint".into())
             .spawn(move || {
                 // The room goes with the thread, and its listeners with it.
-                if let Err(why) = pin(&[LOAD_CORE]).and_then(|()| room.run()) {
+                if let Err(why) = pin(&[core]).and_then(|()| room.run()) {
                     eprintln!("the endpoint ended: {why}");
                 }
             })?;
-        Ok(Self {
-            port,
-            shared,
-            thread: Some(thread),
-        })
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Where it is.
@@ -81,7 +90,7 @@ impl Endpoint {
     /// Ends it. From now on connections to its addresses are refused.
     pub(super) fn end(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // It has said itself why it failed, if it did.
             let _ = thread.join();
         }
@@ -98,7 +107,17 @@ fn address(index: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, (index / 250) as u8, (index % 250) as u8 + 1)
 }
 
-/// All of its connections; a token is a listener's index, or a connection's behind those.
+/// Every thread has listeners of its own at the same addresses, among which the kernel deals out connections.
+fn listener(at: SocketAddrV4) -> Fallible<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// All connections of a thread; a token is a listener's index, or a connection's behind those.
 struct Room {
     poller: Poller,
     listeners: Vec<TcpListener>,
@@ -270,14 +289,17 @@ impl Peer {
 /// The bodies that scenarios ask for.
 pub(super) const LENGTHS: [usize; 3] = [100, 16 * 1024, 1024 * 1024];
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// More than connect at once in any scenario.
+const BACKLOG: i32 = 1_024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::proc::{LOAD_CORE, PROXY_CORE};
 
     #[test]
     fn every_request_gets_the_response_of_the_hour() -> Fallible<()> {
-        let endpoint = Endpoint::start(2)?;
+        let endpoint = Endpoint::start(&[LOAD_CORE], 2)?;
         let ask = |to: SocketAddrV4, request: &[u8], length: usize| -> Fallible<()> {
             let mut stream = TcpStream::connect(to)?;
             let mut incoming = message::Incoming::default();
@@ -303,7 +325,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_ended_refuses_connections() -> Fallible<()> {
-        let mut endpoint = Endpoint::start(1)?;
+        let mut endpoint = Endpoint::start(&[PROXY_CORE, LOAD_CORE], 1)?;
         endpoint.end();
         assert!(TcpStream::connect(endpoint.address()).is_err());
         assert!(TcpStream::connect(endpoint.address_of_cluster(0)).is_err());
@@ -312,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_request_that_wants_so_is_the_last_of_its_connection() -> Fallible<()> {
-        let endpoint = Endpoint::start(0)?;
+        let endpoint = Endpoint::start(&[LOAD_CORE], 0)?;
         endpoint.give(100);
         let mut stream = TcpStream::connect(endpoint.address())?;
         stream.write_all(&message::get("/", true))?;

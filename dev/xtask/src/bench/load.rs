@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use super::client::{Client, Received};
 use super::poll::{Interest, Poller};
-use super::proc::{LOAD_CORE, pin};
+use super::proc::pin;
 use crate::Fallible;
 
 /// What is asked, and how.
@@ -15,7 +15,7 @@ use crate::Fallible;
 pub(super) struct Workload {
     /// The proxy.
     pub(super) to: SocketAddrV4,
-    /// Client connections.
+    /// Client connections, of all threads together.
     pub(super) connections: usize,
     /// The requests; at least one.
     pub(super) requests: Arc<[Vec<u8>]>,
@@ -49,10 +49,16 @@ pub(super) enum Life {
 
 /// Load under way. Dropping it ends it.
 pub(super) struct Load {
-    tally: Arc<Tally>,
-    thread: Option<JoinHandle<()>>,
+    /// One for each core that it was given.
+    threads: Vec<LoadThread>,
 }
 
+struct LoadThread {
+    tally: Arc<Tally>,
+    handle: JoinHandle<()>,
+}
+
+/// What a thread has done. None has another's, so that counting a request costs no core the other's attention.
 #[derive(Default)]
 struct Tally {
     answered: AtomicU64,
@@ -62,45 +68,73 @@ struct Tally {
 }
 
 impl Load {
-    /// Begins.
+    /// Begins, with a thread on each of these cores; they share the connections evenly.
     ///
     /// # Errors
     /// When the rig has no thread for it.
-    pub(super) fn start(workload: Workload) -> Fallible<Self> {
-        let tally = Arc::new(Tally::default());
-        let own = Arc::clone(&tally);
-        let thread = std::thread::Builder::new().name("load".into()).spawn(move || {
-            let ran = pin(&[LOAD_CORE]).and_then(|()| Crowd::new(workload, &own)?.run());
-            if let Err(why) = ran {
-                own.fail(&why.to_string());
-            }
-        })?;
-        Ok(Self {
-            tally,
-            thread: Some(thread),
-        })
+    pub(super) fn start(workload: &Workload, cores: &[usize]) -> Fallible<Self> {
+        let mut load = Self { threads: Vec::new() };
+        for (index, core) in cores.iter().copied().enumerate() {
+            let own = Workload {
+                connections: share(workload.connections, index, cores.len()),
+                ..workload.clone()
+            };
+            load.threads.push(LoadThread::start(own, core)?);
+        }
+        Ok(load)
     }
 
     /// Requests answered as they should be, so far.
     pub(super) fn answered(&self) -> u64 {
-        self.tally.answered.load(Ordering::Relaxed)
+        self.tallies()
+            .map(|tally| tally.answered.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Ends it; what went wrong: how many requests, and the first of them in words.
     pub(super) fn finish(mut self) -> (u64, Option<String>) {
+        let tallies: Vec<Arc<Tally>> = self.tallies().cloned().collect();
         self.end();
-        let first = self.tally.first_failure.lock();
-        let first = first.unwrap_or_else(PoisonError::into_inner).clone();
-        (self.tally.failed.load(Ordering::Relaxed), first)
+        let failed = tallies.iter().map(|tally| tally.failed.load(Ordering::Relaxed));
+        let first = tallies.iter().find_map(|tally| {
+            let first = tally.first_failure.lock();
+            first.unwrap_or_else(PoisonError::into_inner).clone()
+        });
+        (failed.sum(), first)
+    }
+
+    fn tallies(&self) -> impl Iterator<Item = &Arc<Tally>> {
+        self.threads.iter().map(|thread| &thread.tally)
     }
 
     fn end(&mut self) {
-        self.tally.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for tally in self.tallies() {
+            tally.stop.store(true, Ordering::Relaxed);
+        }
+        for thread in self.threads.drain(..) {
             // It notes its own errors; a panic has been printed.
-            let _ = thread.join();
+            let _ = thread.handle.join();
         }
     }
+}
+
+impl LoadThread {
+    fn start(workload: Workload, core: usize) -> Fallible<Self> {
+        let tally = Arc::new(Tally::default());
+        let own = Arc::clone(&tally);
+        let handle = std::thread::Builder::new().name("load".into()).spawn(move || {
+            let ran = pin(&[core]).and_then(|()| Crowd::new(workload, &own)?.run());
+            if let Err(why) = ran {
+                own.fail(&why.to_string());
+            }
+        })?;
+        Ok(Self { tally, handle })
+    }
+}
+
+/// How many of `all` are the share of number `index` of `count`.
+fn share(all: usize, index: usize, count: usize) -> usize {
+    (all + index) / count
 }
 
 impl Drop for Load {
@@ -117,7 +151,7 @@ impl Tally {
     }
 }
 
-/// All connections; a token is a connection's index.
+/// All connections of a thread; a token is a connection's index.
 struct Crowd<'a> {
     workload: Workload,
     tally: &'a Tally,
@@ -246,9 +280,10 @@ mod tests {
     use super::*;
     use crate::bench::endpoint::Endpoint;
     use crate::bench::message;
+    use crate::bench::proc::{LOAD_CORE, PROXY_CORE};
 
     fn answered_by(endpoint: &Endpoint, life: Life, length: usize) -> Fallible<(u64, Option<String>)> {
-        let load = Load::start(Workload {
+        let workload = Workload {
             to: endpoint.address(),
             connections: 4,
             requests: Arc::new([
@@ -262,9 +297,14 @@ mod tests {
             },
             length,
             life,
-        })?;
+        };
+        let load = Load::start(&workload, &[LOAD_CORE, PROXY_CORE])?;
+        // Each thread has to come that far: neither is idle.
+        let goes_on = |tally: &Arc<Tally>| {
+            tally.answered.load(Ordering::Relaxed) < 100 && tally.failed.load(Ordering::Relaxed) == 0
+        };
         let deadline = Instant::now() + Duration::from_secs(10);
-        while load.answered() < 100 && load.tally.failed.load(Ordering::Relaxed) == 0 {
+        while load.tallies().any(goes_on) {
             assert!(Instant::now() < deadline, "nothing comes");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -273,11 +313,21 @@ mod tests {
 
     #[test]
     fn connections_ask_again_and_again_and_a_wrong_length_is_an_error() -> Fallible<()> {
-        let endpoint = Endpoint::start(0)?;
+        let endpoint = Endpoint::start(&[LOAD_CORE, PROXY_CORE], 0)?;
         endpoint.give(16 * 1024);
         assert_eq!(answered_by(&endpoint, Life::KeptAlive, 16 * 1024)?, (0, None));
         let (failed, first) = answered_by(&endpoint, Life::KeptAlive, 100)?;
         assert!(failed > 0 && first.is_some());
         Ok(())
+    }
+
+    #[test]
+    fn shares_are_even_and_leave_nobody_out() {
+        let shares = |all: usize, count: usize| -> Vec<usize> {
+            (0..count).map(|index| share(all, index, count)).collect()
+        };
+        assert_eq!(shares(64, 2), [32, 32]);
+        assert_eq!(shares(5, 2), [2, 3]);
+        assert_eq!(shares(16, 1), [16]);
     }
 }

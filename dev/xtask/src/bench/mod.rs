@@ -5,6 +5,7 @@ mod client;
 mod endpoint;
 mod facts;
 mod floor;
+mod line;
 mod load;
 mod message;
 mod open;
@@ -29,8 +30,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use endpoint::Endpoint;
 use facts::Facts;
 pub(crate) use floor::{FloorArgs, run as run_floor};
+use line::Line;
 use peers::{Peer, Programs};
-use plan::{Kind, Line, ROUTES, Scenario};
+use plan::{Kind, ROUTES, Scenario};
 use report::{BenchReport, Measured, Sample, ScenarioReport};
 use rig::{Pace, Rig};
 pub(crate) use training::train;
@@ -86,7 +88,7 @@ pub(crate) fn run(args: &BenchArgs) -> Fallible<Verdict> {
     // Only now: what was built above may use every core.
     proc::pin(&[proc::LOAD_CORE])?;
     let rig = Rig {
-        endpoint: Endpoint::start(ROUTES)?,
+        endpoint: Endpoint::start(&[proc::LOAD_CORE], ROUTES)?,
         programs,
         pace: if args.quick { Pace::QUICK } else { Pace::FULL },
     };
@@ -235,7 +237,7 @@ impl Bench {
     /// All rounds of one scenario. Lines take turns within a round, and each round begins with another.
     fn measure(&mut self, scenario: Scenario) -> ScenarioReport {
         let lines = scenario.lines(&self.peers);
-        let mut report = ScenarioReport::new(scenario, lines.iter().map(|line| line.name.clone()));
+        let mut report = ScenarioReport::new(scenario, &lines);
         // What is measured without a proxy stays first: the others of its round are told as what they add.
         let first = lines.iter().filter(|line| line.set_up.is_none()).count();
         for round in 0..scenario.rounds(self.rounds) {

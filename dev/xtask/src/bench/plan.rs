@@ -2,10 +2,10 @@
 
 use clap::ValueEnum;
 
-use super::load::{Life, Turns};
+use super::line::{self, EVENKEEL, FLOOR, HAPROXY, Line};
+use super::load::Life;
 use super::message;
 use super::peers::{AccessLog, Peer, SetUp};
-use super::proc::{LOAD_CORE, PROXY_CORE};
 
 /// What is measured, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,7 +38,7 @@ pub(crate) enum Scenario {
     Latency,
     /// At rest, and for each idle client connection after one request
     Memory,
-    /// `small` with 2 workers, beside 1
+    /// `small` with 2 workers, beside 1; load and endpoint are on both cores either way
     Scale,
     /// System calls of a request of `small`
     Syscalls,
@@ -76,19 +76,6 @@ pub(super) enum Ask {
     Get,
     /// With a body of 4 KiB.
     Post,
-}
-
-/// One line of a scenario's table: a proxy as it is set up for it.
-#[derive(Clone, Debug)]
-pub(super) struct Line {
-    /// Its name in the table.
-    pub(super) name: String,
-    /// The proxy; `None` is none at all.
-    pub(super) set_up: Option<SetUp>,
-    /// Who asks for which route.
-    pub(super) turns: Turns,
-    /// The cores that the proxy may use.
-    pub(super) cores: &'static [usize],
 }
 
 impl Scenario {
@@ -168,6 +155,14 @@ impl Scenario {
         }
     }
 
+    /// How the column of ratios is headed.
+    pub(super) fn over(self) -> String {
+        match self {
+            Self::Scale => "× 1 worker".to_owned(),
+            _ => format!("× {}", self.base()),
+        }
+    }
+
     /// How often it is measured, of so many rounds: what hardly varies is not measured as often.
     pub(super) fn rounds(self, rounds: usize) -> usize {
         match self.kind() {
@@ -180,8 +175,8 @@ impl Scenario {
     /// Its lines, of these peers only.
     pub(super) fn lines(self, peers: &[Peer]) -> Vec<Line> {
         let mut lines: Vec<Line> = match self {
-            Self::Routes => routes_lines(),
-            Self::Scale => scale_lines(),
+            Self::Routes => line::of_routes(),
+            Self::Scale => line::of_scale(),
             _ => {
                 let entrants = self.entrants().iter();
                 entrants.map(|peer| Line::plain(self.set_up(*peer))).collect()
@@ -255,70 +250,11 @@ impl Shape {
     }
 }
 
-impl Line {
-    /// A proxy under its own name, on a core of its own.
-    pub(super) fn plain(set_up: SetUp) -> Self {
-        Self {
-            name: set_up.peer.name(),
-            set_up: Some(set_up),
-            turns: Turns::Last,
-            cores: &[PROXY_CORE],
-        }
-    }
-
-    fn direct() -> Self {
-        Self {
-            name: "direct".to_owned(),
-            set_up: None,
-            turns: Turns::Last,
-            cores: &[],
-        }
-    }
-}
-
-/// One route; 1,000 of which the last is asked for, so that only what is configured differs; 1,000 of which each
-/// connection asks for one of its own; and 1,000 in turn, where nothing is ever warm: each request meets
-/// another cluster, another connection.
-fn routes_lines() -> Vec<Line> {
-    let one = SetUp::plain(Peer::Evenkeel);
-    let many = SetUp {
-        routes: ROUTES,
-        ..one
-    };
-    let line = |name: &str, set_up: SetUp, turns: Turns| Line {
-        name: name.to_owned(),
-        turns,
-        ..Line::plain(set_up)
-    };
-    vec![
-        line(EVENKEEL, one, Turns::Last),
-        line(THOUSAND_ROUTES, many, Turns::Last),
-        line("64 of 1,000 routes", many, Turns::Own),
-        line("1,000 routes in turn", many, Turns::InTurn),
-    ]
-}
-
-fn scale_lines() -> Vec<Line> {
-    let one = SetUp::plain(Peer::Evenkeel);
-    let two = Line {
-        name: TWO_WORKERS.to_owned(),
-        cores: &[PROXY_CORE, LOAD_CORE],
-        ..Line::plain(SetUp { workers: 2, ..one })
-    };
-    vec![Line::plain(one), two]
-}
-
 /// The path under which the route of this index is found.
 pub(super) fn route_path(index: usize) -> String {
     format!("/route/{index}")
 }
 
-pub(super) const EVENKEEL: &str = "evenkeel";
-pub(super) const EVENKEEL_RELEASE: &str = "evenkeel-release";
-pub(super) const HAPROXY: &str = "haproxy";
-pub(super) const FLOOR: &str = "floor";
-pub(super) const THOUSAND_ROUTES: &str = "1,000 routes";
-pub(super) const TWO_WORKERS: &str = "2 workers";
 /// Routes, and clusters, of the scenario of that name.
 pub(super) const ROUTES: usize = 1_000;
 /// Idle client connections: both ends of the rig's and of the floor's fit under 20,000 descriptors.
@@ -335,6 +271,8 @@ mod tests {
             let lines = scenario.lines(peers);
             let has = |name: &str| lines.iter().any(|line| line.name == name);
             assert!(has(scenario.base()) && has(EVENKEEL), "{}", scenario.name());
+            let mut bases = lines.iter().filter_map(|line| line.base);
+            assert!(bases.all(has), "{}", scenario.name());
             assert!(!scenario.meaning().is_empty(), "{}", scenario.name());
         }
     }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::plan::{HAPROXY, Kind};
+use super::line::HAPROXY;
+use super::plan::Kind;
 use super::report::BenchReport;
 
 /// The cost of each line over HAProxy's, for all scenarios that compare with it.

@@ -6,8 +6,10 @@ use serde::{Serialize, Serializer};
 
 use super::bars::{self, Check, Standing};
 use super::facts::Facts;
+use super::line::Line;
 use super::open::Quantiles;
-use super::plan::{EVENKEEL, Scenario};
+use super::peers::Peer;
+use super::plan::Scenario;
 use crate::Verdict;
 
 /// Everything that one call measured.
@@ -43,9 +45,14 @@ pub(super) struct ScenarioReport {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct LineReport {
     pub(super) name: String,
+    /// The line that it is compared with.
+    pub(super) base: &'static str,
+    /// Whether it is evenkeel as it is measured, so that a failed request is ours.
+    #[serde(skip)]
+    pub(super) is_ours: bool,
     /// The main figure over all rounds.
     pub(super) figure: Option<Spread>,
-    /// Its ratio to that of the line that others are compared with, within each round.
+    /// Its ratio to that of the line that it is compared with, within each round.
     pub(super) over_base: Option<Spread>,
     pub(super) samples: Vec<Sample>,
     /// Runs that failed, in words.
@@ -138,11 +145,10 @@ impl BenchReport {
     /// Sums up each line, and holds what was measured against the bars.
     pub(super) fn judge(&mut self) {
         for scenario in &mut self.scenarios {
-            let base = scenario.scenario.base();
             let ratios: Vec<Option<Spread>> = scenario
                 .lines
                 .iter()
-                .map(|line| scenario.ratio(&line.name, base))
+                .map(|line| scenario.ratio(&line.name, line.base))
                 .collect();
             for (line, ratio) in scenario.lines.iter_mut().zip(ratios) {
                 line.figure = line.spread(Measured::figure);
@@ -154,8 +160,7 @@ impl BenchReport {
 
     /// Failed if a request of ours failed; and, unless it was only a quick look, if a bar is missed.
     pub(super) fn verdict(&self) -> Verdict {
-        let lines = self.scenarios.iter().flat_map(ScenarioReport::our_lines);
-        let failed = lines.into_iter().any(|line| !line.failures.is_empty());
+        let failed = self.scenarios.iter().any(ScenarioReport::has_failed);
         let missed = self.bars.iter().any(|check| check.standing == Standing::Missed);
         if failed || (missed && !self.quick) {
             Verdict::Failed
@@ -167,15 +172,17 @@ impl BenchReport {
 
 impl ScenarioReport {
     /// One without runs yet.
-    pub(super) fn new(scenario: Scenario, names: impl Iterator<Item = String>) -> Self {
-        let line = |name| LineReport {
-            name,
+    pub(super) fn new(scenario: Scenario, lines: &[Line]) -> Self {
+        let line = |line: &Line| LineReport {
+            name: line.name.clone(),
+            base: line.base.unwrap_or(scenario.base()),
+            is_ours: line.set_up.is_some_and(|set_up| set_up.peer == Peer::Evenkeel),
             ..LineReport::default()
         };
         Self {
             scenario,
             unit: scenario.unit(),
-            lines: names.map(line).collect(),
+            lines: lines.iter().map(line).collect(),
         }
     }
 
@@ -195,10 +202,11 @@ impl ScenarioReport {
         Spread::of(ratios.collect())
     }
 
-    fn our_lines(&self) -> Vec<&LineReport> {
-        let only_ours = matches!(self.scenario, Scenario::Routes | Scenario::Scale);
-        let lines = self.lines.iter();
-        lines.filter(|line| only_ours || line.name == EVENKEEL).collect()
+    /// Whether a run of ours failed.
+    fn has_failed(&self) -> bool {
+        self.lines
+            .iter()
+            .any(|line| line.is_ours && !line.failures.is_empty())
     }
 }
 
@@ -270,11 +278,18 @@ fn by_name<S: Serializer>(scenario: &Scenario, serializer: S) -> Result<S::Ok, S
 
 #[cfg(test)]
 pub(super) mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     /// A scenario of which each line has these costs, round by round.
     pub(crate) fn measured(scenario: Scenario, lines: &[(&str, &[f64])]) -> ScenarioReport {
-        let mut report = ScenarioReport::new(scenario, lines.iter().map(|(name, _)| (*name).to_owned()));
+        let all = scenario.lines(Peer::value_variants());
+        let line = |name: &str| all.iter().find(|line| line.name == name).cloned();
+        let planned = lines
+            .iter()
+            .map(|(name, _)| line(name).expect("a line of the scenario"));
+        let mut report = ScenarioReport::new(scenario, &planned.collect::<Vec<_>>());
         for (line, (_, costs)) in report.lines.iter_mut().zip(lines) {
             line.samples
                 .extend(costs.iter().enumerate().map(|(round, cost)| Sample {
@@ -321,5 +336,19 @@ pub(super) mod tests {
             Some(2.5)
         );
         assert_eq!(Spread::of(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_failed_request_is_held_against_us_only_where_the_proxy_is_ours() {
+        let fails_with = |failing: &str| {
+            let lines = [("2 workers", &[9.0][..]), ("haproxy", &[9.0])];
+            let mut report = measured(Scenario::Scale, &lines);
+            for line in report.lines.iter_mut().filter(|line| line.name == failing) {
+                line.failures.push("3 requests failed".to_owned());
+            }
+            report.has_failed()
+        };
+        assert!(fails_with("2 workers"));
+        assert!(!fails_with("haproxy"));
     }
 }

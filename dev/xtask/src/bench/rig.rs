@@ -6,11 +6,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::endpoint::Endpoint;
+use super::line::Line;
 use super::load::{Load, Workload};
 use super::message::{self, Incoming};
 use super::open::{self, Quantiles, Schedule};
-use super::peers::{Programs, RunningPeer, Site};
-use super::plan::{IDLE_CONNECTIONS, Kind, Line, Shape};
+use super::peers::{Programs, RunningPeer, SetUp, Site};
+use super::plan::{IDLE_CONNECTIONS, Kind, Shape};
 use super::proc::{CoreTime, CpuTime, LOAD_CORE, PROXY_CORE, Resident};
 use super::report::{Cost, Latency, Measured, Memory, rounded};
 use super::strace;
@@ -72,22 +73,22 @@ impl Rig {
             Kind::Latency => self.latency(line, direct).map(Measured::Latency),
             Kind::Memory => self.memory(line).map(Measured::Memory),
             Kind::Syscalls(shape) => {
-                let (peer, load) = self.start(shape, line)?;
+                let run = self.start(shape, line)?;
                 sleep(self.pace.warm_up);
-                let calls = strace::calls_per_request(peer.pid(), &load, self.pace.span)?;
-                unfailed(load)?;
+                let calls = strace::calls_per_request(run.peer.pid(), &run.load, self.pace.span)?;
+                unfailed(run.load)?;
                 Ok(Measured::Calls(calls))
             }
         }
     }
 
     fn cost(&self, shape: Shape, line: &Line) -> Fallible<Cost> {
-        let (peer, load) = self.start(shape, line)?;
+        let run = self.start(shape, line)?;
         sleep(self.pace.warm_up);
-        let before = Look::at(&peer, &load)?;
+        let before = Look::at(&run)?;
         sleep(self.pace.span);
-        let after = Look::at(&peer, &load)?;
-        unfailed(load)?;
+        let after = Look::at(&run)?;
+        unfailed(run.load)?;
         let requests = after.answered - before.answered;
         if requests == 0 {
             return Err("no request was answered".into());
@@ -103,8 +104,8 @@ impl Rig {
         };
         let others = |core: Duration, ours: f64| rounded((core.as_secs_f64() - ours) / seconds);
         let own = after.rig.since(before.rig).total.as_secs_f64();
-        // Where the proxy shares the load's core, nobody can tell whose time it was.
-        let is_apart = line.cores == [PROXY_CORE];
+        // Where the proxy shares a core with the load, nobody can tell whose time it was.
+        let is_apart = line.is_apart();
         Ok(Cost {
             cost: rounded(cost),
             user: rounded(cost * spent.user_share),
@@ -173,23 +174,32 @@ impl Rig {
         })
     }
 
-    /// A proxy, and its load, both under way.
+    /// A proxy and its load, both under way.
     ///
     /// # Errors
     /// When one of them does not start.
-    pub(super) fn start(&self, shape: Shape, line: &Line) -> Fallible<(RunningPeer, Load)> {
-        self.endpoint.give(shape.length);
+    pub(super) fn start(&self, shape: Shape, line: &Line) -> Fallible<Run> {
+        let own = match line.load_cores {
+            [LOAD_CORE] => None,
+            cores => Some(Endpoint::start(cores, 0)?),
+        };
+        let endpoint = own.as_ref().unwrap_or(&self.endpoint);
+        endpoint.give(shape.length);
         let set_up = line.set_up.ok_or("load needs a proxy")?;
-        let peer = self.peer(line)?.ok_or("load needs a proxy")?;
-        let load = Load::start(Workload {
+        let peer = self.peer_of(set_up, line, endpoint)?;
+        let workload = Workload {
             to: peer.address(),
             connections: shape.connections,
             requests: shape.requests(set_up).into(),
             turns: line.turns,
             length: shape.length,
             life: shape.life,
-        })?;
-        Ok((peer, load))
+        };
+        Ok(Run {
+            load: Load::start(&workload, line.load_cores)?,
+            peer,
+            _endpoint: own,
+        })
     }
 
     /// A proxy without load; none for a line that has none.
@@ -197,15 +207,27 @@ impl Rig {
     /// # Errors
     /// When it does not start.
     pub(super) fn peer(&self, line: &Line) -> Fallible<Option<RunningPeer>> {
+        line.set_up
+            .map(|set_up| self.peer_of(set_up, line, &self.endpoint))
+            .transpose()
+    }
+
+    fn peer_of(&self, set_up: SetUp, line: &Line, endpoint: &Endpoint) -> Fallible<RunningPeer> {
         let site = Site {
-            endpoint: &self.endpoint,
+            endpoint,
             programs: &self.programs,
             cores: line.cores,
         };
-        line.set_up
-            .map(|set_up| RunningPeer::start(set_up, &site))
-            .transpose()
+        RunningPeer::start(set_up, &site)
     }
+}
+
+/// A proxy under load. What is dropped first is the load, last the endpoint.
+pub(super) struct Run {
+    pub(super) load: Load,
+    pub(super) peer: RunningPeer,
+    /// Where the rig's own is not on the cores that it should be on.
+    _endpoint: Option<Endpoint>,
 }
 
 /// Everything that is counted, at one time.
@@ -219,11 +241,11 @@ struct Look {
 }
 
 impl Look {
-    fn at(peer: &RunningPeer, load: &Load) -> Fallible<Self> {
+    fn at(run: &Run) -> Fallible<Self> {
         Ok(Self {
             when: Instant::now(),
-            answered: load.answered(),
-            proxy: CpuTime::of(peer.pid())?,
+            answered: run.load.answered(),
+            proxy: CpuTime::of(run.peer.pid())?,
             rig: CpuTime::of(std::process::id())?,
             proxy_core: CoreTime::of(PROXY_CORE)?,
             load_core: CoreTime::of(LOAD_CORE)?,

@@ -91,8 +91,7 @@ pub(super) fn section(report: &ScenarioReport) -> String {
 }
 
 fn cost_table(report: &ScenarioReport) -> String {
-    let base = report.scenario.base();
-    let over = format!("× {base}");
+    let over = report.scenario.over();
     let head = [
         report.unit,
         "min–max",
@@ -112,7 +111,7 @@ fn cost_table(report: &ScenarioReport) -> String {
                 _ => None,
             })
         };
-        let ratio = report.ratio(&line.name, base);
+        let ratio = report.ratio(&line.name, line.base);
         vec![
             median(cost(|cost| Some(cost.cost)), 2),
             range(cost(|cost| Some(cost.cost)), 2),
@@ -129,8 +128,7 @@ fn cost_table(report: &ScenarioReport) -> String {
 }
 
 fn latency_table(report: &ScenarioReport) -> String {
-    let base = report.scenario.base();
-    let over = format!("added, × {base}");
+    let over = format!("added, {}", report.scenario.over());
     let head = [
         "p50 µs",
         "p99",
@@ -158,7 +156,7 @@ fn latency_table(report: &ScenarioReport) -> String {
             range(latency(|latency| Some(latency.added?.p50)), 1),
             median(latency(|latency| Some(latency.added?.p99)), 0),
             median(latency(|latency| Some(latency.added?.p999)), 0),
-            median(report.ratio(&line.name, base), 2),
+            median(report.ratio(&line.name, line.base), 2),
             percent(line.spread(Measured::others)),
             redone(line),
         ]
@@ -209,15 +207,18 @@ fn calls_table(report: &ScenarioReport) -> String {
     })
 }
 
-/// A row for each line, the best main figure first; lines without one are last.
+/// A row for each line, the best main figure first; lines without one are last. Where lines are not all compared
+/// with the same, those that are stay together.
 fn table(report: &ScenarioReport, head: &[&str], row: impl Fn(&LineReport) -> Vec<String>) -> String {
+    let figure = |line: &LineReport| {
+        line.spread(Measured::figure)
+            .map_or(f64::MAX, |spread| spread.median)
+    };
+    let place_of_base = |line: &LineReport| report.lines.iter().position(|base| base.name == line.base);
     let mut lines: Vec<&LineReport> = report.lines.iter().collect();
     lines.sort_by(|one, other| {
-        let figure = |line: &LineReport| {
-            line.spread(Measured::figure)
-                .map_or(f64::MAX, |spread| spread.median)
-        };
-        figure(one).total_cmp(&figure(other))
+        let by_base = place_of_base(one).cmp(&place_of_base(other));
+        by_base.then(figure(one).total_cmp(&figure(other)))
     });
     let rows = lines.into_iter().map(|line| {
         let mut cells = vec![line.name.clone()];
@@ -317,5 +318,33 @@ mod tests {
 FAILED: haproxy: 3 requests failed
 ";
         assert_eq!(section(&report), expected);
+    }
+
+    #[test]
+    fn of_scale_each_pair_stands_together_over_its_own_line_with_one_worker() {
+        let report = measured(
+            Scenario::Scale,
+            &[
+                ("evenkeel", &[13.0]),
+                ("2 workers", &[12.0]),
+                ("haproxy", &[12.5]),
+                ("haproxy, 2 threads", &[15.0]),
+            ],
+        );
+        let section = section(&report);
+        let rows = section.lines().skip(4).map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            (cells[1], cells[6])
+        });
+        assert_eq!(
+            rows.collect::<Vec<_>>(),
+            [
+                ("2 workers", "0.92"),
+                ("evenkeel", "1.00"),
+                ("haproxy", "1.00"),
+                ("haproxy, 2 threads", "1.20"),
+            ]
+        );
+        assert!(section.contains("| × 1 worker |"), "{section}");
     }
 }

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::endpoint::Endpoint;
+use super::line::{EVENKEEL, Line};
 use super::message;
 use super::open::{self, Schedule};
 use super::peers::{AccessLog, Peer, Programs, RunningPeer, SetUp};
-use super::plan::{EVENKEEL, Kind, Line, ROUTES, Scenario, Shape};
+use super::plan::{Kind, ROUTES, Scenario, Shape};
+use super::proc::LOAD_CORE;
 use super::rig::{Pace, Rig, unfailed};
 use crate::Fallible;
 use crate::race::raise_descriptor_limit;
@@ -42,7 +44,7 @@ enum Drill {
 pub(crate) fn train(evenkeel: &Path) -> Fallible<()> {
     raise_descriptor_limit();
     let mut rig = Rig {
-        endpoint: Endpoint::start(ROUTES)?,
+        endpoint: Endpoint::start(&[LOAD_CORE], ROUTES)?,
         programs: Programs {
             evenkeel: evenkeel.to_owned(),
             release: evenkeel.to_owned(),
@@ -136,13 +138,13 @@ impl Lesson {
     }
 
     fn load(&self, rig: &Rig, shape: Shape) -> Fallible<RunningPeer> {
-        let (peer, load) = rig.start(shape, &self.line)?;
+        let run = rig.start(shape, &self.line)?;
         sleep(SPAN);
-        if load.answered() == 0 {
+        if run.load.answered() == 0 {
             return Err("no request was answered".into());
         }
-        unfailed(load)?;
-        Ok(peer)
+        unfailed(run.load)?;
+        Ok(run.peer)
     }
 
     fn trickle(&self, rig: &Rig) -> Fallible<RunningPeer> {
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_status_is_told() -> Fallible<()> {
-        let endpoint = Endpoint::start(0)?;
+        let endpoint = Endpoint::start(&[LOAD_CORE], 0)?;
         let ask = |status| ask_for(endpoint.address(), &message::get("/", true), status);
         ask("200")?;
         let why = ask("503").expect_err("it is 200").to_string();

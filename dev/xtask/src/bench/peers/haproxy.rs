@@ -1,4 +1,4 @@
-//! HAProxy, one thread.
+//! HAProxy, with a thread for each worker that is asked for.
 
 use std::process::Command;
 
