@@ -100,24 +100,42 @@ pub(crate) fn response(
 
 /// A new request id: a random UUID (RFC 9562, 5.4).
 pub(crate) fn request_id(dice: &mut Dice) -> [u8; 36] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut bits = (u128::from(dice.bits()) << 64) | u128::from(dice.bits());
-    bits = (bits & !(0xf << 76)) | (4 << 76);
-    bits = (bits & !(0b11 << 62)) | (0b10 << 62);
+    let version_4 = (dice.bits() & !(0xf << 12)) | (4 << 12);
+    let variant_10 = (dice.bits() & !(0b11 << 62)) | (0b10 << 62);
+    let [first, second] = [version_4 >> 32, version_4].map(|half| hex(half as u32));
+    let [third, fourth] = [variant_10 >> 32, variant_10].map(|half| hex(half as u32));
     let mut text = [b'-'; 36];
-    let mut nibble = 32;
-    for (at, letter) in text.iter_mut().enumerate() {
-        if !matches!(at, 8 | 13 | 18 | 23) {
-            nibble -= 1;
-            *letter = HEX[((bits >> (4 * nibble)) & 0xf) as usize];
-        }
-    }
+    text[..8].copy_from_slice(&first);
+    text[9..13].copy_from_slice(&second[..4]);
+    text[14..18].copy_from_slice(&second[4..]);
+    text[19..23].copy_from_slice(&third[..4]);
+    text[24..28].copy_from_slice(&third[4..]);
+    text[28..].copy_from_slice(&fourth);
     text
+}
+
+/// In hexadecimal digits, all of them at a time: each digit's four bits are moved into a byte of their
+/// own, and become a letter there.
+const fn hex(bits: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let halves = (bits as u64 | (bits as u64) << 16) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes | bytes << 4) & (0x0f * EACH);
+    // Adding 6 carries into the fifth bit from ten on.
+    let letters = ((digits + 6 * EACH) >> 4) & EACH;
+    let text = digits + b'0' as u64 * EACH + (b'a' - b'0' - 10) as u64 * letters;
+    text.to_be_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_digit_has_its_letter() {
+        assert_eq!(&hex(0x0123_4567), b"01234567");
+        assert_eq!(&hex(0x89ab_cdef), b"89abcdef");
+    }
 
     #[test]
     fn a_request_id_is_a_random_uuid() {
