@@ -104,6 +104,39 @@ fn a_request_that_waits_too_long_is_refused_on_time_though_nothing_else_happens(
     );
 }
 
+/// An endpoint that neither takes connections nor refuses them: its backlog is full.
+fn deaf() -> (socket2::Socket, std::net::TcpStream, SocketAddr) {
+    let listener =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    listener.bind(&any.into()).expect("a free port");
+    listener.listen(0).expect("listening");
+    let address = listener.local_addr().expect("bound").as_socket().expect("IP");
+    let only = std::net::TcpStream::connect(address).expect("the only place");
+    (listener, only, address)
+}
+
+#[test]
+fn a_client_that_leaves_while_its_connection_is_opened_frees_its_place_at_once() {
+    let (_listener, _only, address) = deaf();
+    let spec = "  circuitBreaker: {maxConnections: 1}\n  timeout: {tcp: {connectTimeout: 60s}}\n";
+    let gateway = before(&[address], spec);
+    let leaves: [fn(Peer); 2] = [Peer::reset, drop];
+    for (count, leave) in leaves.into_iter().enumerate() {
+        let mut client = gateway.connect();
+        client.send(GET);
+        eventually("a connection that is being opened", || {
+            (gateway.stat("upstream_cx_active") == 1).then_some(())
+        });
+        leave(client);
+        eventually("its place is free", || {
+            (gateway.stat("upstream_cx_active") == 0).then_some(())
+        });
+        let line = lines(&gateway, count + 1).remove(count);
+        assert_eq!(line["envoy_response_flags"], "DC", "{line}");
+    }
+}
+
 #[test]
 fn an_attempt_whose_time_is_up_frees_its_connection_at_once() {
     let ends = Arc::new(Mutex::new(Vec::new()));

@@ -12,7 +12,8 @@ use wire::h1::framing::{self, BodyLength};
 use wire::hop;
 
 use crate::affinity::Affinity;
-use crate::body::{Download, DownloadEnd, Upload};
+use crate::body::{Begin, Download, DownloadEnd, Upload};
+use crate::downstream::client::Client;
 use crate::exchange::{Exchange, Next};
 use crate::fault::Fault;
 use crate::forward::{self, Inbound};
@@ -29,24 +30,26 @@ use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
 use crate::view::Editable;
 
-/// What the answer to a request depends on besides the last attempt.
+/// What an exchange's attempts and its answer depend on.
 pub(crate) struct Setting<'a> {
     pub(crate) accepted: &'a Accepted,
     pub(crate) routed: &'a Routed<'a>,
     pub(crate) cluster: &'a ClusterHandle,
     pub(crate) affinity: &'a Affinity,
-    pub(crate) limits: &'a Limits,
+    pub(crate) limits: Limits,
     pub(crate) times: &'a ClusterTimes,
 }
 
-/// Answers with what the last attempt left.
-pub(crate) async fn settle(
+/// What the last attempt left: a response, whose head is there.
+///
+/// # Errors
+/// A failure, which is told to the cluster and the record.
+pub(crate) fn settle<'c>(
     exchange: &mut Exchange<'_>,
-    tried: Tried<'_>,
+    tried: Tried<'c>,
     before: Before,
     setting: &Setting<'_>,
-    upload: &mut Upload,
-) -> Result<Next, Fault> {
+) -> Result<Answer<'c>, Box<Fault>> {
     let Tried {
         summary,
         facts,
@@ -58,27 +61,20 @@ pub(crate) async fn settle(
         let shared = &setting.cluster.shared;
         shared.with(|state| state.cluster.on_attempt(&summary, begun.leased, now));
     }
-    match end {
+    let fault = match end {
         TriedEnd::Response(lease) => {
-            let answer = Answer {
+            return Ok(Answer {
                 lease,
                 summary,
                 begun,
                 before,
-            };
-            respond(exchange, answer, setting, upload).await
+            });
         }
-        TriedEnd::Unconnected(ConnectError::TimedOut(_)) => Err(Fault {
-            before,
-            ..Failure::ConnectTimeout.into()
-        }),
-        TriedEnd::Unconnected(error) => Err(Fault {
-            before,
-            ..Failure::Connect {
-                reason: error.reason().into(),
-            }
-            .into()
-        }),
+        TriedEnd::Unconnected(ConnectError::TimedOut(_)) => Failure::ConnectTimeout.into(),
+        TriedEnd::Unconnected(error) => Failure::Connect {
+            reason: error.reason().into(),
+        }
+        .into(),
         TriedEnd::Dead(lease) => {
             let facts = facts.expect("a dead attempt has facts");
             let fresh = lease.fresh;
@@ -93,22 +89,17 @@ pub(crate) async fn settle(
                 },
                 _ => Failure::Died { reason: None },
             };
-            Err(Fault {
+            Fault {
                 failure,
                 before,
                 sentence: sentence.into(),
                 raced: !fresh,
-            })
+            }
         }
-        TriedEnd::NotHttp(error, first) => Err(Fault {
-            before,
-            ..Fault::not_http(error, &first)
-        }),
-        TriedEnd::Late => Err(Fault {
-            before,
-            ..Failure::PerTryTimeout.into()
-        }),
-    }
+        TriedEnd::NotHttp(error, first) => Fault::not_http(error, &first),
+        TriedEnd::Late => Failure::PerTryTimeout.into(),
+    };
+    Err(Box::new(Fault { before, ..fault }))
 }
 
 /// What may be behind a fresh connection that is closed without a byte.
@@ -116,26 +107,95 @@ const SILENT_CLOSE: &str = "; a server of another protocol (uwsgi, FastCGI, TLS)
                             check that the endpoint speaks HTTP/1.1 in plain text";
 
 /// An endpoint's response whose head is there.
-struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     lease: Lease<'a>,
     summary: Summary,
     begun: Begun,
     before: Before,
 }
 
+/// A response that can be relayed: how its body is framed, and what follows it.
+struct Framed {
+    from: BodyLength,
+    /// Time from the request to it.
+    service: Duration,
+    /// Whether the endpoint keeps its connection, and how long.
+    stays: bool,
+    hint: Option<Duration>,
+}
+
 /// Relays the endpoint's response.
-async fn respond(
+pub(crate) async fn respond(
     exchange: &mut Exchange<'_>,
     answer: Answer<'_>,
     setting: &Setting<'_>,
     upload: &mut Upload,
-) -> Result<Next, Fault> {
-    let Answer {
-        mut lease,
-        summary,
-        begun,
-        before,
-    } = answer;
+) -> Result<Next, Box<Fault>> {
+    let framed = judge(exchange, &answer, setting)?;
+    let Answer { mut lease, begun, .. } = answer;
+    if exchange.work.response.status == 101 {
+        return Box::pin(upgrade(exchange, lease, framed.service, setting)).await;
+    }
+    let to = framed.from.relayed_to(exchange.work.request.version);
+    exchange.body_read = upload.received_whole();
+    let persists = exchange.persists() && to != BodyLength::UntilClose;
+    write_head(
+        exchange,
+        to,
+        exchange.announce(persists),
+        Upgrade::Drop,
+        framed.service,
+    );
+    let sent = exchange.client.connection.transport.sent();
+    let download = Download::new(framed.from, to);
+    let relayed = match begin(download, &mut lease, exchange.client, upload) {
+        Ok(Begin::Whole(relayed)) => (relayed, Ok(())),
+        Err(end) => (0, Err(RelayEnd::Upstream(end))),
+        // In a box, so that requests which wait for their turn do not hold room for it.
+        Ok(Begin::Rest(download)) => {
+            let bounds = setting.limits.relay(exchange.client, setting.cluster);
+            let worker = exchange.worker;
+            Box::pin(relay::run(
+                worker,
+                &mut lease,
+                upload,
+                download,
+                exchange.client,
+                bounds,
+            ))
+            .await
+        }
+    };
+    exchange.record.bytes_sent(relayed.0);
+    exchange.record.bytes_received(upload.received);
+    if let Err(end) = relayed.1 {
+        lease.close();
+        let nothing_sent = exchange.client.connection.transport.sent() == sent;
+        return cut_short(exchange, end, nothing_sent, to, setting);
+    }
+    let time = exchange.worker.clock.now().since(begun.asked);
+    setting.times.rq_time.record(time);
+    let surplus = !lease.input.is_empty();
+    if framed.stays && framed.from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
+        lease.recycle(framed.hint);
+    } else {
+        lease.close();
+    }
+    let limit = exchange.client.snapshot.downstream().body_timeout;
+    if !exchange.client.flush(limit).await {
+        return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
+    }
+    Ok(if persists { Next::Request } else { Next::Close })
+}
+
+/// Whether a response can be relayed; what this says of its endpoint is told to the cluster. Its head is
+/// edited as the route asks.
+fn judge(
+    exchange: &mut Exchange<'_>,
+    answer: &Answer<'_>,
+    setting: &Setting<'_>,
+) -> Result<Framed, Box<Fault>> {
+    let (begun, before) = (answer.begun, answer.before);
     let now = exchange.worker.clock.now();
     let service = now.since(begun.asked);
     let method = exchange.work.request.method;
@@ -150,16 +210,20 @@ async fn respond(
     setting.cluster.shared.with(|state| {
         let cluster = &mut state.cluster;
         if from.is_ok() {
-            cluster.on_attempt(&summary, begun.leased, now);
+            cluster.on_attempt(&answer.summary, begun.leased, now);
             cluster.on_response(status, service);
             cluster.counters.rq_retry_limit_exceeded += u64::from(before.limit_exceeded);
         } else {
-            cluster.on_attempt(&malformed(summary), begun.leased, now);
+            cluster.on_attempt(&malformed(answer.summary), begun.leased, now);
         }
     });
     let from = from.map_err(Fault::bad_response)?;
-    let stays = framing::keeps_alive(response.version, &response.fields);
-    let hint = response.fields.get(Known::KeepAlive).and_then(timeout_hint);
+    let framed = Framed {
+        from,
+        service,
+        stays: framing::keeps_alive(response.version, &response.fields),
+        hint: response.fields.get(Known::KeepAlive).and_then(timeout_hint),
+    };
     let edits = setting
         .routed
         .filters()
@@ -176,69 +240,39 @@ async fn respond(
     exchange.record.status(status);
     exchange.record.upstream_service_time(service);
     exchange.record.details("via_upstream");
-    if status == 101 {
-        return Box::pin(upgrade(exchange, lease, service, setting)).await;
+    Ok(framed)
+}
+
+/// A body's beginning: taken if all of it has come with its head, which small ones mostly have.
+fn begin(
+    download: Download,
+    lease: &mut Lease<'_>,
+    client: &mut Client,
+    upload: &Upload,
+) -> Result<Begin, DownloadEnd> {
+    if !upload.sent_whole() {
+        return Ok(Begin::Rest(download));
     }
-    let to = from.relayed_to(exchange.work.request.version);
-    exchange.body_read = upload.received_whole();
-    let persists = exchange.persists() && to != BodyLength::UntilClose;
-    write_head(exchange, to, exchange.announce(persists), Upgrade::Drop, service);
-    let sent = exchange.client.connection.transport.sent();
-    let mut download = Download::new(from, to);
-    let bounds = setting.limits.relay(exchange.client, setting.cluster);
-    let whole = if upload.sent_whole() {
-        let client = &mut *exchange.client;
-        download.take_whole(&mut lease.input, &mut client.out, &client.limits)
-    } else {
-        Ok(false)
-    };
-    let relayed = match whole {
-        Ok(true) => Ok(()),
-        // In a box, so that requests which wait for their turn do not hold room for it.
-        Ok(false) => {
-            let relay = relay::run(
-                exchange.worker,
-                &mut lease,
-                upload,
-                &mut download,
-                exchange.client,
-                bounds,
-            );
-            Box::pin(relay).await
-        }
-        Err(end) => Err(RelayEnd::Upstream(end)),
-    };
-    exchange.record.bytes_sent(download.relayed);
-    exchange.record.bytes_received(upload.received);
-    if let Err(end) = relayed {
-        lease.close();
-        if exchange.client.connection.transport.sent() == sent
-            && let RelayEnd::Upstream(end) = end
-        {
-            exchange.client.out.clear();
-            return Err(unanswered(&end));
-        }
-        if to == BodyLength::UntilClose {
-            // A close would be taken for the body's end (RFC 9112, 8).
-            exchange.client.reset_on_drop();
-        }
-        return Ok(cut(exchange, setting.cluster, end));
+    download.begin(&mut lease.input, &mut client.out, &client.snapshot.limits)
+}
+
+/// A relay ended early: what the client can still be told.
+fn cut_short(
+    exchange: &mut Exchange<'_>,
+    end: RelayEnd,
+    nothing_sent: bool,
+    to: BodyLength,
+    setting: &Setting<'_>,
+) -> Result<Next, Box<Fault>> {
+    if nothing_sent && let RelayEnd::Upstream(end) = end {
+        exchange.client.out.clear();
+        return Err(unanswered(&end).into());
     }
-    setting
-        .times
-        .rq_time
-        .record(exchange.worker.clock.now().since(begun.asked));
-    let surplus = !lease.input.is_empty();
-    if stays && from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
-        lease.recycle(hint);
-    } else {
-        lease.close();
+    if to == BodyLength::UntilClose {
+        // A close would be taken for the body's end (RFC 9112, 8).
+        exchange.client.reset_on_drop();
     }
-    let limit = exchange.client.snapshot.downstream().body_timeout;
-    if !exchange.client.flush(limit).await {
-        return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
-    }
-    Ok(if persists { Next::Request } else { Next::Close })
+    Ok(cut(exchange, setting.cluster, end))
 }
 
 /// What an attempt comes to whose response can not be relayed.
@@ -291,12 +325,12 @@ async fn upgrade(
     mut lease: Lease<'_>,
     service: Duration,
     setting: &Setting<'_>,
-) -> Result<Next, Fault> {
+) -> Result<Next, Box<Fault>> {
     if !setting.accepted.upgrade
         || !is_asked_for(&exchange.work.request.fields, &exchange.work.response.fields)
     {
         let sentence = "The endpoint answered 101 to a request that did not ask for this upgrade.";
-        return Err(Fault::bad_response(sentence));
+        return Err(Fault::bad_response(sentence).into());
     }
     write_head(
         exchange,

@@ -6,6 +6,7 @@ mod again;
 use std::cell::Cell;
 use std::io;
 use std::ops::Range;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use wire::field::Fields;
@@ -15,8 +16,8 @@ use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 
 use crate::buffer::{READ_SIZE, ReadBuffer};
-use crate::engine;
-use crate::io::{fill, flush, write_both};
+use crate::engine::{self, Alarm};
+use crate::io::{fill, flush, poll_fill, write_both};
 use crate::splice::{self, SPLICE_MIN, Stopped};
 use crate::transport::Transport;
 
@@ -48,6 +49,8 @@ pub(crate) struct Upload {
     whole: bool,
     finished: bool,
     trailers: Fields,
+    /// Ends when it is time to ask again what was acknowledged.
+    pause: Option<Alarm>,
     /// Bytes of the body that the client sent.
     pub(crate) received: u64,
 }
@@ -135,6 +138,7 @@ impl Upload {
             whole: true,
             finished: length == BodyLength::None,
             trailers: Fields::default(),
+            pause: None,
             received: 0,
         }
     }
@@ -188,41 +192,38 @@ impl Upload {
         Ok(())
     }
 
-    /// Sends what there is, and the client's body as it comes. Can be dropped at any point and
-    /// called again.
-    pub(crate) async fn run(
+    /// Sends what there is, and the client's body as it comes: by its transport, behind what was
+    /// received already, under its limits. Can be left at any point and called again.
+    pub(crate) fn poll_run(
         &mut self,
+        cx: &Context<'_>,
         to: &Sender<'_>,
-        from: &Transport,
-        input: &mut ReadBuffer,
-        limits: &Limits,
+        (from, input, limits): (&Transport, &mut ReadBuffer, &Limits),
         pulse: &Pulse,
-    ) -> Result<(), UploadEnd> {
+    ) -> Poll<Result<(), UploadEnd>> {
         loop {
             let room = self.take_in(input, limits).map_err(UploadEnd::Malformed)?;
             let start = usize::try_from(self.sent - self.base).unwrap_or(usize::MAX);
             if start < self.outgoing.len() {
-                let count = to
-                    .write(&self.outgoing[start..])
-                    .await
-                    .map_err(UploadEnd::Upstream)?;
+                let written = to.transport.poll_write(cx, &self.outgoing[start..]);
+                let count = ready!(written).map_err(UploadEnd::Upstream)?;
                 self.sent += count as u64;
                 pulse.beat();
                 continue;
             }
             if self.finished {
-                return Ok(());
+                return Poll::Ready(Ok(()));
             }
             if !room {
-                self.make_room(to).await;
+                ready!(self.poll_make_room(cx, to));
                 continue;
             }
             pulse.awaiting_client.set(true);
-            let came = fill(from, input, READ_SIZE).await;
+            let came = ready!(poll_fill(cx, from, input, READ_SIZE));
             pulse.awaiting_client.set(false);
             match came {
                 Ok(count) if count > 0 => pulse.beat(),
-                _ => return Err(UploadEnd::ClientLeft),
+                _ => return Poll::Ready(Err(UploadEnd::ClientLeft)),
             }
         }
     }
@@ -258,14 +259,18 @@ impl Upload {
 
     /// The buffer is full and sent. As long as TCP has acknowledged nothing of it, the request may
     /// still turn out unreceived, so the copy is kept and the client waits: one round trip at most.
-    async fn make_room(&mut self, to: &Sender<'_>) {
+    fn poll_make_room(&mut self, cx: &Context<'_>, to: &Sender<'_>) -> Poll<()> {
         const LOOK_AGAIN: Duration = Duration::from_millis(1);
         while self.whole && to.acknowledged() == Some(0) {
-            crate::engine::sleep(LOOK_AGAIN).await;
+            let pause = self.pause.get_or_insert_with(|| engine::alarm_in(LOOK_AGAIN));
+            ready!(pause.poll_due(cx));
+            self.pause = None;
         }
+        self.pause = None;
         self.whole = false;
         self.base += self.outgoing.len() as u64;
         self.outgoing.clear();
+        Poll::Ready(())
     }
 }
 
@@ -278,6 +283,15 @@ pub(crate) struct Download {
     trailers: Fields,
     /// Bytes of the body sent on.
     pub(crate) relayed: u64,
+}
+
+/// How a download began.
+#[derive(Debug)]
+pub(crate) enum Begin {
+    /// All of it was here already: so many bytes.
+    Whole(u64),
+    /// More is to come; [`Download::run`] goes on.
+    Rest(Download),
 }
 
 /// Why a download stopped before its end.
@@ -302,19 +316,18 @@ impl Download {
         }
     }
 
-    /// Takes a small body that has come whole with its head; false if it is none, and
-    /// [`Download::run`] goes on from here.
+    /// Takes a small body that has come whole with its head.
     ///
     /// # Errors
     /// It is malformed.
-    pub(crate) fn take_whole(
-        &mut self,
+    pub(crate) fn begin(
+        mut self,
         input: &mut ReadBuffer,
         out: &mut Vec<u8>,
         limits: &Limits,
-    ) -> Result<bool, DownloadEnd> {
+    ) -> Result<Begin, DownloadEnd> {
         if input.data().len() > BEHIND_HEAD {
-            return Ok(false);
+            return Ok(Begin::Rest(self));
         }
         loop {
             let step = self
@@ -330,11 +343,11 @@ impl Download {
                 Part::End => {
                     input.consume(step.consumed);
                     encode_end(out, self.length, &self.trailers);
-                    return Ok(true);
+                    return Ok(Begin::Whole(self.relayed));
                 }
                 Part::NeedMore => {
                     input.consume(step.consumed);
-                    return Ok(false);
+                    return Ok(Begin::Rest(self));
                 }
             }
         }

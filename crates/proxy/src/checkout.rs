@@ -5,14 +5,14 @@ use std::pin::pin;
 use policy::cluster::Refusal;
 use policy::outcome::Failure;
 
+use crate::downstream::leaving::Waiter;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::tried::Limits;
-use crate::upstream::attempt;
 use crate::upstream::connection::name;
 use crate::upstream::lease::{Asked, Asker, Lease, NoLease, Unreached, Want};
 use crate::upstream::shared::ClusterHandle;
-use crate::wait::within;
+use crate::wait::{Late, within};
 
 impl<'a> Exchange<'a> {
     /// A connection for an attempt; or which endpoint could not be reached.
@@ -22,28 +22,38 @@ impl<'a> Exchange<'a> {
     pub(crate) async fn lease<'c>(
         &mut self,
         cluster: &'c ClusterHandle,
-        want: Want<'_>,
+        want: &Want<'_>,
         limits: &Limits,
-    ) -> Result<Result<Lease<'c>, Unreached>, Fault>
+    ) -> Result<Result<Lease<'c>, Unreached>, Box<Fault>>
     where
         'a: 'c,
     {
         let asker = Asker {
             worker: self.worker,
             handle: cluster,
-            want,
+            want: *want,
         };
-        let checkout = match asker.ask() {
+        let later = match asker.ask() {
             Asked::Lease(lease) => return Ok(Ok(lease)),
             Asked::Refused(refusal) => return Err(Failure::Refused(refusal).into()),
-            Asked::Later(checkout) => checkout,
+            Asked::Later(later) => later,
         };
         self.client.alarm.set(want.deadline);
         let carried_out = {
-            let leaving = attempt::watch_for_leave(&self.client.connection.transport);
-            let carrying_out = pin!(asker.carry_out(checkout, leaving));
+            let waiter = Waiter::client(&self.client.connection.transport);
+            let carrying_out = pin!(asker.carry_out(later, waiter));
             within(&self.client.alarm, carrying_out).await
         };
+        self.carried_out(carried_out, want, limits)
+    }
+
+    /// What carrying out came to.
+    fn carried_out<'c>(
+        &mut self,
+        carried_out: Result<Result<Lease<'c>, NoLease>, Late>,
+        want: &Want<'_>,
+        limits: &Limits,
+    ) -> Result<Result<Lease<'c>, Unreached>, Box<Fault>> {
         let now = self.worker.clock.now();
         match carried_out {
             Ok(Ok(lease)) => Ok(Ok(lease)),
@@ -55,7 +65,7 @@ impl<'a> Exchange<'a> {
                 self.record.upstream(&*name(&unreached.address));
                 Ok(Err(unreached))
             }
-            Err(_) => Err(limits.late(now).into()),
+            Err(Late) => Err(limits.late(now).into()),
         }
     }
 }

@@ -13,7 +13,6 @@ use policy::attempts::{After, Attempts, Nature, Why};
 use policy::cluster::Reuse;
 use policy::filter::Filter;
 use policy::outcome::{Before, Failure, Flag, FlagSet};
-use policy::plan::{HedgePlan, RetryPlan};
 use policy::time::Moment;
 use wire::field::Known;
 use wire::h1::framing::{self, BodyLength};
@@ -30,11 +29,10 @@ use crate::hedge::Hedge;
 use crate::postmortem;
 use crate::record::{Record, SavedBy};
 use crate::reply;
-use crate::routing::{self, Accepted, Routed, Way};
-use crate::stats::ClusterTimes;
+use crate::routing::{self, Way};
 use crate::tried::{Begun, Limits, RetryPermit, Tried, TriedEnd};
 use crate::upstream::attempt::{self, Speaker};
-use crate::upstream::lease::{Lease, Unreached, Want};
+use crate::upstream::lease::{Lease, Want};
 use crate::upstream::shared::ClusterHandle;
 use crate::wait::within;
 use crate::worker::Worker;
@@ -63,12 +61,12 @@ pub(crate) struct Workspace {
     pub(crate) outgoing: Vec<u8>,
 }
 
-/// What one exchange works with.
+/// What one exchange works with. Its log line is written when it is dropped.
 pub(crate) struct Exchange<'a> {
     pub(crate) worker: &'a Rc<Worker>,
     pub(crate) client: &'a mut Client,
     pub(crate) work: &'a mut Workspace,
-    pub(crate) record: &'a mut Record,
+    pub(crate) record: Record,
     pub(crate) start: Moment,
     /// Whether the request's body was read to its end, so that another request may follow.
     pub(crate) body_read: bool,
@@ -76,53 +74,33 @@ pub(crate) struct Exchange<'a> {
     pub(crate) made: u32,
 }
 
-/// Serves the request whose head is in `work`.
-pub(crate) async fn run(
-    worker: &Rc<Worker>,
-    client: &mut Client,
-    work: &mut Workspace,
-    record: &mut Record,
-    start: Moment,
-) -> Next {
-    let mut exchange = Exchange {
-        worker,
-        client,
-        work,
-        record,
-        start,
-        body_read: false,
-        made: 0,
-    };
-    match exchange.serve().await {
-        Ok(next) => next,
-        Err(fault) => reply::refuse(&mut exchange, &fault).await,
-    }
-}
-
-/// Answers a request whose head is not in order.
-pub(crate) async fn refuse(
-    worker: &Rc<Worker>,
-    client: &mut Client,
-    work: &mut Workspace,
-    record: &mut Record,
-    fault: &Fault,
-) -> Next {
-    let start = worker.clock.now();
-    let mut exchange = Exchange {
-        worker,
-        client,
-        work,
-        record,
-        start,
-        body_read: false,
-        made: 0,
-    };
-    reply::refuse(&mut exchange, fault).await
-}
-
 impl<'a> Exchange<'a> {
-    async fn serve(&mut self) -> Result<Next, Fault> {
-        let accepted = routing::accept(self.work, self.record)?;
+    /// Begins with the first byte of a head.
+    pub(crate) fn open(worker: &'a Rc<Worker>, client: &'a mut Client, work: &'a mut Workspace) -> Self {
+        let start = worker.clock.now();
+        let mut record = Record::open(&worker.log(), start, worker.calendar.unix_nanos(start));
+        record.downstream(client.connection.peer, client.connection.local);
+        Self {
+            worker,
+            client,
+            work,
+            record,
+            start,
+            body_read: false,
+            made: 0,
+        }
+    }
+
+    /// Serves the request whose head is in the workspace.
+    pub(crate) async fn run(&mut self) -> Next {
+        match self.serve().await {
+            Ok(next) => next,
+            Err(fault) => reply::refuse(self, &fault).await,
+        }
+    }
+
+    async fn serve(&mut self) -> Result<Next, Box<Fault>> {
+        let accepted = routing::accept(self.work, &mut self.record)?;
         let request = &self.work.request;
         self.client.http_10 = request.version == Version::Http10;
         self.client.expects_close = !framing::keeps_alive(request.version, &request.fields);
@@ -136,20 +114,14 @@ impl<'a> Exchange<'a> {
             self.client,
             self.work,
             &accepted,
-            self.record,
+            &mut self.record,
         )?;
-        let routed = match way {
+        let routed = match &way {
             Way::Forward(routed) => routed,
             Way::Redirect { status, location } => {
-                return Ok(reply::local(self, status, &[("location", &location)], b"").await);
+                return Ok(Box::pin(reply::redirect(self, *status, location)).await);
             }
-            Way::Preflight(fields) => {
-                let fields: Vec<_> = fields
-                    .iter()
-                    .map(|(name, value)| (*name, value.as_str()))
-                    .collect();
-                return Ok(reply::local(self, 200, &fields, b"").await);
-            }
+            Way::Preflight(fields) => return Ok(Box::pin(reply::preflight(self, fields)).await),
         };
         let cluster = snapshot.cluster(routed.cluster);
         self.record.cluster(&cluster.shared.name);
@@ -159,19 +131,24 @@ impl<'a> Exchange<'a> {
             self.client,
             &mut self.worker.dice.borrow_mut(),
         );
-        let mut upload = self.encode(&accepted, &routed, cluster);
-        let result = self
-            .attempts(
-                &accepted,
-                &routed,
-                cluster,
-                &affinity,
-                snapshot.times(routed.cluster),
-                &mut upload,
-            )
-            .await;
-        if let Err(fault) = &result {
-            cluster.shared.with(|state| {
+        let setting = Setting {
+            accepted: &accepted,
+            routed,
+            cluster,
+            affinity: &affinity,
+            limits: Limits::of(routed, cluster, self.start),
+            times: snapshot.times(routed.cluster),
+        };
+        let mut upload = self.encode(&setting);
+        let result = self.attempts(&setting, &mut upload).await;
+        self.end(&setting, upload, result.as_ref().err().map(Box::as_ref));
+        result
+    }
+
+    /// There is an answer, or none to be had.
+    fn end(&mut self, setting: &Setting<'_>, upload: Upload, fault: Option<&Fault>) {
+        if let Some(fault) = fault {
+            setting.cluster.shared.with(|state| {
                 state
                     .cluster
                     .on_failure(&fault.failure, fault.before, fault.raced)
@@ -180,18 +157,19 @@ impl<'a> Exchange<'a> {
         self.record.bytes_received(upload.received);
         self.body_read = upload.received_whole();
         if let Some(whole) = upload.complete() {
-            let mirrors = routed.filters().filter_map(|filter| match filter {
+            let mirrors = setting.routed.filters().filter_map(|filter| match filter {
                 Filter::Mirror(mirror) => Some(mirror),
                 _ => None,
             });
-            crate::mirror::send(self.worker, &snapshot, mirrors, whole, self.work.request.method);
+            let method = self.work.request.method;
+            crate::mirror::send(self.worker, &self.client.snapshot, mirrors, whole, method);
         }
         self.work.outgoing = upload.into_buffer();
-        result
     }
 
     /// The request as the endpoint gets it, head first; its body follows as it comes.
-    fn encode(&mut self, accepted: &Accepted, routed: &Routed<'_>, cluster: &ClusterHandle) -> Upload {
+    fn encode(&mut self, setting: &Setting<'_>) -> Upload {
+        let (accepted, plan) = (setting.accepted, &setting.cluster.plan);
         let Workspace {
             request,
             scratch,
@@ -207,7 +185,7 @@ impl<'a> Exchange<'a> {
         let outbound = Outbound {
             body: accepted.body,
             upgrade: accepted.upgrade,
-            host: routed.host.as_deref(),
+            host: setting.routed.host.as_deref(),
             asked_host: authority,
             trusted_hops: self.client.snapshot.downstream().trusted_hops,
             max_forwards: accepted.max_forwards,
@@ -218,73 +196,54 @@ impl<'a> Exchange<'a> {
         self.record.x_forwarded_for(&scratch.forwarded_for);
         self.record
             .request_id(request.fields.get(Known::XRequestId).unwrap_or_default());
-        Upload::new(outgoing, accepted.body, cluster.plan.keep_alive.replay_bytes)
+        Upload::new(outgoing, accepted.body, plan.keep_alive.replay_bytes)
     }
 
     /// Attempts until there is an answer, and relays it.
-    async fn attempts(
-        &mut self,
-        accepted: &Accepted,
-        routed: &Routed<'_>,
-        cluster: &ClusterHandle,
-        affinity: &Affinity,
-        times: &ClusterTimes,
-        upload: &mut Upload,
-    ) -> Result<Next, Fault> {
+    async fn attempts(&mut self, setting: &Setting<'_>, upload: &mut Upload) -> Result<Next, Box<Fault>> {
+        let Setting { cluster, limits, .. } = setting;
         let nature = Nature {
             idempotent: self.work.request.is_idempotent(),
             keyed: self.work.request.fields.has(Known::IdempotencyKey),
-            fits_copy: fits(accepted.body, cluster.plan.keep_alive.replay_bytes),
+            fits_copy: fits(setting.accepted.body, cluster.plan.keep_alive.replay_bytes),
         };
-        let plan: &RetryPlan = routed.route.retry.as_ref().unwrap_or(&cluster.plan.retry);
-        let mut attempts = Attempts::new(plan, nature);
-        let limits = Limits::of(routed, cluster, self.start);
-        let hedge = cluster.plan.hedge.as_ref();
-        let hedge = hedge.filter(|_| (nature.idempotent || nature.keyed) && !accepted.upgrade);
+        let own_plan = setting.routed.route.retry.as_ref();
+        let mut attempts = Attempts::new(own_plan.unwrap_or(&cluster.plan.retry), nature);
         let mut reuse = Reuse::Allow;
         let mut before = Before::default();
         let mut retry: Option<RetryPermit<'_>> = None;
         loop {
+            let asked = self.worker.clock.now();
+            let per_try = limits.per_try.map_or(Moment::NEVER, |limit| asked + limit);
             let want = Want {
                 resend: attempts.resend(),
                 reuse,
                 avoid: attempts.avoid(),
-                deadline: limits.request,
-                hash: affinity.hash,
+                deadline: per_try.min(limits.request),
+                hash: setting.affinity.hash,
             };
-            let attempt = self.attempt(cluster, want, hedge, upload, &limits);
-            let tried = attempt.await.map_err(|fault| Fault { before, ..fault })?;
+            let tried = match self.lease(cluster, &want, limits).await {
+                Ok(Ok(lease)) => {
+                    self.attempt(setting, &want, lease, upload, (asked, per_try))
+                        .await
+                }
+                Ok(Err(unreached)) => Ok(Tried::unconnected(unreached, upload, asked)),
+                Err(fault) => Err(fault),
+            };
+            let tried = tried.map_err(|fault| fault.after(before))?;
             if let Some(time) = tried.connect_time() {
-                times.cx_connect_ms.record(time);
+                setting.times.cx_connect_ms.record(time);
             }
             let now = self.worker.clock.now();
             let after = attempts.on_result(&tried.summary, now, &mut self.worker.dice.borrow_mut());
-            let again = match after {
-                After::Again { why: Why::Retry, .. } => {
-                    // Its own place is not to be in its way.
-                    drop(retry.take());
-                    retry = RetryPermit::ask(cluster);
-                    if retry.is_none() {
-                        self.record.flags(FlagSet::NONE.with(Flag::UO));
-                    }
-                    retry.is_some().then_some(after)
-                }
-                other => Some(other),
-            };
+            let again = self.may_retry(after, cluster, &mut retry);
             let Some(After::Again { reuse: how, at, why }) = again else {
                 if let (Some(permit), TriedEnd::Response(_)) = (&mut retry, &tried.end) {
                     permit.succeeded = true;
                 }
-                let setting = Setting {
-                    accepted,
-                    routed,
-                    cluster,
-                    affinity,
-                    limits: &limits,
-                    times,
-                };
                 before.limit_exceeded = attempts.limit_exceeded();
-                return answer::settle(self, tried, before, &setting, upload).await;
+                let answer = answer::settle(self, tried, before, setting)?;
+                return answer::respond(self, answer, setting, upload).await;
             };
             postmortem::note_again(self, tried, why, cluster);
             (reuse, before.made_again) = (how, true);
@@ -299,57 +258,77 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// What is to be done next, if the cluster bears another retry where it is one.
+    fn may_retry<'c>(
+        &mut self,
+        after: After,
+        cluster: &'c ClusterHandle,
+        permit: &mut Option<RetryPermit<'c>>,
+    ) -> Option<After> {
+        if !matches!(after, After::Again { why: Why::Retry, .. }) {
+            return Some(after);
+        }
+        // Its own place is not to be in its way.
+        drop(permit.take());
+        *permit = RetryPermit::ask(cluster);
+        if permit.is_none() {
+            self.record.flags(FlagSet::NONE.with(Flag::UO));
+        }
+        permit.is_some().then_some(after)
+    }
+
     async fn pause(&self, until: Moment) {
         self.client.alarm.set(until);
         let _ = within(&self.client.alarm, std::future::pending::<()>()).await;
     }
 
-    /// One attempt: lease, send, await the head. With a hedge, another one beside it if it takes long.
+    /// One attempt: send, await the head. With a hedge, another one beside it if it takes long.
     async fn attempt<'c>(
         &mut self,
-        cluster: &'c ClusterHandle,
-        want: Want<'_>,
-        hedge: Option<&HedgePlan>,
+        setting: &Setting<'c>,
+        want: &Want<'_>,
+        mut lease: Lease<'c>,
         upload: &mut Upload,
-        limits: &Limits,
-    ) -> Result<Tried<'c>, Fault>
+        (asked, per_try): (Moment, Moment),
+    ) -> Result<Tried<'c>, Box<Fault>>
     where
         'a: 'c,
     {
-        let asked = self.worker.clock.now();
-        let per_try = limits.per_try.map_or(Moment::NEVER, |limit| asked + limit);
-        let want = Want {
-            deadline: per_try.min(limits.request),
-            ..want
-        };
-        let mut lease = match self.lease(cluster, want, limits).await? {
-            Ok(lease) => lease,
-            Err(Unreached { endpoint, error, .. }) => {
-                return Ok(Tried::unconnected(endpoint, error, upload, asked));
-            }
-        };
         self.made_with(&lease);
         let begun = Begun {
             asked,
             leased: self.worker.clock.now(),
         };
-        let bounds = limits.attempt(per_try, self.client, cluster);
-        if let Some(plan) = hedge
-            && let Some(twin) = upload.twin(&mut self.client.input, &self.client.limits)
-        {
-            let hedge = Hedge::new(self.worker, cluster, plan, want, twin, limits);
+        let bounds = setting.limits.attempt(per_try, self.client, setting.cluster);
+        if let Some(hedge) = self.hedge(setting, want, upload) {
             return Box::pin(hedge.attempt(self, lease, upload, bounds, begun)).await;
         }
-        let attempted = attempt::run(
-            self.worker,
-            &mut lease,
-            upload,
-            Speaker::of(self.client),
-            &mut self.work.response,
-            bounds,
-        )
-        .await;
+        let speaker = Speaker::of(self.client);
+        let response = &mut self.work.response;
+        let attempted = attempt::run(self.worker, &mut lease, upload, speaker, response, bounds).await;
         Tried::after(attempted, lease, upload, self.work.response.status, begun)
+    }
+
+    /// The hedge of an attempt, if its cluster has any, and the request is here whole and may be applied
+    /// twice.
+    fn hedge<'c, 'w>(
+        &mut self,
+        setting: &Setting<'c>,
+        want: &Want<'w>,
+        upload: &mut Upload,
+    ) -> Option<Box<Hedge<'c, 'w>>>
+    where
+        'a: 'c,
+    {
+        let plan = setting.cluster.plan.hedge.as_ref()?;
+        let request = &self.work.request;
+        let twice = request.is_idempotent() || request.fields.has(Known::IdempotencyKey);
+        if !twice || setting.accepted.upgrade {
+            return None;
+        }
+        let twin = upload.twin(&mut self.client.input, &self.client.snapshot.limits)?;
+        let hedge = Hedge::new(self.worker, setting.cluster, plan, *want, twin, &setting.limits);
+        Some(Box::new(hedge))
     }
 
     /// One more attempt was made.

@@ -55,6 +55,12 @@ impl Fault {
         }
     }
 
+    /// With what had happened before the last attempt.
+    pub(crate) fn after(mut self: Box<Self>, before: Before) -> Box<Self> {
+        self.before = before;
+        self
+    }
+
     /// Whether the client's connection is of no further use: where the next request would begin
     /// on it is not known.
     pub(crate) fn ends_connection(&self) -> bool {
@@ -62,6 +68,13 @@ impl Fault {
             self.failure,
             Failure::BadRequest { .. } | Failure::HeadTimeout | Failure::BodyTimeout
         )
+    }
+}
+
+/// In a box where it is handed on, since most exchanges have none.
+impl From<Failure> for Box<Fault> {
+    fn from(failure: Failure) -> Self {
+        Fault::from(failure).into()
     }
 }
 

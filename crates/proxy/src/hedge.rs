@@ -23,6 +23,7 @@ use wire::h1::head::{Limits as HeadLimits, ResponseHead};
 use crate::attempt_count;
 use crate::body::Upload;
 use crate::buffer::ReadBuffer;
+use crate::downstream::leaving::Waiter;
 use crate::engine;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
@@ -40,7 +41,7 @@ use crate::worker::Worker;
 pub(crate) struct Hedge<'a, 'b> {
     worker: &'a Rc<Worker>,
     cluster: &'a ClusterHandle,
-    plan: &'b HedgePlan,
+    plan: &'a HedgePlan,
     want: Want<'b>,
     twin: Upload,
     per_try: Option<Duration>,
@@ -80,7 +81,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
     pub(crate) fn new(
         worker: &'a Rc<Worker>,
         cluster: &'a ClusterHandle,
-        plan: &'b HedgePlan,
+        plan: &'a HedgePlan,
         want: Want<'b>,
         twin: Upload,
         limits: &Limits,
@@ -97,13 +98,13 @@ impl<'a, 'b> Hedge<'a, 'b> {
 
     /// An attempt on `lease`, with another one beside it if it takes longer than most.
     pub(crate) async fn attempt(
-        self,
+        self: Box<Self>,
         exchange: &mut Exchange<'_>,
         mut lease: Lease<'a>,
         upload: &mut Upload,
         bounds: Bounds,
         begun: Begun,
-    ) -> Result<Tried<'a>, Fault> {
+    ) -> Result<Tried<'a>, Box<Fault>> {
         let cluster = self.cluster;
         let progress = Cell::new(Progress::Waiting);
         let race = self.race(exchange, &mut lease, upload, bounds, begun.leased, &progress);
@@ -144,7 +145,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
 
     /// Waits for both.
     async fn race(
-        self,
+        self: Box<Self>,
         exchange: &mut Exchange<'_>,
         lease: &mut Lease<'a>,
         upload: &mut Upload,
@@ -188,7 +189,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
 
     /// Waits as long as most answers take; then makes the second attempt, if the cluster bears it.
     async fn run(
-        mut self,
+        mut self: Box<Self>,
         avoid: &[EndpointId],
         (client, limits): (&Transport, &HeadLimits),
         bounds: Bounds,
@@ -248,15 +249,15 @@ impl<'a, 'b> Hedge<'a, 'b> {
                 ..self.want
             },
         };
-        let checkout = match asker.ask() {
+        let later = match asker.ask() {
             Asked::Lease(lease) => return Some(lease),
             Asked::Refused(_) => return None,
-            Asked::Later(checkout) => checkout,
+            Asked::Later(later) => later,
         };
-        match asker.carry_out(checkout, std::future::pending()).await {
+        match asker.carry_out(later, Waiter::steadfast()).await {
             Ok(lease) => Some(lease),
             Err(NoLease::Connect(unreached)) => {
-                let tried = Tried::unconnected(unreached.endpoint, unreached.error, &self.twin, now);
+                let tried = Tried::unconnected(unreached, &self.twin, now);
                 let shared = &self.cluster.shared;
                 shared.with(|state| state.cluster.on_attempt(&tried.summary, now, now));
                 None

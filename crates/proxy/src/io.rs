@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use crate::buffer::ReadBuffer;
 use crate::transport::Transport;
@@ -13,13 +13,21 @@ pub(crate) fn fill(
     buffer: &mut ReadBuffer,
     most: usize,
 ) -> impl Future<Output = io::Result<usize>> + Unpin {
-    poll_fn(move |cx| {
-        // Memory is taken only once there is something to read.
-        ready!(transport.poll_read_ready(cx));
-        let count = ready!(transport.poll_read(cx, buffer.space(most)))?;
-        buffer.filled(count);
-        Poll::Ready(Ok(count))
-    })
+    poll_fn(move |cx| poll_fill(cx, transport, buffer, most))
+}
+
+/// As [`fill`], polled.
+pub(crate) fn poll_fill(
+    cx: &Context<'_>,
+    transport: &Transport,
+    buffer: &mut ReadBuffer,
+    most: usize,
+) -> Poll<io::Result<usize>> {
+    // Memory is taken only once there is something to read.
+    ready!(transport.poll_read_ready(cx));
+    let count = ready!(transport.poll_read(cx, buffer.space(most)))?;
+    buffer.filled(count);
+    Poll::Ready(Ok(count))
 }
 
 /// Writes all of `bytes` and clears them.

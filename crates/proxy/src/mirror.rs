@@ -12,6 +12,7 @@ use wire::h1::framing;
 use wire::h1::head::{Limits, Method, ResponseHead, Scan};
 
 use crate::buffer::READ_SIZE;
+use crate::downstream::leaving::Waiter;
 use crate::engine;
 use crate::io::{fill, write_all};
 use crate::snapshot::Snapshot;
@@ -66,7 +67,7 @@ async fn one(
     let asker = Asker { worker, handle, want };
     let mut lease = match asker.ask() {
         Asked::Lease(lease) => lease,
-        Asked::Later(checkout) => asker.carry_out(checkout, std::future::pending()).await.ok()?,
+        Asked::Later(later) => asker.carry_out(later, Waiter::steadfast()).await.ok()?,
         Asked::Refused(_) => return None,
     };
     write_all(&lease.transport, request).await.ok()?;

@@ -1,5 +1,6 @@
 //! A response on its way to the client, while the rest of the request may still be on its own.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 
 use policy::deadline::{Bounds, Deadlines, Which};
@@ -27,25 +28,26 @@ pub(crate) enum RelayEnd {
     Late,
 }
 
-/// Relays a response's body to its end. What is left in the client's buffer is the caller's to
-/// flush.
+/// Relays a response's body to its end, and says how much of it. What is left in the client's buffer is
+/// the caller's to flush.
 pub(crate) async fn run(
     worker: &Worker,
     lease: &mut Lease<'_>,
     upload: &mut Upload,
-    download: &mut Download,
+    mut download: Download,
     client: &mut Client,
     bounds: Bounds,
-) -> Result<(), RelayEnd> {
+) -> (u64, Result<(), RelayEnd>) {
     let pulse = Pulse::default();
-    let head_limits = client.limits;
     let Client {
         connection,
         input: client_input,
         out,
         alarm,
+        snapshot,
         ..
     } = client;
+    let head_limits = &snapshot.limits;
     let client_transport = &connection.transport;
     let Connection {
         transport,
@@ -62,16 +64,17 @@ pub(crate) async fn run(
             if upload.sent_whole() {
                 return std::future::pending().await;
             }
-            match upload
-                .run(&sender, client_transport, client_input, &head_limits, &pulse)
-                .await
-            {
+            let sent = poll_fn(|cx| {
+                let from = (client_transport, &mut *client_input, head_limits);
+                upload.poll_run(cx, &sender, from, &pulse)
+            });
+            match sent.await {
                 // The endpoint may have heard enough; its answer says what it thinks.
                 Ok(()) | Err(UploadEnd::Upstream(_)) => std::future::pending().await,
                 Err(UploadEnd::ClientLeft | UploadEnd::Malformed(_)) => RelayEnd::ClientLeft,
             }
         };
-        let relaying = download.run(transport, input, client_transport, out, &head_limits, &pulse);
+        let relaying = download.run(transport, input, client_transport, out, head_limits, &pulse);
         match first(pin!(sending), pin!(relaying)).await {
             First::A(ended) => Err(ended),
             First::B(Err(DownloadEnd::ClientLeft)) => Err(RelayEnd::ClientLeft),
@@ -79,7 +82,8 @@ pub(crate) async fn run(
             First::B(Ok(())) => Ok(()),
         }
     };
-    until_done(worker, alarm, bounds, &pulse, pin!(work)).await
+    let done = until_done(worker, alarm, bounds, &pulse, pin!(work)).await;
+    (download.relayed, done)
 }
 
 /// Waits for the relay, as long as something moves and the request's time is not up.

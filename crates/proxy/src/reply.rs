@@ -8,13 +8,19 @@ use crate::downstream::local_reply::LocalReply;
 use crate::exchange::{Exchange, Next};
 use crate::fault::Fault;
 
+/// Redirects.
+pub(crate) async fn redirect(exchange: &mut Exchange<'_>, status: u16, location: &str) -> Next {
+    local(exchange, status, &[("location", location)], b"").await
+}
+
+/// Answers a CORS preflight.
+pub(crate) async fn preflight(exchange: &mut Exchange<'_>, fields: &[(&'static str, String)]) -> Next {
+    let fields = fields.iter().map(|(name, value)| (*name, value.as_str()));
+    local(exchange, 200, &fields.collect::<Vec<_>>(), b"").await
+}
+
 /// An answer of our own that is no failure.
-pub(crate) async fn local(
-    exchange: &mut Exchange<'_>,
-    status: u16,
-    fields: &[(&str, &str)],
-    body: &[u8],
-) -> Next {
+async fn local(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)], body: &[u8]) -> Next {
     exchange.record.status(status);
     exchange.record.details("direct_response");
     send(exchange, status, fields, body).await

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::engine::Source;
 
@@ -42,9 +42,8 @@ impl Transport {
         self.sent.get()
     }
 
-    /// Reads once. 0 is the end of the stream.
+    /// Reads once, tried before it is awaited. 0 is the end of the stream.
     pub(crate) fn poll_read(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_read_ready(cx));
         match self.try_read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.source.poll_readable(cx).map(|()| {
@@ -84,6 +83,11 @@ impl Transport {
     /// Ready when a read may say something: bytes, end or error.
     pub(crate) fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<()> {
         self.source.poll_readable(cx)
+    }
+
+    /// Wakes `watcher` when a read may say something; gives it back if it may already.
+    pub(crate) fn watch(&self, watcher: Waker) -> Option<Waker> {
+        self.source.watch(watcher)
     }
 
     /// Ready once the peer has ended its side, whatever there is to read before that.

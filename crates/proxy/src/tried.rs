@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use policy::attempts::{Outcome, Summary};
-use policy::cluster::EndpointId;
 use policy::deadline::{Bounds, Which};
 use policy::evidence::{End, Facts, Grade, grade};
 use policy::outcome::Failure;
@@ -17,7 +16,7 @@ use crate::fault::Fault;
 use crate::routing::Routed;
 use crate::upstream::attempt::Attempted;
 use crate::upstream::connect::ConnectError;
-use crate::upstream::lease::Lease;
+use crate::upstream::lease::{Lease, Unreached};
 use crate::upstream::shared::ClusterHandle;
 
 /// One attempt's result: what decides about the next, and what an answer is made of.
@@ -61,12 +60,8 @@ impl<'a> Tried<'a> {
     }
 
     /// The connection could not be opened.
-    pub(crate) fn unconnected(
-        endpoint: EndpointId,
-        error: ConnectError,
-        upload: &Upload,
-        asked: Moment,
-    ) -> Self {
+    pub(crate) fn unconnected(unreached: Unreached, upload: &Upload, asked: Moment) -> Self {
+        let Unreached { endpoint, error, .. } = unreached;
         let result = match error {
             ConnectError::TimedOut(_) => Outcome::ConnectTimedOut,
             ConnectError::Refused(_) => Outcome::Died {
@@ -100,12 +95,12 @@ impl<'a> Tried<'a> {
         upload: &Upload,
         status: u16,
         begun: Begun,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, Box<Fault>> {
         let Some((facts, result)) = outcome(&attempted, status) else {
             lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
             return Err(match attempted {
                 Attempted::Late(_) => Failure::BodyTimeout.into(),
-                Attempted::ClientMalformed(error) => error.into(),
+                Attempted::ClientMalformed(error) => Fault::from(error).into(),
                 _ => Failure::DownstreamLeft.into(),
             });
         };

@@ -17,6 +17,7 @@ impl Upload {
             outgoing,
             sent: 0,
             trailers: Fields::default(),
+            pause: None,
             ..*self
         })
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use policy::route::ListenerId;
 use policy::time::Moment;
-use wire::h1::head::Limits;
 
 use super::connection::Connection;
 use crate::buffer::{self, READ_SIZE, ReadBuffer};
@@ -26,13 +25,12 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// A client that is being served.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Box<Connection>,
     /// Received and not consumed.
     pub(crate) input: ReadBuffer,
     /// To be sent.
     pub(crate) out: Vec<u8>,
     pub(crate) alarm: Alarm,
-    pub(crate) limits: Limits,
     /// Whether the request being served is HTTP/1.0.
     pub(crate) http_10: bool,
     /// Whether it asked for its connection to be closed with the answer: it sends nothing more, so
@@ -47,13 +45,12 @@ pub(crate) struct Client {
 
 impl Client {
     /// Comes out of the lobby; `alarm` is its server's.
-    pub(crate) fn arrive(worker: &Rc<Worker>, mut connection: Connection, alarm: Alarm) -> Self {
+    pub(crate) fn arrive(worker: &Rc<Worker>, mut connection: Box<Connection>, alarm: Alarm) -> Self {
         let snapshot = connection.last.take().unwrap_or_else(|| worker.snapshot());
         Self {
             input: ReadBuffer::default(),
             out: buffer::outgoing(),
             alarm,
-            limits: snapshot.limits,
             http_10: false,
             expects_close: false,
             listener: snapshot.listener(*connection.address),
@@ -63,7 +60,7 @@ impl Client {
     }
 
     /// Leaves its server.
-    pub(crate) fn leave(self) -> (Connection, Alarm) {
+    pub(crate) fn leave(self) -> (Box<Connection>, Alarm) {
         self.alarm.set(Moment::NEVER);
         buffer::give_outgoing(self.out);
         (self.connection, self.alarm)

@@ -10,7 +10,8 @@ use policy::time::Moment;
 use crate::transport::Transport;
 use crate::worker::{Current, Worker};
 
-/// A client's connection. Counted from its opening to its end.
+/// A client's connection. It lives in one place from its opening to its end, and goes between lobby and
+/// server as a pointer. Counted from its opening to its end.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
@@ -39,7 +40,7 @@ impl Connection {
         address: &Rc<SocketAddr>,
         socket: OwnedFd,
         peer: SocketAddr,
-    ) -> std::io::Result<Self> {
+    ) -> std::io::Result<Box<Self>> {
         let transport = Transport::of(socket)?;
         worker.connections.set(worker.connections.get() + 1);
         worker.connections_everywhere.fetch_add(1, Ordering::Relaxed);
@@ -51,7 +52,7 @@ impl Connection {
             None
         };
         let now = worker.clock.now();
-        Ok(Self {
+        Ok(Box::new(Self {
             transport,
             peer,
             local: local.unwrap_or(**address),
@@ -62,7 +63,7 @@ impl Connection {
             since: now,
             opened: now,
             counted: true,
-        })
+        }))
     }
 
     /// Ends its being counted, before its socket is closed.

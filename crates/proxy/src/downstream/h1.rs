@@ -4,15 +4,16 @@ use std::io;
 use std::rc::Rc;
 
 use policy::outcome::Failure;
-use wire::h1::head::{HeadError, Scan};
+use wire::h1::head::Scan;
 
 use super::client::Client;
 use super::connection::Connection;
 use crate::buffer::READ_SIZE;
 use crate::engine;
-use crate::exchange::{self, Next, Workspace};
+use crate::exchange::{Exchange, Next, Workspace};
+use crate::fault::Fault;
 use crate::io::fill;
-use crate::record::Record;
+use crate::reply;
 use crate::wait::within;
 use crate::worker::Worker;
 
@@ -36,7 +37,7 @@ pub(crate) async fn serve(worker: Rc<Worker>) {
 }
 
 /// Closes a connection that nobody asks anything on.
-pub(crate) async fn dismiss(worker: Rc<Worker>, connection: Connection) {
+pub(crate) async fn dismiss(worker: Rc<Worker>, connection: Box<Connection>) {
     Client::arrive(&worker, connection, engine::alarm()).close().await;
 }
 
@@ -63,47 +64,44 @@ async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) 
 
 /// One exchange, from its head's first byte to its log line.
 async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
-    let start = worker.clock.now();
-    let mut record = Record::open(&worker.log(), start, worker.calendar.unix_nanos(start));
-    record.downstream(client.connection.peer, client.connection.local);
-    let next = match read_head(worker, client, work).await {
-        Ok(()) => exchange::run(worker, client, work, &mut record, start).await,
+    let mut exchange = Exchange::open(worker, client, work);
+    let next = match read_head(&mut exchange).await {
+        Ok(()) => exchange.run().await,
         Err(BadHead::Left) => {
             // Nothing was asked for: a connection that ends inside a head has no one to answer.
-            record.request(work.request.method_text(), work.request.target(), "HTTP/1.1", "");
+            let request = &exchange.work.request;
+            exchange
+                .record
+                .request(request.method_text(), request.target(), "HTTP/1.1", "");
             Next::Drop
         }
-        Err(BadHead::Late) => {
-            exchange::refuse(worker, client, work, &mut record, &Failure::HeadTimeout.into()).await
-        }
-        Err(BadHead::Malformed(error)) => {
-            exchange::refuse(worker, client, work, &mut record, &error.into()).await
-        }
+        Err(BadHead::Refused(fault)) => reply::refuse(&mut exchange, &fault).await,
     };
-    record.finish(worker.clock.now());
+    exchange.record.finish(worker.clock.now());
     next
 }
 
 /// Why there is no request.
 enum BadHead {
     Left,
-    Late,
-    Malformed(HeadError),
+    Refused(Box<Fault>),
 }
 
-async fn read_head(worker: &Worker, client: &mut Client, work: &mut Workspace) -> Result<(), BadHead> {
-    let limits = client.snapshot.limits;
-    client.limits = limits;
+async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
+    let Exchange {
+        worker, client, work, ..
+    } = exchange;
+    let limits = &client.snapshot.limits;
     let mut scan = Scan::default();
     let mut timed = false;
     loop {
-        match work.request.read(client.input.data(), &mut scan, &limits) {
+        match work.request.read(client.input.data(), &mut scan, limits) {
             Ok(Some(length)) => {
                 client.input.consume(length);
                 return Ok(());
             }
             Ok(None) => {}
-            Err(error) => return Err(BadHead::Malformed(error)),
+            Err(error) => return Err(BadHead::Refused(Fault::from(error).into())),
         }
         if !timed {
             // Total, not per read: a trickle must not hold the connection.
@@ -113,15 +111,11 @@ async fn read_head(worker: &Worker, client: &mut Client, work: &mut Workspace) -
             timed = true;
         }
         let most = limits.head_bytes + READ_SIZE;
-        match within(
-            &client.alarm,
-            fill(&client.connection.transport, &mut client.input, most),
-        )
-        .await
-        {
+        let more = fill(&client.connection.transport, &mut client.input, most);
+        match within(&client.alarm, more).await {
             Ok(Ok(count)) if count > 0 => {}
             Ok(_) => return Err(BadHead::Left),
-            Err(_) => return Err(BadHead::Late),
+            Err(_) => return Err(BadHead::Refused(Failure::HeadTimeout.into())),
         }
     }
 }
@@ -138,6 +132,6 @@ mod tests {
     #[test]
     fn a_server_is_small() {
         let bytes = size(serve);
-        assert!(bytes <= 4 * 1024, "{bytes} bytes");
+        assert!(bytes <= 2816, "{bytes} bytes");
     }
 }

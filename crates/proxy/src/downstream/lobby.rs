@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use policy::time::Moment;
@@ -20,7 +20,7 @@ use slab::Slab;
 
 use super::connection::Connection;
 use super::h1;
-use crate::engine::{self, Alarm};
+use crate::engine::{self, Alarm, Spawned};
 use crate::worker::{Current, Worker};
 
 /// While draining, a connection that stays idle this long is closed.
@@ -36,7 +36,7 @@ pub(crate) struct Lobby {
     /// Doors that were knocked at, for the next free server.
     knocks: RefCell<VecDeque<u32>>,
     /// Servers without work.
-    free: RefCell<Vec<Waker>>,
+    free: RefCell<Vec<Spawned>>,
     /// When to look whether a place's connection has been idle too long.
     looks: RefCell<BinaryHeap<Reverse<(Moment, u32)>>>,
     /// Goes off at the first look.
@@ -47,7 +47,7 @@ pub(crate) struct Lobby {
 #[derive(Debug)]
 struct Place {
     /// `None` while a request of it is served.
-    waiting: Option<Connection>,
+    waiting: Option<Box<Connection>>,
     /// The look that counts. It stays as it is while the connection comes and goes, and moves on
     /// when its time comes.
     look: Moment,
@@ -81,7 +81,7 @@ impl Lobby {
     }
 
     /// The connection waits for its next request.
-    pub(crate) fn enter(&self, worker: &Rc<Worker>, mut connection: Connection) {
+    pub(crate) fn enter(&self, worker: &Rc<Worker>, mut connection: Box<Connection>) {
         let door = connection.door;
         connection.since = worker.clock.now();
         let due = due(worker, &connection);
@@ -117,8 +117,8 @@ impl Lobby {
 
     /// The next connection that has something to say, for a server that is free; `None` if enough
     /// others are.
-    pub(super) async fn next(&self) -> Option<Connection> {
-        poll_fn(|cx| {
+    pub(super) async fn next(&self) -> Option<Box<Connection>> {
+        poll_fn(|_| {
             while let Some(door) = { self.knocks.borrow_mut().pop_front() } {
                 let mut places = self.places.borrow_mut();
                 let waiting = places
@@ -132,7 +132,7 @@ impl Lobby {
             if free.len() >= SPARE_SERVERS {
                 return Poll::Ready(None);
             }
-            free.push(cx.waker().clone());
+            free.push(Spawned::running());
             Poll::Pending
         })
         .await
@@ -199,7 +199,7 @@ impl Lobby {
     }
 
     /// Takes out the next connection that has been idle too long; sets the alarm if there is none.
-    fn overdue(&self, worker: &Worker, now: Moment) -> Option<Connection> {
+    fn overdue(&self, worker: &Worker, now: Moment) -> Option<Box<Connection>> {
         loop {
             let first = self.looks.borrow().peek().map(|&Reverse(first)| first);
             let (at, door) = first.unwrap_or((Moment::NEVER, 0));

@@ -3,5 +3,6 @@
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod h1;
+pub(crate) mod leaving;
 pub(crate) mod lobby;
 pub(crate) mod local_reply;

@@ -163,7 +163,7 @@ impl Alarm {
             if entry.due {
                 return Poll::Ready(());
             }
-            entry.caller.set(context);
+            entry.caller.set(context, &engine.tasks);
             Poll::Pending
         })
     }

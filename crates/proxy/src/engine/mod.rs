@@ -32,7 +32,7 @@ use policy::time::Moment;
 use crate::clock::{self, Clock};
 use alarms::Alarms;
 use gather::Gather;
-use sources::{Caller, Sources};
+use sources::{Here, Sources};
 use tasks::{Inbox, Tasks};
 
 /// Tasks run between two looks at the kernel: each look costs a system call, and a task that is
@@ -107,7 +107,9 @@ impl Engine {
                 return Ok(result);
             }
             clock::stand_still();
-            let next = self.alarms.ring(self.clock.now(), |caller| self.call(caller));
+            let next = self
+                .alarms
+                .ring(self.clock.now(), |caller| self.call(caller.call()));
             let timeout = if self.tasks.idle() {
                 next.map(|at| at.since(self.clock.now()))
             } else {
@@ -150,15 +152,16 @@ impl Engine {
     fn dispatch(&self, events: &mio::Events) {
         for event in events {
             if event.token() != WAKE {
-                self.sources.news(event, |door| self.knock(door));
+                self.sources.news(event, |whom| self.call(whom));
             }
         }
     }
 
-    fn call(&self, caller: &Caller) {
-        match caller {
-            Caller::Task(waker) => waker.wake_by_ref(),
-            Caller::Door(door) => self.knock(*door),
+    fn call(&self, whom: Here) {
+        match whom {
+            Here::Nobody => {}
+            Here::Task(task) => self.tasks.wake(task),
+            Here::Door(door) => self.knock(door),
         }
     }
 
@@ -203,14 +206,26 @@ pub(crate) fn alarm() -> Alarm {
 
 /// Waits for `span`, to the millisecond.
 pub(crate) async fn sleep(span: Duration) {
-    sleep_until(here(|engine| engine.clock.now()) + span).await;
+    let alarm = alarm_in(span);
+    poll_fn(|cx| alarm.poll_due(cx)).await;
 }
 
 /// Waits until `moment`, to the millisecond.
+#[cfg(feature = "sim")]
 pub(crate) async fn sleep_until(moment: Moment) {
+    let alarm = alarm_at(moment);
+    poll_fn(|cx| alarm.poll_due(cx)).await;
+}
+
+/// An alarm that goes off after `span`, to the millisecond.
+pub(crate) fn alarm_in(span: Duration) -> Alarm {
+    alarm_at(here(|engine| engine.clock.now()) + span)
+}
+
+fn alarm_at(moment: Moment) -> Alarm {
     let alarm = Alarm::new();
     alarm.set_exactly(moment);
-    poll_fn(|cx| alarm.poll_due(cx)).await;
+    alarm
 }
 
 /// Lets the other tasks have a turn.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use mio::unix::SourceFd;
 use slab::Slab;
 
-use super::tasks::Inbox;
+use super::tasks::{Inbox, Spawned, Tasks};
 
 /// All sources of a thread.
 pub(super) struct Sources {
@@ -31,21 +31,26 @@ struct Entry {
     ended: bool,
     writable: bool,
     reader: Caller,
-    writer: Option<Waker>,
+    writer: Caller,
 }
 
 /// Whom to call.
 #[derive(Clone, Debug)]
 pub(super) enum Caller {
-    /// A task, or a watcher.
-    Task(Waker),
-    /// The doorkeeper, about this door; [`NO_DOOR`] is nobody. (One variant, so that the whole is
-    /// as small as a waker.)
-    Door(u32),
+    /// Somebody of this thread.
+    Here(Here),
+    /// A watcher.
+    Elsewhere(Waker),
 }
 
-/// Nobody is to be called.
-const NO_DOOR: u32 = u32::MAX;
+/// Whom to call on this thread: without a count that other threads may touch, as wakers have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Here {
+    Nobody,
+    Task(Spawned),
+    /// The doorkeeper, about this door.
+    Door(u32),
+}
 
 /// A socket's place among the sources of the thread that registered it. It may be dropped on any
 /// thread, and asked only on its own.
@@ -61,13 +66,25 @@ impl std::fmt::Debug for Source {
 }
 
 impl Caller {
-    pub(super) const NOBODY: Self = Self::Door(NO_DOOR);
+    pub(super) const NOBODY: Self = Self::Here(Here::Nobody);
 
-    /// Calls this task from now on.
-    pub(super) fn set(&mut self, context: &Context<'_>) {
+    /// Calls whoever is polled with `context` from now on.
+    pub(super) fn set(&mut self, context: &Context<'_>, tasks: &Tasks) {
+        let waker = context.waker();
+        *self = match tasks.running(waker) {
+            Some(task) => Self::Here(Here::Task(task)),
+            None => Self::Elsewhere(waker.clone()),
+        };
+    }
+
+    /// Calls it, or says who of this thread is to be called.
+    pub(super) fn call(&self) -> Here {
         match self {
-            Self::Task(waker) => waker.clone_from(context.waker()),
-            other => *other = Self::Task(context.waker().clone()),
+            Self::Here(whom) => *whom,
+            Self::Elsewhere(waker) => {
+                waker.wake_by_ref();
+                Here::Nobody
+            }
         }
     }
 }
@@ -90,7 +107,7 @@ impl Sources {
             ended: false,
             writable: false,
             reader: Caller::NOBODY,
-            writer: None,
+            writer: Caller::NOBODY,
         });
         let key = u64::from(generation) << 32 | slot as u64;
         let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
@@ -111,7 +128,7 @@ impl Sources {
     }
 
     /// The kernel has news of a source.
-    pub(super) fn news(&self, event: &mio::event::Event, knock: impl Fn(u32)) {
+    pub(super) fn news(&self, event: &mio::event::Event, call: impl Fn(Here)) {
         let key = event.token().0 as u64;
         let mut entries = self.entries.borrow_mut();
         let Some(entry) = entries
@@ -120,26 +137,21 @@ impl Sources {
         else {
             return;
         };
-        let mut door = NO_DOOR;
+        let (mut reader, mut writer) = (Here::Nobody, Here::Nobody);
         let ended = event.is_read_closed() || event.is_error();
         if event.is_readable() || ended {
             entry.readable = true;
             entry.ended |= ended;
-            match &entry.reader {
-                Caller::Task(waker) => waker.wake_by_ref(),
-                Caller::Door(watched) => door = *watched,
-            }
+            reader = entry.reader.call();
         }
         if event.is_writable() || event.is_write_closed() || event.is_error() {
             entry.writable = true;
-            if let Some(waker) = entry.writer.take() {
-                waker.wake();
-            }
+            writer = std::mem::replace(&mut entry.writer, Caller::NOBODY).call();
         }
+        // Whoever is called may want a source.
         drop(entries);
-        if door != NO_DOOR {
-            knock(door);
-        }
+        call(reader);
+        call(writer);
     }
 
     #[cfg(test)]
@@ -177,24 +189,35 @@ impl Source {
 
     /// Ready when a read may say something: bytes, end or error.
     pub(crate) fn poll_readable(&self, context: &Context<'_>) -> Poll<()> {
-        self.visit(|entry| {
+        self.visit(|entry, tasks| {
             if entry.readable || entry.ended {
                 return Poll::Ready(());
             }
-            entry.reader.set(context);
+            entry.reader.set(context, tasks);
             Poll::Pending
         })
         .unwrap_or(Poll::Pending)
     }
 
+    /// Wakes `watcher` when a read may say something; gives it back if it may already.
+    pub(crate) fn watch(&self, watcher: Waker) -> Option<Waker> {
+        let mut watcher = Some(watcher);
+        self.visit(|entry, _| {
+            if !entry.readable && !entry.ended {
+                entry.reader = watcher.take().map_or(Caller::NOBODY, Caller::Elsewhere);
+            }
+        });
+        watcher
+    }
+
     /// Ready once the peer has ended its side, whatever there is to read before that.
     #[cfg(feature = "sim")]
     pub(crate) fn poll_ended(&self, context: &Context<'_>) -> Poll<()> {
-        self.visit(|entry| {
+        self.visit(|entry, tasks| {
             if entry.ended {
                 return Poll::Ready(());
             }
-            entry.reader.set(context);
+            entry.reader.set(context, tasks);
             Poll::Pending
         })
         .unwrap_or(Poll::Pending)
@@ -202,14 +225,11 @@ impl Source {
 
     /// Ready when a write may be taken.
     pub(crate) fn poll_writable(&self, context: &Context<'_>) -> Poll<()> {
-        self.visit(|entry| {
+        self.visit(|entry, tasks| {
             if entry.writable {
                 return Poll::Ready(());
             }
-            match &mut entry.writer {
-                Some(waker) => waker.clone_from(context.waker()),
-                none => *none = Some(context.waker().clone()),
-            }
+            entry.writer.set(context, tasks);
             Poll::Pending
         })
         .unwrap_or(Poll::Pending)
@@ -217,8 +237,8 @@ impl Source {
 
     /// Knocks at `door` when a read may say something; true if it may already.
     pub(crate) fn watch_door(&self, door: u32) -> bool {
-        let watched = self.visit(|entry| {
-            entry.reader = Caller::Door(door);
+        let watched = self.visit(|entry, _| {
+            entry.reader = Caller::Here(Here::Door(door));
             entry.readable || entry.ended
         });
         watched.unwrap_or(false)
@@ -226,18 +246,18 @@ impl Source {
 
     /// Whether no news has come that was not read.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.visit(|entry| !entry.readable && !entry.ended)
+        self.visit(|entry, _| !entry.readable && !entry.ended)
             .unwrap_or(false)
     }
 
     /// The kernel has no more to read: what comes from now on is news.
     pub(crate) fn forget_readable(&self) {
-        self.visit(|entry| entry.readable = false);
+        self.visit(|entry, _| entry.readable = false);
     }
 
     /// The kernel takes no more: when it does again, that is news.
     pub(crate) fn forget_writable(&self) {
-        self.visit(|entry| entry.writable = false);
+        self.visit(|entry, _| entry.writable = false);
     }
 
     /// Ends the kernel's watch of `socket`, so that another thread can have it.
@@ -250,17 +270,14 @@ impl Source {
     }
 
     /// Visits the entry, if this is the thread that has it.
-    fn visit<T>(&self, visit: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+    fn visit<T>(&self, visit: impl FnOnce(&mut Entry, &Tasks) -> T) -> Option<T> {
         super::here_if_any(|engine| {
             if !Arc::ptr_eq(&engine.inbox, &self.inbox) {
                 return None;
             }
-            engine
-                .sources
-                .entries
-                .borrow_mut()
-                .get_mut(slot(self.key))
-                .map(visit)
+            let mut entries = engine.sources.entries.borrow_mut();
+            let entry = entries.get_mut(slot(self.key))?;
+            Some(visit(entry, &engine.tasks))
         })
         .flatten()
     }

@@ -1,6 +1,6 @@
 //! Tasks: futures of this thread, polled when they were woken.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -19,6 +19,8 @@ type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 pub(super) struct Tasks {
     slots: RefCell<Slab<Slot>>,
     ready: RefCell<VecDeque<u32>>,
+    /// The task that is being polled, and where its waker is.
+    running: Cell<Option<(Spawned, *const Waker)>>,
     inbox: Arc<Inbox>,
 }
 
@@ -68,6 +70,7 @@ impl Tasks {
         Self {
             slots: RefCell::default(),
             ready: RefCell::default(),
+            running: Cell::new(None),
             inbox,
         }
     }
@@ -101,6 +104,28 @@ impl Tasks {
         self.ready.borrow_mut().push_back(task);
     }
 
+    /// Wakes a task of this thread.
+    pub(super) fn wake(&self, task: Spawned) {
+        match self.slots.borrow().get(task.0 as usize) {
+            Some(Slot::Waiting(waiting)) => {
+                // As in [`Handle::wake_by_ref`].
+                if waiting.handle.queued.load(Ordering::Relaxed) {
+                    return;
+                }
+                waiting.handle.queued.store(true, Ordering::Relaxed);
+            }
+            Some(Slot::Running) => {}
+            None => return, // it has ended
+        }
+        self.ready(task.0);
+    }
+
+    /// The task that is being polled, if `waker` is the one that it is polled with.
+    pub(super) fn running(&self, waker: &Waker) -> Option<Spawned> {
+        let (task, its) = self.running.get()?;
+        std::ptr::eq(waker, its).then_some(task)
+    }
+
     /// Runs tasks that are ready, `most` at most.
     pub(super) fn run(&self, most: usize) {
         for _ in 0..most {
@@ -124,7 +149,9 @@ impl Tasks {
         task.handle.queued.swap(false, Ordering::Acquire);
         clock::stand_still();
         let mut context = Context::from_waker(&task.waker);
+        self.running.set(Some((Spawned(id), &raw const task.waker)));
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| task.future.as_mut().poll(&mut context)));
+        self.running.set(None);
         let mut slots = self.slots.borrow_mut();
         match polled {
             Ok(std::task::Poll::Pending) if slots.contains(id as usize) => {
@@ -156,6 +183,20 @@ impl Tasks {
 }
 
 impl Spawned {
+    /// The task that is being polled.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(crate) fn running() -> Self {
+        let running = super::here(|engine| engine.tasks.running.get());
+        running.expect("a task is being polled").0
+    }
+
+    /// Wakes it, on its own thread. If it has ended, another one may be polled once in vain.
+    pub(crate) fn wake(self) {
+        super::here(|engine| engine.tasks.wake(self));
+    }
+
     /// Drops the task where it waits.
     pub(crate) fn cancel(self) {
         let task = super::here(|engine| {

@@ -1,24 +1,26 @@
 //! One attempt: send, await the response's head; and if it dies, the facts of its death.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use policy::cluster::Writing;
 use policy::deadline::{Bounds, Deadlines, Which};
 use policy::evidence::{End, Facts, Written};
 use wire::h1::decode::DecodeError;
 use wire::h1::head::{HeadError, Limits, ResponseHead, Scan};
 
-use super::connection::Connection;
 use super::lease::Lease;
 use crate::body::{Pulse, Sender, Upload, UploadEnd};
 use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::downstream::client::Client;
 use crate::engine;
-use crate::io::{fill, write_all};
+use crate::io::poll_fill;
 use crate::transport::Transport;
-use crate::wait::{First, first, within};
+use crate::wait::first;
 use crate::worker::Worker;
 
 /// Bytes of the head held back by a two-step write: without its last line ending no head is
@@ -57,35 +59,51 @@ pub(crate) async fn run(
     response: &mut ResponseHead,
     bounds: Bounds,
 ) -> Attempted {
-    let pulse = Pulse::default();
     let autopsy = Autopsy {
         head_len: upload.head_len(),
         first_error: Cell::new(None),
         begun: Cell::new(false),
     };
     let outcome = {
-        let Connection {
-            transport,
-            input,
-            written_before,
-            writing,
-            round_trip,
-            ..
-        } = &mut **lease;
-        let sender = Sender {
-            transport,
-            written_before: *written_before,
+        let connection = &mut **lease;
+        let to = Sender {
+            transport: &connection.transport,
+            written_before: connection.written_before,
         };
-        let alarm = client.alarm;
-        let work = async {
-            if *writing == policy::cluster::Writing::TwoStep {
-                two_step(worker, upload, &sender, *round_trip)
-                    .await
-                    .map_err(Ended::Died)?;
+        let mut timekeeper = Timekeeper::begin(worker, client.alarm, bounds);
+        let begun = match connection.writing {
+            Writing::Direct => Ok(()),
+            Writing::TwoStep => {
+                let mut steps = pin!(two_step(worker, upload, &to, connection.round_trip));
+                let under_limits = poll_fn(|cx| match steps.as_mut().poll(cx) {
+                    Poll::Ready(done) => Poll::Ready(done.map_err(Ended::Died)),
+                    Poll::Pending => timekeeper.poll_passed(cx, &to, &autopsy).map(Err),
+                });
+                under_limits.await
             }
-            converse(upload, &sender, client, input, response, &autopsy, &pulse).await
         };
-        under_limits(worker, alarm, bounds, &sender, &autopsy, &pulse, pin!(work)).await
+        match begun {
+            Ok(()) => {
+                let mut conversation = Conversation {
+                    upload,
+                    to: &to,
+                    client,
+                    input: &mut connection.input,
+                    response,
+                    autopsy: &autopsy,
+                    sending: Sending::Request,
+                    scan: Scan::default(),
+                    interims: 0,
+                    interim: Vec::new(),
+                };
+                poll_fn(|cx| match conversation.poll(cx, &timekeeper.pulse) {
+                    Poll::Ready(done) => Poll::Ready(done),
+                    Poll::Pending => timekeeper.poll_passed(cx, &to, &autopsy).map(Err),
+                })
+                .await
+            }
+            failed => failed,
+        }
     };
     match outcome {
         Ok(()) => Attempted::Response,
@@ -115,7 +133,7 @@ impl<'a> Speaker<'a> {
         Self {
             transport: &client.connection.transport,
             input: &mut client.input,
-            limits: &client.limits,
+            limits: &client.snapshot.limits,
             alarm: &client.alarm,
             takes_interim: !client.http_10,
         }
@@ -181,27 +199,39 @@ impl Autopsy {
     }
 }
 
-/// Waits for `work` under every time limit of the attempt.
-async fn under_limits(
-    worker: &Worker,
-    alarm: &engine::Alarm,
-    bounds: Bounds,
-    sender: &Sender<'_>,
-    autopsy: &Autopsy,
-    pulse: &Pulse,
-    mut work: Pin<&mut impl Future<Output = Result<(), Ended>>>,
-) -> Result<(), Ended> {
-    let mut deadlines = Deadlines::begin(bounds, worker.clock.now());
-    loop {
+/// Every time limit of an attempt.
+struct Timekeeper<'a> {
+    worker: &'a Worker,
+    alarm: &'a engine::Alarm,
+    deadlines: Deadlines,
+    pulse: Pulse,
+}
+
+impl<'a> Timekeeper<'a> {
+    fn begin(worker: &'a Worker, alarm: &'a engine::Alarm, bounds: Bounds) -> Self {
+        let deadlines = Deadlines::begin(bounds, worker.clock.now());
         alarm.set(deadlines.next());
-        if let Ok(done) = within(alarm, work.as_mut()).await {
-            return done;
+        Self {
+            worker,
+            alarm,
+            deadlines,
+            pulse: Pulse::default(),
         }
-        let unheard = || !autopsy.begun.get() && sender.written() > 0 && sender.acknowledged() == Some(0);
-        match deadlines.passed(pulse.beats(), pulse.awaits_client(), worker.clock.now()) {
-            Some(Which::Silence | Which::PerTry) if unheard() => return Err(Ended::Died(End::Silent)),
-            Some(Which::Silence) | None => {}
-            Some(which) => return Err(Ended::Late(which)),
+    }
+
+    /// Ready once a limit has passed that ends the attempt.
+    fn poll_passed(&mut self, cx: &Context<'_>, to: &Sender<'_>, autopsy: &Autopsy) -> Poll<Ended> {
+        loop {
+            ready!(self.alarm.poll_due(cx));
+            let unheard = || !autopsy.begun.get() && to.written() > 0 && to.acknowledged() == Some(0);
+            let (beats, client_turn) = (self.pulse.beats(), self.pulse.awaits_client());
+            match self.deadlines.passed(beats, client_turn, self.worker.clock.now()) {
+                Some(Which::Silence | Which::PerTry) if unheard() => {
+                    return Poll::Ready(Ended::Died(End::Silent));
+                }
+                Some(Which::Silence) | None => self.alarm.set(self.deadlines.next()),
+                Some(which) => return Poll::Ready(Ended::Late(which)),
+            }
         }
     }
 }
@@ -238,112 +268,138 @@ async fn two_step(
         if arrived || worker.clock.now() >= until {
             return Ok(());
         }
-        let readable = std::future::poll_fn(|cx| to.transport.poll_read_ready(cx));
+        let readable = poll_fn(|cx| to.transport.poll_read_ready(cx));
         let pause = engine::sleep((round_trip / 4).max(Duration::from_millis(1)));
         first(readable, pin!(pause)).await;
     }
 }
 
-/// Sends and reads at the same time: an endpoint may answer before it has the whole request.
-async fn converse(
-    upload: &mut Upload,
-    to: &Sender<'_>,
-    client: Speaker<'_>,
-    input: &mut ReadBuffer,
-    response: &mut ResponseHead,
-    autopsy: &Autopsy,
-    pulse: &Pulse,
-) -> Result<(), Ended> {
-    let sending = async {
-        match upload
-            .run(to, client.transport, client.input, client.limits, pulse)
-            .await
+/// Sending and reading at the same time: an endpoint may answer before it has the whole request.
+struct Conversation<'a> {
+    upload: &'a mut Upload,
+    to: &'a Sender<'a>,
+    client: Speaker<'a>,
+    input: &'a mut ReadBuffer,
+    response: &'a mut ResponseHead,
+    autopsy: &'a Autopsy,
+    sending: Sending,
+    /// How far the next head was looked at.
+    scan: Scan,
+    interims: u32,
+    /// What the client has not taken yet of an interim response.
+    interim: Vec<u8>,
+}
+
+/// What is waited for besides the response.
+///
+/// ```text
+/// Request --sent--> Client --half-closed, or sends its next request--> Nothing
+///    '--the endpoint takes no more-----------------------------------------^
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    /// The endpoint takes the request.
+    Request,
+    /// The client resets its connection.
+    Client,
+    Nothing,
+}
+
+impl Conversation<'_> {
+    /// Ready with the final head, or with what ended the attempt.
+    fn poll(&mut self, cx: &Context<'_>, pulse: &Pulse) -> Poll<Result<(), Ended>> {
+        if self.sending == Sending::Request
+            && let Poll::Ready(ended) = self.poll_send(cx, pulse)
         {
-            Ok(()) => watch_for_reset(client.transport).await,
-            Err(UploadEnd::ClientLeft) => Ended::ClientLeft,
-            Err(UploadEnd::Malformed(error)) => Ended::ClientMalformed(error),
+            return Poll::Ready(Err(ended));
+        }
+        if let Poll::Ready(done) = self.poll_head(cx) {
+            return Poll::Ready(done);
+        }
+        if self.sending == Sending::Client {
+            return self.poll_reset(cx).map(Err);
+        }
+        Poll::Pending
+    }
+
+    /// Ready if the client ends the attempt.
+    fn poll_send(&mut self, cx: &Context<'_>, pulse: &Pulse) -> Poll<Ended> {
+        let client = &mut self.client;
+        let from = (client.transport, &mut *client.input, client.limits);
+        self.sending = match ready!(self.upload.poll_run(cx, self.to, from, pulse)) {
+            Ok(()) => Sending::Client,
+            Err(UploadEnd::ClientLeft) => return Poll::Ready(Ended::ClientLeft),
+            Err(UploadEnd::Malformed(error)) => return Poll::Ready(Ended::ClientMalformed(error)),
             Err(UploadEnd::Upstream(error)) => {
                 // It may have answered all the same, and its reading side tells how it ended.
-                autopsy.note(&error);
-                std::future::pending().await
+                self.autopsy.note(&error);
+                Sending::Nothing
+            }
+        };
+        Poll::Pending
+    }
+
+    /// Ready once the client has reset its connection. An end of its sending side is no such sign: a
+    /// client that half-closed still wants its answer.
+    fn poll_reset(&mut self, cx: &Context<'_>) -> Poll<Ended> {
+        let client = self.client.transport;
+        loop {
+            ready!(client.poll_read_ready(cx));
+            match client.peek(&mut [0]) {
+                sys::Peek::Reset | sys::Peek::Failed(_) => return Poll::Ready(Ended::ClientLeft),
+                sys::Peek::Quiet => {}
+                sys::Peek::Fin | sys::Peek::Bytes(_) => {
+                    self.sending = Sending::Nothing;
+                    return Poll::Pending;
+                }
             }
         }
-    };
-    let interim = client.takes_interim.then_some(client.transport);
-    let reading = read_final_head(to.transport, input, response, autopsy, interim);
-    match first(pin!(sending), pin!(reading)).await {
-        First::A(ended) => Err(ended),
-        First::B(done) => done,
     }
-}
 
-/// Waits for the client to reset its connection. An end of its sending side is no such sign: a
-/// client that half-closed still wants its answer.
-async fn watch_for_reset(client: &Transport) -> Ended {
-    loop {
-        std::future::poll_fn(|cx| client.poll_read_ready(cx)).await;
-        match client.peek(&mut [0]) {
-            sys::Peek::Reset | sys::Peek::Failed(_) => return Ended::ClientLeft,
-            sys::Peek::Quiet => {}
-            sys::Peek::Fin | sys::Peek::Bytes(_) => std::future::pending().await,
-        }
-    }
-}
-
-/// Waits for the client to leave while its request waits for a connection. Nothing was sent for it
-/// yet, so an end of its sending side counts: clients that gave up look like this, and those that
-/// half-close and then wait in a queue hardly exist.
-pub(crate) async fn watch_for_leave(client: &Transport) {
-    loop {
-        std::future::poll_fn(|cx| client.poll_read_ready(cx)).await;
-        match client.peek(&mut [0]) {
-            sys::Peek::Fin | sys::Peek::Reset | sys::Peek::Failed(_) => return,
-            sys::Peek::Quiet => {}
-            sys::Peek::Bytes(_) => std::future::pending().await,
-        }
-    }
-}
-
-/// Reads heads until a final one; passes interim ones on.
-async fn read_final_head(
-    from: &Transport,
-    input: &mut ReadBuffer,
-    response: &mut ResponseHead,
-    autopsy: &Autopsy,
-    interim: Option<&Transport>,
-) -> Result<(), Ended> {
-    let limits = Limits::default();
-    let mut out = Vec::new();
-    let mut scan = Scan::default();
-    let mut interims = 0;
-    loop {
-        if !input.is_empty() {
-            let read = response
-                .read(input.data(), &mut scan, &limits)
-                .map_err(Ended::NotHttp)?;
-            if let Some(length) = read {
-                input.consume(length);
-                scan = Scan::default();
-                if response.status >= 200 || response.status == 101 {
-                    return Ok(());
+    /// Reads heads until a final one; passes interim ones on.
+    fn poll_head(&mut self, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
+        let limits = Limits::default();
+        loop {
+            ready!(self.poll_pass_on(cx));
+            if !self.input.is_empty() {
+                let read = self
+                    .response
+                    .read(self.input.data(), &mut self.scan, &limits)
+                    .map_err(Ended::NotHttp)?;
+                if let Some(length) = read {
+                    self.input.consume(length);
+                    if self.response.status >= 200 || self.response.status == 101 {
+                        return Poll::Ready(Ok(()));
+                    }
+                    self.scan = Scan::default();
+                    self.interims += 1;
+                    if self.interims > INTERIM_MAX {
+                        return Poll::Ready(Err(Ended::NotHttp(HeadError::TooLarge)));
+                    }
+                    if self.client.takes_interim {
+                        crate::forward::interim(&mut self.interim, self.response);
+                    }
+                    continue;
                 }
-                interims += 1;
-                if interims > INTERIM_MAX {
-                    return Err(Ended::NotHttp(HeadError::TooLarge));
-                }
-                if let Some(client) = interim {
-                    out.clear();
-                    crate::forward::interim(&mut out, response);
-                    // A client that is gone shows when the final answer is written.
-                    let _ = write_all(client, &out).await;
-                }
-                continue;
+            }
+            let most = limits.head_bytes + READ_SIZE;
+            match ready!(poll_fill(cx, self.to.transport, self.input, most)) {
+                Ok(0) => return Poll::Ready(Err(Ended::Died(self.autopsy.meaning()))),
+                Ok(_) => self.autopsy.begun.set(true),
+                Err(error) => return Poll::Ready(Err(Ended::Died(self.autopsy.note(&error)))),
             }
         }
-        match fill(from, input, limits.head_bytes + READ_SIZE).await {
-            Ok(0) => return Err(Ended::Died(autopsy.meaning())),
-            Ok(_) => autopsy.begun.set(true),
-            Err(error) => return Err(Ended::Died(autopsy.note(&error))),
+    }
+
+    /// Passes on what there is of an interim response.
+    fn poll_pass_on(&mut self, cx: &Context<'_>) -> Poll<()> {
+        while !self.interim.is_empty() {
+            match ready!(self.client.transport.poll_write(cx, &self.interim)) {
+                Ok(count) if count > 0 => drop(self.interim.drain(..count)),
+                // A client that is gone shows when the final answer is written.
+                _ => self.interim.clear(),
+            }
         }
+        Poll::Ready(())
     }
 }

@@ -20,6 +20,7 @@ use super::connection::{Connection, name};
 use super::shared::{ClusterHandle, State, Watch, idle_end, watch};
 use crate::body::Sender;
 use crate::buffer::ReadBuffer;
+use crate::downstream::leaving::Waiter;
 use crate::engine;
 use crate::wait::{First, first};
 use crate::worker::Worker;
@@ -49,9 +50,26 @@ pub(crate) enum Asked<'a> {
     /// An idle connection.
     Lease(Lease<'a>),
     /// One is to be opened, or waited for.
-    Later(Checkout),
+    Later(Later),
     /// No.
     Refused(Refusal),
+}
+
+/// What is to be done for a lease.
+#[derive(Debug)]
+pub(crate) enum Later {
+    /// A connection is to be opened.
+    Open(Box<Dial>),
+    /// A place is to be waited for.
+    Queue(Ticket),
+}
+
+/// A connection to be opened.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    connection: ConnectionId,
+    endpoint: EndpointId,
+    address: Address,
 }
 
 /// Why there is no lease.
@@ -105,34 +123,25 @@ impl<'a> Asker<'a, '_> {
         })
     }
 
-    /// Does what is to be done for a lease; not longer than until `left` is ready.
-    pub(crate) async fn carry_out(
-        &self,
-        checkout: Checkout,
-        left: impl Future<Output = ()>,
-    ) -> Result<Lease<'a>, NoLease> {
-        let mut left = pin!(left);
-        let mut checkout = checkout;
+    /// Does what is to be done for a lease, as long as whoever needs it waits.
+    pub(crate) async fn carry_out(&self, mut later: Later, waiter: Waiter<'_>) -> Result<Lease<'a>, NoLease> {
         loop {
-            let ticket = match checkout {
-                Checkout::Open {
-                    connection,
-                    endpoint,
-                    address,
-                } => return self.open(connection, endpoint, address).await,
-                Checkout::Refuse(refusal) => return Err(NoLease::Refused(refusal)),
-                Checkout::Queue(ticket) => ticket,
-                Checkout::Reuse(_) => unreachable!("an idle connection was taken at once"),
+            let ticket = match later {
+                // In a box, so that requests which wait in a queue hold no room for it.
+                Later::Open(dial) => {
+                    let opened = Box::pin(self.open(dial));
+                    return match first(opened, Box::pin(waiter.leaves_opening())).await {
+                        First::A(opened) => opened,
+                        First::B(()) => Err(NoLease::Left),
+                    };
+                }
+                Later::Queue(ticket) => ticket,
             };
-            let turn = pin!(self.wait(ticket));
-            let found = match first(turn, left.as_mut()).await {
-                First::A(found) => found,
+            match first(pin!(self.wait(ticket)), pin!(waiter.leaves_queue())).await {
+                First::A(Asked::Lease(lease)) => return Ok(lease),
+                First::A(Asked::Refused(refusal)) => return Err(NoLease::Refused(refusal)),
+                First::A(Asked::Later(next)) => later = next,
                 First::B(()) => return Err(NoLease::Left),
-            };
-            match self.take(found) {
-                Asked::Lease(lease) => return Ok(lease),
-                Asked::Refused(refusal) => return Err(NoLease::Refused(refusal)),
-                Asked::Later(next) => checkout = next,
             }
         }
     }
@@ -154,7 +163,19 @@ impl<'a> Asker<'a, '_> {
             let reused = match found.0 {
                 Checkout::Reuse(reused) => reused,
                 Checkout::Refuse(refusal) => return Asked::Refused(refusal),
-                later => return Asked::Later(later),
+                Checkout::Queue(ticket) => return Asked::Later(Later::Queue(ticket)),
+                Checkout::Open {
+                    connection,
+                    endpoint,
+                    address,
+                } => {
+                    let dial = Dial {
+                        connection,
+                        endpoint,
+                        address,
+                    };
+                    return Asked::Later(Later::Open(dial.into()));
+                }
             };
             let connection = found.1.expect("an idle connection has a socket");
             if let Some(lease) = self.reuse(reused, connection, found_dead) {
@@ -203,12 +224,12 @@ impl<'a> Asker<'a, '_> {
         at != self.worker.id || !connection.transport.is_quiet()
     }
 
-    async fn open(
-        &self,
-        id: ConnectionId,
-        endpoint: EndpointId,
-        address: Address,
-    ) -> Result<Lease<'a>, NoLease> {
+    async fn open(&self, dial: Box<Dial>) -> Result<Lease<'a>, NoLease> {
+        let Dial {
+            connection: id,
+            endpoint,
+            address,
+        } = *dial;
         let mut permit = self.permit(id);
         let (worker, shared) = (self.worker, &self.handle.shared);
         let begun = worker.clock.now();
@@ -260,7 +281,7 @@ impl<'a> Asker<'a, '_> {
         }
     }
 
-    async fn wait(&self, ticket: Ticket) -> (Checkout, Option<Box<Connection>>) {
+    async fn wait(&self, ticket: Ticket) -> Asked<'a> {
         let shared = &self.handle.shared;
         let mut waiting = Waiting {
             handle: self.handle,
@@ -289,7 +310,7 @@ impl<'a> Asker<'a, '_> {
         })
         .await;
         waiting.ticket = None;
-        claimed
+        self.take(claimed)
     }
 }
 

@@ -214,9 +214,7 @@ fn look_at_idle(cluster: &SharedCluster, connection: ConnectionId, now: Moment) 
 
 /// Asks the reactor to wake `watch` when something comes on an idle connection.
 pub(crate) fn watch(transport: &Transport, watch: &Arc<Watch>) {
-    let waker = Waker::from(watch.clone());
-    let context = std::task::Context::from_waker(&waker);
-    if transport.poll_read_ready(&context).is_ready() {
+    if let Some(waker) = transport.watch(Waker::from(watch.clone())) {
         // Readiness left over from the last response, or news already: the watcher looks.
         waker.wake();
     }
