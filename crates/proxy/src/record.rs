@@ -5,10 +5,13 @@
 //! worker's log lends and gets back, and its line goes straight into the worker's buffer. While the
 //! log is off no text is kept, and only what is counted is remembered.
 
+mod batch;
 mod json;
 mod line;
+mod pen;
 mod sink;
 mod stamp;
+mod texts;
 mod worker;
 
 use std::net::SocketAddr;
@@ -21,6 +24,7 @@ use policy::outcome::{Flag, FlagSet};
 use policy::time::Moment;
 
 pub use sink::{LogHandle, LogWriter};
+use texts::{Span, Texts};
 pub use worker::WorkerLog;
 
 /// Bytes kept of a method, path, authority, details or sentence. No less than the longest request
@@ -30,9 +34,6 @@ const LONG_BYTES_MAX: usize = 16 * 1024;
 /// Bytes kept of any other value that a client sends. Real user agents and address lists stay
 /// below 1 KiB; longer ones would let a client choose what its line costs us.
 const SHORT_BYTES_MAX: usize = 4 * 1024;
-
-/// Ends a value that was cut.
-const CUT: &[u8] = b"...";
 
 /// The status of a response after which the connection is a tunnel.
 const SWITCHING_PROTOCOLS: u16 = 101;
@@ -53,7 +54,7 @@ struct Facts {
     wall_nanos: u64,
     /// Whether there will be a line, so that texts are worth keeping.
     lined: bool,
-    arena: Vec<u8>,
+    texts: Texts,
     method: Span,
     path: Span,
     protocol: &'static str,
@@ -89,13 +90,6 @@ enum Ending {
     HeaderTimeout,
     RequestTimeout,
     Other,
-}
-
-/// A text in the arena; empty is unknown.
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    start: u32,
-    length: u32,
 }
 
 /// What is known of the attempt that died: the last one that did.
@@ -149,7 +143,7 @@ impl Record {
             start,
             wall_nanos,
             lined: log.is_on(),
-            arena: log.borrow_arena(),
+            texts: Texts::new(log.borrow_arena()),
             ..Facts::default()
         };
         Self {
@@ -342,44 +336,23 @@ impl Drop for Record {
         self.settle();
         self.count();
         if self.facts.lined {
+            self.facts.texts.seal();
             self.log.write(&self.facts);
-            self.log.return_arena(std::mem::take(&mut self.facts.arena));
+            let texts = std::mem::take(&mut self.facts.texts);
+            self.log.return_arena(texts.into_memory());
         }
     }
 }
 
 impl Facts {
-    /// Copies a text into the arena, cut to `most` bytes, if there will be a line to write it to. What
-    /// it replaces stays in the arena, which lives no longer than the exchange.
+    /// Keeps a text, cut to `most` bytes, if there will be a line to write it to.
     #[inline]
     fn keep(&mut self, text: &[u8], most: usize) -> Span {
         if self.lined {
-            self.copy(text, most)
+            self.texts.keep(text, most)
         } else {
             Span::default()
         }
-    }
-
-    fn copy(&mut self, text: &[u8], most: usize) -> Span {
-        let start = self.arena.len();
-        if text.len() <= most {
-            self.arena.extend_from_slice(text);
-        } else {
-            self.arena.extend_from_slice(&text[..most - CUT.len()]);
-            self.arena.extend_from_slice(CUT);
-        }
-        let of = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
-        Span {
-            start: of(start),
-            length: of(self.arena.len() - start),
-        }
-    }
-
-    fn text(&self, span: Span) -> &[u8] {
-        let start = span.start as usize;
-        self.arena
-            .get(start..start + span.length as usize)
-            .unwrap_or_default()
     }
 
     fn duration(&self) -> Duration {

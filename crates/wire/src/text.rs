@@ -11,19 +11,19 @@ pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
         return out.push(b'0' + number as u8);
     }
     if number < 100 {
-        return out.extend_from_slice(&pair(number));
+        return out.extend_from_slice(&two_digits(number));
     }
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = number;
     while rest >= 100 {
         at -= 2;
-        digits[at..at + 2].copy_from_slice(&pair(rest % 100));
+        digits[at..at + 2].copy_from_slice(&two_digits(rest % 100));
         rest /= 100;
     }
     if rest >= 10 {
         at -= 2;
-        digits[at..at + 2].copy_from_slice(&pair(rest));
+        digits[at..at + 2].copy_from_slice(&two_digits(rest));
     } else {
         at -= 1;
         digits[at] = b'0' + rest as u8;
@@ -39,8 +39,9 @@ pub fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
             let mut len = 0;
             for part in ip.octets() {
                 // The dot behind the number comes along; of the last one it is left out.
-                text[len..len + 4].copy_from_slice(&OCTETS[usize::from(part)]);
-                len += 2 + usize::from(part >= 10) + usize::from(part >= 100);
+                let (digits, count) = octet(part);
+                text[len..len + 4].copy_from_slice(&digits);
+                len += count;
             }
             out.extend_from_slice(&text[..len - 1]);
         }
@@ -62,9 +63,18 @@ pub fn push_socket(out: &mut Vec<u8>, address: &SocketAddr) {
     }
 }
 
+/// A number with a dot behind it, and how many bytes they are.
+#[inline]
+#[must_use]
+pub fn octet(number: u8) -> ([u8; 4], usize) {
+    let count = 2 + usize::from(number >= 10) + usize::from(number >= 100);
+    (OCTETS[usize::from(number)], count)
+}
+
 /// Two digits of a number below 100.
 #[inline]
-fn pair(number: u64) -> [u8; 2] {
+#[must_use]
+pub fn two_digits(number: u64) -> [u8; 2] {
     PAIRS[number as usize]
 }
 

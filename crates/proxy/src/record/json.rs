@@ -7,59 +7,75 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use wire::scan;
-use wire::text::{push_decimal, push_socket};
 
-use super::line::{flags, hex_escape, is_harmless};
-use super::{Facts, Span, millis};
+use super::line::{flags, hex_escape};
+use super::pen::Pen;
+use super::stamp::Stamp;
+use super::texts::{Span, Texts, is_harmless};
+use super::{Facts, millis};
 
-/// Appends the object of `facts` and a line feed.
-pub(super) fn write(facts: &Facts, stamp: &mut super::stamp::Stamp, line: &mut Vec<u8>) {
-    line.extend_from_slice(b"{\"start_time\":\"");
-    stamp.write(facts.wall_nanos, line);
-    line.push(b'"');
-    let mut object = Object { facts, line };
+/// Bytes that a byte of a text may become.
+pub(super) const ESCAPE_MAX: usize = "\\u0000".len();
+
+/// Writes the object of `facts` and a line feed.
+pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut pen: Pen<'a>) -> Pen<'a> {
+    pen.put(b"{\"start_time\":\"");
+    pen.put(stamp.at(facts.wall_nanos));
+    pen.put(b"\"");
+    let mut object = Object { facts, pen };
     object.envoys();
     object.ours();
-    line.extend_from_slice(b"}\n");
+    object.pen.put(b"}\n");
+    object.pen
 }
 
 /// A key with the comma before it, its quotes and the colon behind it: a constant, so that it is
-/// copied as one.
+/// copied as one. What begins a string, or says that there is none, comes along.
 #[derive(Clone, Copy)]
-struct Key(&'static str);
+struct Key {
+    plain: &'static str,
+    string: &'static str,
+    null: &'static str,
+}
 
 macro_rules! key {
     ($name:literal) => {
-        Key(concat!(",\"", $name, "\":"))
+        Key {
+            plain: concat!(",\"", $name, "\":"),
+            string: concat!(",\"", $name, "\":\""),
+            null: concat!(",\"", $name, "\":null"),
+        }
     };
 }
 
 /// An object whose first key is already there.
-struct Object<'a> {
-    facts: &'a Facts,
-    line: &'a mut Vec<u8>,
+struct Object<'f, 'a> {
+    facts: &'f Facts,
+    pen: Pen<'a>,
 }
 
-impl Object<'_> {
+impl Object<'_, '_> {
+    #[inline(always)]
     fn envoys(&mut self) {
         let facts = self.facts;
         self.text(key!("method"), facts.method);
         self.text(key!("path"), facts.path);
-        self.key(key!("protocol"));
-        string_or_null(facts.protocol.as_bytes(), self.line);
+        match facts.protocol {
+            "" => self.null(key!("protocol")),
+            protocol => self.word(key!("protocol"), Some(protocol)),
+        }
         self.text(key!("authority"), facts.authority);
         self.count(key!("http_response_status_code"), u64::from(facts.status));
-        self.key(key!("envoy_response_flags"));
-        self.line.push(b'"');
-        flags(facts, self.line);
-        self.line.push(b'"');
+        self.pen.put(key!("envoy_response_flags").string.as_bytes());
+        self.pen.lend(|pen| flags(facts, pen));
+        self.pen.put(b"\"");
         self.text(key!("envoy_response_code_details"), facts.details);
         self.count(key!("bytes_received"), facts.bytes_received);
         self.count(key!("bytes_sent"), facts.bytes_sent);
         self.count(key!("http_request_duration_ms"), facts.duration_ms());
         match facts.service_ms {
             Some(ms) => self.count(key!("upstream_service_time_ms"), ms),
-            None => self.raw(key!("upstream_service_time_ms"), b"null"),
+            None => self.null(key!("upstream_service_time_ms")),
         }
         self.text(key!("x_forwarded_for"), facts.forwarded_for);
         self.text(key!("user_agent"), facts.user_agent);
@@ -72,6 +88,7 @@ impl Object<'_> {
         self.count(key!("upstream_request_attempt_count"), u64::from(facts.attempts));
     }
 
+    #[inline(always)]
     fn ours(&mut self) {
         let facts = self.facts;
         let evidence = facts.evidence;
@@ -92,32 +109,35 @@ impl Object<'_> {
         self.known(key!("evenkeel_bytes_acknowledged"), evidence.acknowledged);
         self.known(key!("evenkeel_bytes_written"), evidence.written);
         self.word(key!("evenkeel_saved_by"), facts.saved.map(super::SavedBy::name));
-        if facts.sentence.length > 0 {
+        if !facts.sentence.is_empty() {
             self.text(key!("evenkeel_sentence"), facts.sentence);
         }
     }
 
     #[inline(always)]
-    fn key(&mut self, key: Key) {
-        self.line.extend_from_slice(key.0.as_bytes());
-    }
-
-    #[inline(always)]
-    fn raw(&mut self, key: Key, value: &[u8]) {
-        self.key(key);
-        self.line.extend_from_slice(value);
+    fn null(&mut self, key: Key) {
+        self.pen.put(key.null.as_bytes());
     }
 
     #[inline(always)]
     fn text(&mut self, key: Key, value: Span) {
-        self.key(key);
-        string_or_null(self.facts.text(value), self.line);
+        let texts = &self.facts.texts;
+        if value.is_empty() {
+            return self.null(key);
+        }
+        self.pen.put(key.string.as_bytes());
+        if texts.harmless() {
+            self.pen.text(texts, value);
+        } else {
+            self.pen.lend(|pen| harmful(texts, value, pen));
+        }
+        self.pen.put(b"\"");
     }
 
     #[inline(always)]
     fn count(&mut self, key: Key, value: u64) {
-        self.key(key);
-        push_decimal(self.line, value);
+        self.pen.put(key.plain.as_bytes());
+        self.pen.number(value);
     }
 
     #[inline(always)]
@@ -127,65 +147,63 @@ impl Object<'_> {
         }
     }
 
+    /// A word of ours, which has nothing to escape.
     #[inline(always)]
     fn word(&mut self, key: Key, value: Option<&str>) {
         if let Some(value) = value {
-            self.key(key);
-            string_or_null(value.as_bytes(), self.line);
+            self.pen.put(key.string.as_bytes());
+            self.pen.put(value.as_bytes());
+            self.pen.put(b"\"");
         }
     }
 
     #[inline(always)]
     fn address(&mut self, key: Key, value: Option<SocketAddr>) {
-        self.key(key);
         match value {
             // An address has nothing to escape.
             Some(address) => {
-                self.line.push(b'"');
-                push_socket(self.line, &address);
-                self.line.push(b'"');
+                self.pen.put(key.string.as_bytes());
+                self.pen.socket(&address);
+                self.pen.put(b"\"");
             }
-            None => self.line.extend_from_slice(b"null"),
+            None => self.null(key),
         }
     }
 }
 
-fn string_or_null(value: &[u8], line: &mut Vec<u8>) {
-    if value.is_empty() {
-        line.extend_from_slice(b"null");
-        return;
-    }
-    line.push(b'"');
+/// A text that may have something to escape.
+#[cold]
+fn harmful<'a>(texts: &Texts, span: Span, mut pen: Pen<'a>) -> Pen<'a> {
+    let value = texts.get(span);
     // The text line's harmless bytes are JSON's as well.
     if scan::all(value, is_harmless) {
-        line.extend_from_slice(value);
-    } else {
-        for chunk in value.utf8_chunks() {
-            chunk
-                .valid()
-                .chars()
-                .for_each(|character| escape(character, line));
-            for &byte in chunk.invalid() {
-                // JSON has no way to say a byte that is no text: the text line's escape, as text.
-                line.push(b'\\');
-                line.extend_from_slice(&hex_escape(byte));
-            }
+        pen.text(texts, span);
+        return pen;
+    }
+    for chunk in value.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            escape(character, &mut pen);
+        }
+        for &byte in chunk.invalid() {
+            // JSON has no way to say a byte that is no text: the text line's escape, as text.
+            pen.put(b"\\");
+            pen.put(&hex_escape(byte));
         }
     }
-    line.push(b'"');
+    pen
 }
 
 /// RFC 8259 section 7 asks for `"`, `\` and the control characters below U+0020. The others
 /// are escaped because readers split lines at them (U+0085, U+2028, U+2029), or because terminals
 /// obey them (U+007F to U+009F).
-fn escape(character: char, line: &mut Vec<u8>) {
+fn escape(character: char, pen: &mut Pen<'_>) {
     match character {
-        '"' | '\\' => line.extend_from_slice(&[b'\\', character as u8]),
-        '\n' => line.extend_from_slice(b"\\n"),
-        '\r' => line.extend_from_slice(b"\\r"),
-        '\t' => line.extend_from_slice(b"\\t"),
-        '\u{2028}' | '\u{2029}' => drop(write!(line, "\\u{:04x}", character as u32)),
-        _ if character.is_control() => drop(write!(line, "\\u{:04x}", character as u32)),
-        _ => line.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        '"' | '\\' => pen.put(&[b'\\', character as u8]),
+        '\n' => pen.put(b"\\n"),
+        '\r' => pen.put(b"\\r"),
+        '\t' => pen.put(b"\\t"),
+        '\u{2028}' | '\u{2029}' => drop(write!(pen, "\\u{:04x}", character as u32)),
+        _ if character.is_control() => drop(write!(pen, "\\u{:04x}", character as u32)),
+        _ => pen.put(character.encode_utf8(&mut [0; 4]).as_bytes()),
     }
 }

@@ -4,36 +4,37 @@
 //! The fourteen fields before it never move.
 
 use wire::scan;
-use wire::text::push_decimal;
 
-use super::{Facts, Span};
+use super::Facts;
+use super::pen::Pen;
+use super::stamp::Stamp;
+use super::texts::{Span, Texts, is_harmless};
 
-/// Appends the line of `facts`, its line feed included.
-pub(super) fn write(facts: &Facts, stamp: &mut super::stamp::Stamp, line: &mut Vec<u8>) {
-    line.push(b'[');
-    stamp.write(facts.wall_nanos, line);
-    line.extend_from_slice(b"] \"");
-    word(facts, facts.method, line);
-    line.push(b' ');
-    word(facts, facts.path, line);
-    line.push(b' ');
-    line.extend_from_slice(if facts.protocol.is_empty() {
-        b"-"
-    } else {
-        facts.protocol.as_bytes()
+/// Writes the line of `facts`, its line feed included.
+pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut pen: Pen<'a>) -> Pen<'a> {
+    pen.put(b"[");
+    pen.put(stamp.at(facts.wall_nanos));
+    pen.put(b"] \"");
+    pen.lend(|pen| word(facts, facts.method, pen));
+    pen.put(b" ");
+    pen.lend(|pen| word(facts, facts.path, pen));
+    pen.put(b" ");
+    pen.put(match facts.protocol {
+        "" => b"-",
+        protocol => protocol.as_bytes(),
     });
-    line.extend_from_slice(b"\" ");
-    push_decimal(line, u64::from(facts.status));
-    line.push(b' ');
-    flags(facts, line);
+    pen.put(b"\" ");
+    pen.number(u64::from(facts.status));
+    pen.put(b" ");
+    pen.lend(|pen| flags(facts, pen));
     for value in [facts.bytes_received, facts.bytes_sent, facts.duration_ms()] {
-        line.push(b' ');
-        push_decimal(line, value);
+        pen.put(b" ");
+        pen.number(value);
     }
-    line.push(b' ');
+    pen.put(b" ");
     match facts.service_ms {
-        Some(ms) => push_decimal(line, ms),
-        None => line.push(b'-'),
+        Some(ms) => pen.number(ms),
+        None => pen.put(b"-"),
     }
     for field in [
         facts.forwarded_for,
@@ -42,64 +43,76 @@ pub(super) fn write(facts: &Facts, stamp: &mut super::stamp::Stamp, line: &mut V
         facts.authority,
         facts.upstream,
     ] {
-        line.extend_from_slice(b" \"");
-        words(facts, field, line);
-        line.push(b'"');
+        pen.lend(|pen| words(facts, field, pen));
     }
-    if facts.sentence.length > 0 {
-        line.extend_from_slice(b" \"");
-        words(facts, facts.sentence, line);
-        line.push(b'"');
+    if !facts.sentence.is_empty() {
+        pen.lend(|pen| words(facts, facts.sentence, pen));
     }
-    line.push(b'\n');
+    pen.put(b"\n");
+    pen
 }
 
-/// Appends the flags, joined by commas; `-` is none.
-pub(super) fn flags(facts: &Facts, line: &mut Vec<u8>) {
+/// Writes the flags, joined by commas; `-` is none.
+pub(super) fn flags<'a>(facts: &Facts, mut pen: Pen<'a>) -> Pen<'a> {
     if facts.flags.is_empty() {
-        return line.push(b'-');
+        pen.put(b"-");
+        return pen;
     }
     for (before, flag) in facts.flags.iter().enumerate() {
-        line.extend_from_slice(if before > 0 { b"," } else { b"" });
-        line.extend_from_slice(flag.as_str().as_bytes());
+        pen.put(if before > 0 { b"," } else { b"" });
+        pen.put(flag.as_str().as_bytes());
     }
+    pen
 }
 
 /// A field in which a space would move what follows it.
-fn word(facts: &Facts, span: Span, line: &mut Vec<u8>) {
-    escaped(facts.text(span), |byte| is_harmless(byte) & (byte != b' '), line);
-}
-
-/// A field that stands alone between its quotes.
-fn words(facts: &Facts, span: Span, line: &mut Vec<u8>) {
-    escaped(facts.text(span), is_harmless, line);
-}
-
-/// Printable ASCII that can neither end a field nor pass for an escape.
-#[inline]
-pub(super) const fn is_harmless(byte: u8) -> bool {
-    (byte.wrapping_sub(b' ') < 0x7f - b' ') & (byte != b'"') & (byte != b'\\')
-}
-
-/// Appends `value`, each byte that is not harmless as `\xHH`: no client can end a line, begin a
-/// field, or speak to the terminal that shows it. `-` stands for an empty value.
-fn escaped(value: &[u8], harmless: impl Fn(u8) -> bool, line: &mut Vec<u8>) {
-    if value.is_empty() {
-        line.push(b'-');
-        return;
+#[inline(always)]
+fn word<'a>(facts: &Facts, span: Span, mut pen: Pen<'a>) -> Pen<'a> {
+    let value = facts.texts.get(span);
+    if value.contains(&b' ') {
+        return escaped(value, |byte| is_harmless(byte) & (byte != b' '), pen);
     }
-    // Nearly all values need no escape.
+    text(&facts.texts, span, &mut pen);
+    pen
+}
+
+/// A field that stands alone between quotes.
+#[inline(always)]
+fn words<'a>(facts: &Facts, span: Span, mut pen: Pen<'a>) -> Pen<'a> {
+    pen.put(b" \"");
+    text(&facts.texts, span, &mut pen);
+    pen.put(b"\"");
+    pen
+}
+
+/// Writes a text; `-` stands for an empty one.
+#[inline(always)]
+fn text(texts: &Texts, span: Span, pen: &mut Pen<'_>) {
+    if span.is_empty() {
+        pen.put(b"-");
+    } else if texts.harmless() {
+        pen.text(texts, span);
+    } else {
+        pen.lend(|pen| escaped(texts.get(span), is_harmless, pen));
+    }
+}
+
+/// Writes `value`, each byte that is not harmless as `\xHH`: no client can end a line, begin a
+/// field, or speak to the terminal that shows it.
+#[cold]
+fn escaped<'a>(value: &[u8], harmless: impl Fn(u8) -> bool, mut pen: Pen<'a>) -> Pen<'a> {
     if scan::all(value, &harmless) {
-        line.extend_from_slice(value);
-        return;
+        pen.put(value);
+        return pen;
     }
     for &byte in value {
         if harmless(byte) {
-            line.push(byte);
+            pen.put(&[byte]);
         } else {
-            line.extend_from_slice(&hex_escape(byte));
+            pen.put(&hex_escape(byte));
         }
     }
+    pen
 }
 
 /// `\xHH`.

@@ -5,29 +5,27 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use config::model::{AccessLog, LogFormat, LogSink};
 
+use super::batch::Batch;
 use crate::stats::LogCounts;
 
-/// A worker's buffer is handed over when it has this much: few system calls for many lines.
-pub(super) const BATCH_BYTES: usize = 32 * 1024;
+/// Bytes of lines that may wait for the writer: about a second of a busy disk.
+const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 
-/// A buffer that a rare long line has grown past this is given up instead of being kept.
-const BUFFER_BYTES_KEPT: usize = 128 * 1024;
-
-/// Batches that may wait for the writer: 8 MiB of lines, about a second of a busy disk.
+/// Batches that may wait, those of workers with little to say included.
 const QUEUE_BATCHES: usize = 256;
 
 /// How long the end waits for lines to be written.
 const FINISH_MAX: Duration = Duration::from_secs(2);
 
 /// Empty buffers kept for the workers.
-const SPARE_BUFFERS: usize = 64;
+const SPARE_BUFFERS: usize = 16;
 
 /// The access log of one configuration: where lines go, and the thread that writes them. The thread
 /// ends when the log and all of its handles are gone, after all lines are written.
@@ -45,16 +43,11 @@ pub struct LogHandle {
     shared: Arc<Shared>,
 }
 
-/// Whole lines, and how many. An empty batch only wakes the writer.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) lines: Vec<u8>,
-    pub(super) count: u64,
-}
-
 #[derive(Debug)]
 struct Shared {
     counts: Arc<LogCounts>,
+    /// Bytes that were handed over and are not written.
+    waiting: AtomicUsize,
     spare: Mutex<Vec<Vec<u8>>>,
     reopen: AtomicBool,
     stop: AtomicBool,
@@ -159,6 +152,7 @@ impl LogHandle {
     fn new(queue: Option<SyncSender<Batch>>, format: LogFormat, counts: Arc<LogCounts>) -> Self {
         let shared = Shared {
             counts,
+            waiting: AtomicUsize::new(0),
             spare: Mutex::default(),
             reopen: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -179,19 +173,14 @@ impl LogHandle {
         self.queue.is_none()
     }
 
-    /// Sends a batch, or drops and counts it. An empty buffer takes its place.
+    /// Sends a batch, or drops and counts it. An empty one takes its place.
     pub(super) fn send(&self, batch: &mut Batch) {
         let Some(queue) = &self.queue else { return };
-        let empty = Batch {
-            lines: self.shared.spare_buffer(),
-            count: 0,
-        };
-        match queue.try_send(std::mem::replace(batch, empty)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => {
-                self.shared.counts.dropped.fetch_add(lost.count, Relaxed);
-                self.shared.recycle(lost.lines);
-            }
+        let empty = Batch::new(self.shared.spare_buffer());
+        let full = std::mem::replace(batch, empty);
+        if let Err(lost) = self.shared.send(queue, full) {
+            self.shared.counts.dropped.fetch_add(lost.count(), Relaxed);
+            self.shared.recycle(lost);
         }
     }
 
@@ -209,20 +198,33 @@ impl Shared {
         visit(&mut self.spare.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn spare_buffer(&self) -> Vec<u8> {
+    fn spare_buffer(&self) -> Option<Vec<u8>> {
         self.with_spare(Vec::pop)
-            .unwrap_or_else(|| Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 4))
     }
 
-    fn recycle(&self, mut buffer: Vec<u8>) {
-        if (1..=BUFFER_BYTES_KEPT).contains(&buffer.capacity()) {
-            buffer.clear();
+    fn recycle(&self, batch: Batch) {
+        if let Some(buffer) = batch.into_buffer() {
             self.with_spare(|spare| {
                 if spare.len() < SPARE_BUFFERS {
                     spare.push(buffer);
                 }
             });
         }
+    }
+
+    /// Puts a batch into the queue, or gives it back where too much waits.
+    fn send(&self, queue: &SyncSender<Batch>, batch: Batch) -> Result<(), Batch> {
+        let bytes = batch.lines().len();
+        let room = |waiting| (waiting <= QUEUE_BYTES).then_some(waiting + bytes);
+        if self.waiting.fetch_update(Relaxed, Relaxed, room).is_err() {
+            return Err(batch);
+        }
+        queue
+            .try_send(batch)
+            .map_err(|(TrySendError::Full(lost) | TrySendError::Disconnected(lost))| {
+                self.waiting.fetch_sub(bytes, Relaxed);
+                lost
+            })
     }
 }
 
@@ -250,10 +252,11 @@ impl<F: FnMut() -> io::Result<Box<dyn Write + Send>>> Writer<F> {
         if self.shared.reopen.swap(false, Relaxed) {
             self.reopen();
         }
-        if batch.count > 0 {
+        if batch.count() > 0 {
             self.write(&batch);
+            self.shared.waiting.fetch_sub(batch.lines().len(), Relaxed);
         }
-        self.shared.recycle(batch.lines);
+        self.shared.recycle(batch);
     }
 
     fn write(&mut self, batch: &Batch) {
@@ -265,12 +268,12 @@ impl<F: FnMut() -> io::Result<Box<dyn Write + Send>>> Writer<F> {
             Ok(())
         };
         match mended
-            .and_then(|()| self.out.write_all(&batch.lines))
+            .and_then(|()| self.out.write_all(batch.lines()))
             .and_then(|()| self.out.flush())
         {
             Ok(()) => {
                 self.torn = false;
-                counts.written.fetch_add(batch.count, Relaxed);
+                counts.written.fetch_add(batch.count(), Relaxed);
             }
             Err(error) => {
                 // Said once, counted each time: a full disk must not fill another one.
@@ -279,7 +282,7 @@ impl<F: FnMut() -> io::Result<Box<dyn Write + Send>>> Writer<F> {
                 }
                 self.torn = true;
                 counts.write_failed.fetch_add(1, Relaxed);
-                counts.dropped.fetch_add(batch.count, Relaxed);
+                counts.dropped.fetch_add(batch.count(), Relaxed);
             }
         }
     }

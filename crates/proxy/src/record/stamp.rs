@@ -1,5 +1,7 @@
 //! The moment that begins a line: RFC 3339 in UTC, with milliseconds.
 
+use wire::text::two_digits as pair;
+
 /// Unix time knows no leap seconds.
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
@@ -27,8 +29,9 @@ impl Stamp {
         }
     }
 
-    /// Appends `nanos` since the Unix epoch, as `2016-04-15T20:17:00.310Z`.
-    pub(super) fn write(&mut self, nanos: u64, line: &mut Vec<u8>) {
+    /// `nanos` since the Unix epoch, as `2016-04-15T20:17:00.310Z`.
+    #[inline]
+    pub(super) fn at(&mut self, nanos: u64) -> &[u8; TEXT.len()] {
         let millis = nanos / 1_000_000;
         let second = millis / 1000;
         if second != self.second {
@@ -36,9 +39,10 @@ impl Stamp {
         }
         let [tens, ones] = pair(millis % 100);
         self.text[20..23].copy_from_slice(&[b'0' + (millis / 100 % 10) as u8, tens, ones]);
-        line.extend_from_slice(&self.text);
+        &self.text
     }
 
+    #[cold]
     fn turn_to(&mut self, second: u64) {
         let day = second / SECONDS_PER_DAY;
         if day != self.day {
@@ -63,19 +67,16 @@ impl Stamp {
     }
 }
 
-/// Two digits of a number below 100.
-const fn pair(number: u64) -> [u8; 2] {
-    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn stamp(nanos: u64) -> String {
-        let mut line = Vec::new();
-        Stamp::new().write(nanos, &mut line);
-        String::from_utf8(line).unwrap()
+        read(&mut Stamp::new(), nanos)
+    }
+
+    fn read(stamp: &mut Stamp, nanos: u64) -> String {
+        String::from_utf8(stamp.at(nanos).to_vec()).unwrap()
     }
 
     #[test]
@@ -89,14 +90,13 @@ mod tests {
     fn stamps_go_back_over_midnight_as_well_as_forth() {
         let midnight = 1_460_764_800_000_000_000;
         let mut stamp = Stamp::new();
-        let mut line = Vec::new();
-        for nanos in [midnight, midnight - 1_000_000, midnight] {
-            stamp.write(nanos, &mut line);
-            line.push(b' ');
-        }
         assert_eq!(
-            String::from_utf8(line).unwrap(),
-            "2016-04-16T00:00:00.000Z 2016-04-15T23:59:59.999Z 2016-04-16T00:00:00.000Z "
+            [midnight, midnight - 1_000_000, midnight].map(|nanos| read(&mut stamp, nanos)),
+            [
+                "2016-04-16T00:00:00.000Z",
+                "2016-04-15T23:59:59.999Z",
+                "2016-04-16T00:00:00.000Z"
+            ]
         );
     }
 

@@ -135,7 +135,7 @@ fn a_log_that_is_off_keeps_no_text_and_counts_as_ever() {
     let log = WorkerLog::new(writer.handle(), Arc::clone(&stats), || at(226));
     let mut record = Record::open(&log, at(0), WALL);
     usual(&mut record);
-    assert_eq!(record.facts.arena.capacity(), 0);
+    assert_eq!(record.facts.texts.len(), 0);
     drop(record);
     let mut late = Record::open(&log, at(0), WALL);
     late.details("request_header_timeout");
@@ -358,7 +358,7 @@ fn a_second_record_writes_into_the_first_ones_memory() {
     let address_of_arena = || {
         let mut record = desk.open();
         usual(&mut record);
-        record.facts.arena.as_ptr()
+        record.facts.texts.from(Span::default()).as_ptr()
     };
     let first = address_of_arena();
     assert_eq!(address_of_arena(), first);

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use config::model::LogFormat;
 use policy::time::Moment;
 
-use super::sink::{BATCH_BYTES, Batch, LogHandle};
+use super::batch::Batch;
+use super::pen::MARGIN;
+use super::sink::LogHandle;
 use super::stamp::Stamp;
 use super::{Facts, json, line};
 use crate::stats::WorkerStats;
@@ -17,6 +19,9 @@ const SPARE_ARENAS: usize = 256;
 
 /// An arena that a rare long head has grown past this is given up.
 const ARENA_BYTES_KEPT: usize = 8 * 1024;
+
+/// What a line takes at most besides its texts: keys, numbers, addresses, flags.
+const LINE_BYTES_MAX: usize = 2048;
 
 /// One worker's share of the log. Records write into it; it does not leave its thread.
 pub struct WorkerLog {
@@ -56,7 +61,7 @@ impl WorkerLog {
         // Not the usual borrow, because this also runs while a panic unwinds, and a second panic
         // would end the process.
         if let Ok(mut local) = self.local.try_borrow_mut()
-            && local.batch.count > 0
+            && local.batch.count() > 0
         {
             self.handle.send(&mut local.batch);
         }
@@ -104,12 +109,16 @@ impl WorkerLog {
             return;
         };
         let Local { batch, stamp, .. } = &mut *local;
-        match self.handle.format() {
-            LogFormat::Text => line::write(facts, stamp, &mut batch.lines),
-            LogFormat::Json => json::write(facts, stamp, &mut batch.lines),
+        let most = LINE_BYTES_MAX + facts.texts.len() * json::ESCAPE_MAX + MARGIN;
+        if !batch.fits(most) && batch.count() > 0 {
+            self.handle.send(batch);
         }
-        batch.count += 1;
-        if batch.lines.len() >= BATCH_BYTES {
+        let now = facts.end.unwrap_or(facts.start);
+        batch.write(most, now, |pen| match self.handle.format() {
+            LogFormat::Text => line::write(facts, stamp, pen),
+            LogFormat::Json => json::write(facts, stamp, pen),
+        });
+        if batch.is_due(now) {
             self.handle.send(batch);
         }
     }
