@@ -52,16 +52,12 @@ spec: {rules: [{name: first, backendRefs: [{name: a}]}, {matches: [{path: {value
 
 struct Request {
     method: &'static str,
-    host: &'static str,
     path: &'static str,
 }
 
 impl RequestView for Request {
     fn method(&self) -> &str {
         self.method
-    }
-    fn host(&self) -> &str {
-        self.host
     }
     fn path(&self) -> &str {
         self.path
@@ -75,14 +71,10 @@ impl RequestView for Request {
 }
 
 fn find<'m>(model: &'m Model, host: &'static str, path: &'static str) -> Option<&'m Route> {
-    let request = Request {
-        method: "GET",
-        host,
-        path,
-    };
+    let request = Request { method: "GET", path };
     model
         .routes
-        .find(ListenerId(0), &request)
+        .find(ListenerId(0), host, &request)
         .map(|matched| &**matched.route)
 }
 
@@ -405,13 +397,12 @@ spec: {{targetRefs: [{{kind: Gateway, name: inner}}], loadBalancer: {{type: Rand
     );
     let request = Request {
         method: "GET",
-        host: "a",
         path: "/",
     };
     let of = |listener| {
         let matched = model
             .routes
-            .find(ListenerId(listener), &request)
+            .find(ListenerId(listener), "a", &request)
             .expect("a route");
         let cluster = &model.clusters[matched.route.backends[0].cluster.expect("a cluster").0 as usize];
         (cluster.name.to_string(), cluster.plan.balance.clone())

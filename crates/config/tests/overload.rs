@@ -71,9 +71,6 @@ impl RequestView for Request {
     fn method(&self) -> &str {
         "GET"
     }
-    fn host(&self) -> &str {
-        "any.example"
-    }
     fn path(&self) -> &str {
         self.0
     }
@@ -87,7 +84,10 @@ impl RequestView for Request {
 
 /// The name of the rate limit that a path has.
 fn limit_of(model: &Model, path: &'static str) -> Option<String> {
-    let matched = model.routes.find(ListenerId(0), &Request(path)).expect("a route");
+    let matched = model
+        .routes
+        .find(ListenerId(0), "", &Request(path))
+        .expect("a route");
     let RateLimitRef(index) = matched.route.rate_limit?;
     Some(model.rate_limits[index as usize].name.to_string())
 }

@@ -47,8 +47,6 @@ use crate::time::Dice;
 pub trait RequestView {
     /// The method, as sent.
     fn method(&self) -> &str;
-    /// The host in lower case, without port and trailing dot; empty if there is none (HTTP/1.0).
-    fn host(&self) -> &str;
     /// The path in its one normal form, without query. `*` for `OPTIONS *`.
     fn path(&self) -> &str;
     /// The query, without `?`; `None` if the target has none.
@@ -203,8 +201,23 @@ impl Route {
 pub struct RouteTable {
     /// For each [`ListenerId`], the place of its address in `addresses`.
     listeners: Vec<usize>,
-    /// For each address, its listeners by hostname; for each of them, its routes by hostname.
-    addresses: Vec<HostMap<HostMap<PathMap>>>,
+    /// For each address, its listeners by hostname; for each of them, where in `hosts` the routes of a
+    /// hostname are.
+    addresses: Vec<HostMap<HostMap<HostPlace>>>,
+    hosts: Vec<Host>,
+}
+
+/// Where in a table the routes of a host are: worth remembering, as one client mostly asks for one
+/// host. It means nothing to another table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostPlace(u32);
+
+/// The routes of one hostname of one listener.
+#[derive(Debug)]
+struct Host {
+    paths: PathMap,
+    /// Those of the next less specific hostname, which have their turn when none of these matches.
+    next: Option<HostPlace>,
 }
 
 /// A route that matched, with what filters need to know of the match.
@@ -248,21 +261,47 @@ impl RouteTable {
                 }
             }
         }
+        let mut hosts = Vec::new();
         Self {
             listeners: attached.into_iter().map(|(address, _)| address).collect(),
-            addresses: drafts.into_iter().map(settle).collect(),
+            addresses: drafts
+                .into_iter()
+                .map(|draft| settle(draft, &mut hosts))
+                .collect(),
+            hosts,
         }
     }
 
-    /// The route of a request. `listener` is any listener of the address that it came in by; which
-    /// of them takes it is settled here, by hostname.
+    /// The route of a request for `host` (in lower case, without port and trailing dot; empty if it
+    /// names none). `listener` is any listener of the address that it came in by; which of them takes
+    /// it is settled here, by hostname.
     #[must_use]
-    pub fn find<'a>(&'a self, listener: ListenerId, request: &impl RequestView) -> Option<Matched<'a>> {
+    pub fn find<'a>(
+        &'a self,
+        listener: ListenerId,
+        host: &str,
+        request: &impl RequestView,
+    ) -> Option<Matched<'a>> {
+        self.find_at(self.place(listener, host)?, request)
+    }
+
+    /// The first half of [`RouteTable::find`]: where the routes of a host are.
+    #[must_use]
+    pub fn place(&self, listener: ListenerId, host: &str) -> Option<HostPlace> {
         let address = *self.listeners.get(listener.0 as usize)?;
-        let routes = self.addresses[address].matching(request.host()).next()?;
-        routes
-            .matching(request.host())
-            .find_map(|paths| paths.find(request))
+        self.addresses[address].closest(host)?.closest(host).copied()
+    }
+
+    /// The second half: the route, among those of the host and the less specific hostnames.
+    #[must_use]
+    pub fn find_at<'a>(&'a self, place: HostPlace, request: &impl RequestView) -> Option<Matched<'a>> {
+        let mut host = &self.hosts[place.0 as usize];
+        loop {
+            if let Some(matched) = host.paths.find(request) {
+                return Some(matched);
+            }
+            host = &self.hosts[host.next?.0 as usize];
+        }
     }
 }
 
@@ -270,10 +309,18 @@ impl RouteTable {
 type Draft = BTreeMap<HostPattern, Vec<Arc<Candidate>>>;
 
 /// The listeners of one address, in their final form.
-fn settle(listeners: BTreeMap<HostPattern, Draft>) -> HostMap<HostMap<PathMap>> {
-    let paths = |(hostname, candidates)| (hostname, PathMap::new(candidates));
+fn settle(listeners: BTreeMap<HostPattern, Draft>, hosts: &mut Vec<Host>) -> HostMap<HostMap<HostPlace>> {
+    let mut of_listener = |draft: Draft| {
+        let places = (hosts.len() as u32..).map(HostPlace);
+        let map: HostMap<HostPlace> = draft.keys().cloned().zip(places).collect();
+        hosts.extend(draft.into_iter().map(|(hostname, candidates)| Host {
+            paths: PathMap::new(candidates),
+            next: map.less_specific(&hostname).copied(),
+        }));
+        map
+    };
     listeners
         .into_iter()
-        .map(|(hostname, draft)| (hostname, draft.into_iter().map(paths).collect()))
+        .map(|(hostname, draft)| (hostname, of_listener(draft)))
         .collect()
 }

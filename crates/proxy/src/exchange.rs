@@ -29,7 +29,7 @@ use crate::hedge::Hedge;
 use crate::postmortem;
 use crate::record::{Record, SavedBy};
 use crate::reply;
-use crate::routing::{self, Way};
+use crate::routing::{self, AskedHost, Way};
 use crate::tried::{Begun, Limits, RetryPermit, Tried, TriedEnd};
 use crate::upstream::attempt::{self, Speaker};
 use crate::upstream::lease::{Lease, Want};
@@ -57,7 +57,7 @@ pub(crate) struct Workspace {
     /// The target as it goes onward: path and query.
     pub(crate) target: String,
     /// What the client asked for: host, and port if it said one.
-    pub(crate) authority: String,
+    pub(crate) authority: AskedHost,
     pub(crate) outgoing: Vec<u8>,
 }
 

@@ -22,6 +22,8 @@ use policy::cluster::ConnectionFacts;
 use policy::evidence::Grade;
 use policy::outcome::{Flag, FlagSet};
 use policy::time::Moment;
+use wire::field::Known;
+use wire::h1::head::{RequestHead, Version};
 
 pub use sink::{LogHandle, LogWriter};
 use texts::{Span, Texts};
@@ -54,6 +56,8 @@ struct Facts {
     wall_nanos: u64,
     /// Whether there will be a line, so that texts are worth keeping.
     lined: bool,
+    /// Whether no text has a byte to escape; known in the end.
+    harmless: bool,
     texts: Texts,
     method: Span,
     path: Span,
@@ -150,6 +154,21 @@ impl Record {
             log: Rc::clone(log),
             facts,
         }
+    }
+
+    /// What a request's head says, as the client sent it, before any rewrite.
+    #[inline]
+    pub fn head(&mut self, head: &RequestHead) {
+        if !self.facts.lined {
+            return;
+        }
+        let protocol = match head.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        };
+        let sent = |name| head.fields.get(name).unwrap_or_default();
+        self.request(head.method_text(), head.target(), protocol, sent(Known::Host));
+        self.user_agent(sent(Known::UserAgent));
     }
 
     /// The request line and authority as the client sent them, before any rewrite. What a bad head
@@ -336,7 +355,7 @@ impl Drop for Record {
         self.settle();
         self.count();
         if self.facts.lined {
-            self.facts.texts.seal();
+            self.facts.harmless = self.facts.texts.seal();
             self.log.write(&self.facts);
             let texts = std::mem::take(&mut self.facts.texts);
             self.log.return_arena(texts.into_memory());

@@ -1,15 +1,16 @@
 //! From a request's head to where it goes: normal form, route, filters.
 
+mod host;
+
+pub(crate) use host::AskedHost;
 use policy::filter::{Cors, CorsAnswer, CorsRequest, Filter, HeaderEdits, Redirect, RequestUrl};
 use policy::outcome::Failure;
 use policy::rate_limit::Quota;
 use policy::route::{ClusterRef, Matched, Route};
-use wire::field::Known;
 use wire::forwarded::client_address;
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{Method, RequestHead};
 use wire::hop::{self, MaxForwards};
-use wire::host::{host_key, request_host};
 use wire::path::{Form, Target};
 
 use crate::downstream::client::Client;
@@ -29,6 +30,8 @@ pub(crate) struct Accepted {
     pub(crate) upgrade: bool,
     /// The target's authority overrides the `Host` field.
     host_overridden: bool,
+    /// How much of the target in normal form is the path. No head is longer than 4 GiB.
+    path_len: u32,
 }
 
 /// Where a request goes.
@@ -65,14 +68,7 @@ pub(crate) fn accept(work: &mut Workspace, record: &mut Record) -> Result<Accept
         authority,
         ..
     } = work;
-    let version = if request.version == wire::h1::head::Version::Http10 {
-        "HTTP/1.0"
-    } else {
-        "HTTP/1.1"
-    };
-    let sent_host = request.fields.get(Known::Host).unwrap_or_default();
-    record.request(request.method_text(), request.target(), version, sent_host);
-    record.user_agent(request.fields.get(Known::UserAgent).unwrap_or_default());
+    record.head(request);
     let body = framing::request_body(request)?;
     hop::check_connection(&request.fields)?;
     hop::expects_continue(request)?;
@@ -90,11 +86,10 @@ pub(crate) fn accept(work: &mut Workspace, record: &mut Record) -> Result<Accept
     }
     let upgrade = hop::upgrade_request(request).is_some();
     let target = Target::of(request)?;
-    authority.clear();
-    authority.push_str(request_host(request, &target)?.unwrap_or_default());
+    authority.read(request, &target)?;
     let host_overridden = target.form == Form::Absolute;
-    let as_sent = target.is_as_sent();
-    if !as_sent {
+    let path_len = target.path.len() as u32;
+    if !target.is_as_sent() {
         onward.clear();
         target.write_to(onward);
         request.set_target(onward);
@@ -104,6 +99,7 @@ pub(crate) fn accept(work: &mut Workspace, record: &mut Record) -> Result<Accept
         max_forwards,
         upgrade,
         host_overridden,
+        path_len,
     })
 }
 
@@ -122,21 +118,22 @@ pub(crate) fn find<'a>(
         target: onward,
         ..
     } = work;
-    let target = Target::of_normal(request);
     let listener = client.listener.ok_or(Failure::NoRoute)?;
+    let (path, query) = request.target().split_at(accepted.path_len as usize);
     let view = View {
         head: request,
-        host: host_key(authority),
-        target: &target,
+        path,
+        query: query.strip_prefix('?'),
     };
-    let Matched { route, prefix } = snapshot.routes().find(listener, &view).ok_or(Failure::NoRoute)?;
+    let place = authority.place(snapshot, listener).ok_or(Failure::NoRoute)?;
+    let Matched { route, prefix } = snapshot.routes().find_at(place, &view).ok_or(Failure::NoRoute)?;
     record.route(&route.name);
     let url = RequestUrl {
         scheme: "http",
         authority,
         port: client.connection.local.port(),
-        path: &target.path,
-        query: target.query,
+        path: view.path,
+        query: view.query,
         prefix,
     };
     if let Some(redirect) = redirect(&route.filters) {
@@ -172,7 +169,7 @@ pub(crate) fn find<'a>(
             limit.pass(address, &request.fields, worker.clock.now())?
         }
     };
-    let mut host = accepted.host_overridden.then(|| authority.clone());
+    let mut host = accepted.host_overridden.then(|| authority.to_string());
     if authority.is_empty() {
         // HTTP/1.0 needs no Host, HTTP/1.1 does (RFC 9112, 3.2): the one that the client connected to.
         host = Some(client.connection.local.to_string());

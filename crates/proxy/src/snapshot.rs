@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use config::model::{Downstream, Model};
 use policy::cluster::Address;
@@ -37,6 +39,8 @@ pub(crate) struct Snapshot {
     model: Arc<Model>,
     clusters: Vec<ClusterHandle>,
     rate_limits: Vec<Arc<SharedRateLimit>>,
+    /// No other snapshot of this process has the same.
+    pub(crate) serial: NonZeroU64,
     /// Limits on what clients send.
     pub(crate) limits: wire::h1::head::Limits,
 }
@@ -75,10 +79,12 @@ impl Snapshot {
             request_line: model.downstream.request_line,
             ..wire::h1::head::Limits::default()
         };
+        static SNAPSHOTS: AtomicU64 = AtomicU64::new(0);
         Self {
             model,
             clusters: handles,
             rate_limits,
+            serial: NonZeroU64::MIN.saturating_add(SNAPSHOTS.fetch_add(1, Relaxed)),
             limits,
         }
     }

@@ -6,14 +6,13 @@ use policy::filter::HeadEdit;
 use policy::route::RequestView;
 use wire::field::Fields;
 use wire::h1::head::RequestHead;
-use wire::path::Target;
 
-/// What routing looks at: the head, and the host and target in their one normal form.
+/// What routing looks at: the head, and the target in its one normal form.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
     pub(crate) head: &'a RequestHead,
-    pub(crate) host: Cow<'a, str>,
-    pub(crate) target: &'a Target<'a>,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
 }
 
 impl RequestView for View<'_> {
@@ -21,16 +20,12 @@ impl RequestView for View<'_> {
         self.head.method_text()
     }
 
-    fn host(&self) -> &str {
-        &self.host
-    }
-
     fn path(&self) -> &str {
-        &self.target.path
+        self.path
     }
 
     fn query(&self) -> Option<&str> {
-        self.target.query
+        self.query
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {

@@ -51,9 +51,7 @@ impl Desk {
             SocketAddr::from((Ipv4Addr::new(10, 0, 35, 28), 40_001)),
             SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 8080)),
         );
-        let host = head.fields.get(Known::Host).unwrap_or_default();
-        record.request(head.method_text(), head.target(), "HTTP/1.1", host);
-        record.user_agent(head.fields.get(Known::UserAgent).unwrap_or_default());
+        record.head(head);
         record.route(sent.route);
         record.cluster("default/shop");
         record.x_forwarded_for(sent.forwarded_for);

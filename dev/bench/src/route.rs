@@ -25,17 +25,12 @@ const ROUTES_PER_HOST: usize = 10;
 /// A request as routing sees it.
 struct View<'a> {
     head: &'a RequestHead,
-    host: Cow<'a, str>,
     target: Target<'a>,
 }
 
 impl RequestView for View<'_> {
     fn method(&self) -> &str {
         self.head.method_text()
-    }
-
-    fn host(&self) -> &str {
-        &self.host
     }
 
     fn path(&self) -> &str {
@@ -79,12 +74,9 @@ pub(crate) fn matched<'a>(table: &'a RouteTable, head: &RequestHead) -> Matched<
         .fields
         .get(Known::Host)
         .and_then(|host| std::str::from_utf8(host).ok());
-    let view = View {
-        head,
-        host: host_key(host.unwrap_or_default()),
-        target,
-    };
-    table.find(LISTENER, &view).expect("there is a route")
+    let view = View { head, target };
+    let host = host_key(host.unwrap_or_default());
+    table.find(LISTENER, &host, &view).expect("there is a route")
 }
 
 /// A table of so many routes, one of which is the request's.

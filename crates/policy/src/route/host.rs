@@ -63,10 +63,22 @@ pub(super) struct HostMap<T> {
 }
 
 impl<T> HostMap<T> {
-    /// The values whose hostname matches, the most specific one first.
-    pub(super) fn matching(&self, host: &str) -> impl Iterator<Item = &T> {
-        let wildcard = self.wildcard.covering(host).map(|(_, value)| value);
-        self.exact.get(host).into_iter().chain(wildcard).chain(&self.any)
+    /// The value of the most specific hostname that matches.
+    pub(super) fn closest(&self, host: &str) -> Option<&T> {
+        self.exact.get(host).or_else(|| self.covering(host))
+    }
+
+    /// The value of the most specific of those hostnames that match whatever `hostname` does.
+    pub(super) fn less_specific(&self, hostname: &HostPattern) -> Option<&T> {
+        match hostname {
+            HostPattern::Any => None,
+            HostPattern::Wildcard(name) | HostPattern::Exact(name) => self.covering(name),
+        }
+    }
+
+    fn covering(&self, name: &str) -> Option<&T> {
+        let wildcard = self.wildcard.covering(name).next();
+        wildcard.map(|(_, value)| value).or(self.any.as_ref())
     }
 }
 

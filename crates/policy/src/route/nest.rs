@@ -27,7 +27,9 @@ pub(super) struct Labels;
 
 impl Reading for Segments {
     fn order(one: &str, other: &str) -> Ordering {
-        one.bytes().map(rank::<b'/'>).cmp(other.bytes().map(rank::<b'/'>))
+        let same = in_common(one.as_bytes(), other.as_bytes());
+        let next = |text: &str| text.as_bytes().get(same).copied().map(rank::<b'/'>);
+        next(one).cmp(&next(other))
     }
 
     fn covers(key: &str, probe: &str) -> bool {
@@ -49,6 +51,14 @@ impl Reading for Labels {
             .strip_suffix(key)
             .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
     }
+}
+
+/// How many bytes two texts have in common before they differ, or one ends.
+fn in_common(one: &[u8], other: &[u8]) -> usize {
+    let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+    let same = 8 * words.take_while(|(one, other)| one == other).count();
+    let bytes = one[same..].iter().zip(&other[same..]);
+    same + bytes.take_while(|(one, other)| one == other).count()
 }
 
 /// A byte's place in the order: the separator first. UTF-8 has no byte that this could overflow.

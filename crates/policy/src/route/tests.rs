@@ -23,10 +23,6 @@ impl RequestView for Request {
         &self.method
     }
 
-    fn host(&self) -> &str {
-        &self.host
-    }
-
     fn path(&self) -> &str {
         &self.path
     }
@@ -163,7 +159,7 @@ fn rules(rules: Vec<(&str, MatchSpec)>) -> RouteTable {
 
 fn found<'a>(table: &'a RouteTable, request: &Request) -> &'a str {
     table
-        .find(ListenerId(0), request)
+        .find(ListenerId(0), &request.host, request)
         .map_or("404", |matched| &matched.route.name)
 }
 
@@ -183,7 +179,10 @@ fn a_prefix_matches_whole_segments() {
         for path in ["h/abc", "h/abc/", "h/abc/def"] {
             assert_eq!(found(&table, &get(path)), "abc", "{path}");
             assert_eq!(
-                table.find(ListenerId(0), &get(path)).unwrap().prefix,
+                table
+                    .find(ListenerId(0), &get(path).host, &get(path))
+                    .unwrap()
+                    .prefix,
                 Some("/abc")
             );
         }
@@ -220,7 +219,10 @@ fn the_longest_prefix_wins_and_is_named() {
     ] {
         assert_eq!(found(&table, &get(url)), name);
         assert_eq!(
-            table.find(ListenerId(0), &get(url)).unwrap().prefix,
+            table
+                .find(ListenerId(0), &get(url).host, &get(url))
+                .unwrap()
+                .prefix,
             Some(matched)
         );
     }
@@ -234,7 +236,7 @@ fn the_longer_expression_wins_and_must_match_the_whole_path() {
     assert_eq!(found(&table, &get("h/b/a/12")), "404");
     assert!(
         table
-            .find(ListenerId(0), &get("h/a/12"))
+            .find(ListenerId(0), "h", &get("h/a/12"))
             .unwrap()
             .prefix
             .is_none()
@@ -471,9 +473,9 @@ fn the_most_specific_listener_of_an_address_takes_the_request_for_good() {
                 let request = get(&format!("{host}/{path}"));
                 assert_eq!(found(&table, &request), name, "{host}/{path}");
                 // Any listener of the address stands for all of them.
-                let by_another = table.find(ListenerId(3), &request);
+                let by_another = table.find(ListenerId(3), &request.host, &request);
                 assert_eq!(by_another.map_or("404", |matched| &matched.route.name), name);
-                assert!(table.find(ListenerId(4), &request).is_none());
+                assert!(table.find(ListenerId(4), &request.host, &request).is_none());
             }
         }
     }
@@ -493,7 +495,11 @@ fn listeners_of_one_address_and_hostname_are_one() {
 
 #[test]
 fn an_empty_table_finds_nothing() {
-    assert!(RouteTable::default().find(ListenerId(0), &get("h/")).is_none());
+    assert!(
+        RouteTable::default()
+            .find(ListenerId(0), "h", &get("h/"))
+            .is_none()
+    );
     assert_eq!(found(&table(Vec::new()), &get("h/")), "404");
 }
 
@@ -762,7 +768,7 @@ proptest! {
             hostnames.into_iter().zip([80, 80, 80, 81, 81]).map(|(name, port)| listener(port, name)).collect();
         let table = RouteTable::build(specs.clone(), &listeners);
         for (at, request) in requests {
-            let matched = table.find(ListenerId(at), &request);
+            let matched = table.find(ListenerId(at), &request.host, &request);
             let found = matched.map(|m| (m.route.name.to_string(), m.prefix.map(str::to_owned)));
             prop_assert_eq!(found, reference(&specs, &listeners, ListenerId(at), &request), "{:?}", request);
         }

@@ -126,7 +126,7 @@ impl Object<'_, '_> {
             return self.null(key);
         }
         self.pen.put(key.string.as_bytes());
-        if texts.harmless() {
+        if self.facts.harmless {
             self.pen.text(texts, value);
         } else {
             self.pen.lend(|pen| harmful(texts, value, pen));

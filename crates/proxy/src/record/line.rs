@@ -8,7 +8,7 @@ use wire::scan;
 use super::Facts;
 use super::pen::Pen;
 use super::stamp::Stamp;
-use super::texts::{Span, Texts, is_harmless};
+use super::texts::{Span, is_harmless};
 
 /// Writes the line of `facts`, its line feed included.
 pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut pen: Pen<'a>) -> Pen<'a> {
@@ -72,7 +72,7 @@ fn word<'a>(facts: &Facts, span: Span, mut pen: Pen<'a>) -> Pen<'a> {
     if value.contains(&b' ') {
         return escaped(value, |byte| is_harmless(byte) & (byte != b' '), pen);
     }
-    text(&facts.texts, span, &mut pen);
+    text(facts, span, &mut pen);
     pen
 }
 
@@ -80,20 +80,20 @@ fn word<'a>(facts: &Facts, span: Span, mut pen: Pen<'a>) -> Pen<'a> {
 #[inline(always)]
 fn words<'a>(facts: &Facts, span: Span, mut pen: Pen<'a>) -> Pen<'a> {
     pen.put(b" \"");
-    text(&facts.texts, span, &mut pen);
+    text(facts, span, &mut pen);
     pen.put(b"\"");
     pen
 }
 
 /// Writes a text; `-` stands for an empty one.
 #[inline(always)]
-fn text(texts: &Texts, span: Span, pen: &mut Pen<'_>) {
+fn text(facts: &Facts, span: Span, pen: &mut Pen<'_>) {
     if span.is_empty() {
         pen.put(b"-");
-    } else if texts.harmless() {
-        pen.text(texts, span);
+    } else if facts.harmless {
+        pen.text(&facts.texts, span);
     } else {
-        pen.lend(|pen| escaped(texts.get(span), is_harmless, pen));
+        pen.lend(|pen| escaped(facts.texts.get(span), is_harmless, pen));
     }
 }
 

@@ -7,12 +7,9 @@ const CUT: &[u8] = b"...";
 /// takes this many at a time.
 const STRIDE: usize = 32;
 
-/// Texts, and whether they can be written as they are.
+/// Texts.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
-    bytes: Vec<u8>,
-    harmless: bool,
-}
+pub(super) struct Texts(Vec<u8>);
 
 /// A text among them; empty is unknown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,58 +28,50 @@ impl Span {
 impl Texts {
     /// None yet, in memory that was used before.
     pub(super) fn new(memory: Vec<u8>) -> Self {
-        Self {
-            bytes: memory,
-            harmless: false,
-        }
+        Self(memory)
     }
 
     /// The memory, to be used again.
     pub(super) fn into_memory(self) -> Vec<u8> {
-        self.bytes
+        self.0
     }
 
     /// How many bytes they are at most.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.0.len()
     }
 
     /// Copies a text, cut to `most` bytes. What it replaces stays, which is no longer than the
     /// exchange.
     pub(super) fn keep(&mut self, text: &[u8], most: usize) -> Span {
-        let start = self.bytes.len();
+        let start = self.0.len();
         if text.len() <= most {
-            self.bytes.extend_from_slice(text);
+            self.0.extend_from_slice(text);
         } else {
-            self.bytes.extend_from_slice(&text[..most - CUT.len()]);
-            self.bytes.extend_from_slice(CUT);
+            self.0.extend_from_slice(&text[..most - CUT.len()]);
+            self.0.extend_from_slice(CUT);
         }
         let of = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
         Span {
             start: of(start),
-            length: of(self.bytes.len() - start),
+            length: of(self.0.len() - start),
         }
     }
 
-    /// There are no more: looks at all of them, once.
-    pub(super) fn seal(&mut self) {
+    /// There are no more: whether every byte of every text is harmless, found by one look at all.
+    pub(super) fn seal(&mut self) -> bool {
         const { assert!(is_harmless(b'-')) };
-        let whole = self.bytes.len().next_multiple_of(STRIDE) + STRIDE;
-        self.bytes.resize(whole, b'-');
-        let (strides, _) = self.bytes.as_chunks::<STRIDE>();
+        let whole = self.0.len().next_multiple_of(STRIDE) + STRIDE;
+        self.0.resize(whole, b'-');
+        let (strides, _) = self.0.as_chunks::<STRIDE>();
         let harm = |harm: bool, &byte: &u8| harm | !is_harmless(byte);
-        self.harmless = !strides.as_flattened().iter().fold(false, harm);
-    }
-
-    /// Whether every byte of every text is harmless; known once they are sealed.
-    pub(super) fn harmless(&self) -> bool {
-        self.harmless
+        !strides.as_flattened().iter().fold(false, harm)
     }
 
     /// A text.
     pub(super) fn get(&self, span: Span) -> &[u8] {
         let start = span.start as usize;
-        self.bytes
+        self.0
             .get(start..start + span.length as usize)
             .unwrap_or_default()
     }
@@ -90,7 +79,7 @@ impl Texts {
     /// A text and what is behind it, which is some bytes more once they are sealed.
     #[inline(always)]
     pub(super) fn from(&self, span: Span) -> &[u8] {
-        &self.bytes[span.start as usize..]
+        &self.0[span.start as usize..]
     }
 }
 
@@ -111,8 +100,7 @@ mod tests {
             let sealed = |text: &[u8]| {
                 let mut texts = Texts::default();
                 texts.keep(text, 100);
-                texts.seal();
-                texts.harmless()
+                texts.seal()
             };
             assert!(sealed(&text), "{len}");
             for at in 0..len {
