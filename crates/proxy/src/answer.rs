@@ -1,34 +1,37 @@
 //! How an exchange is answered: by the endpoint's response, or by a failure's verdict.
 
+mod rest;
+
+use std::pin::Pin;
 use std::time::Duration;
 
 use policy::attempts::{Outcome, Summary};
 use policy::evidence::{End, Grade, Written};
 use policy::filter::{Filter, HeaderEdits};
-use policy::outcome::{Before, Failure, Flag, FlagSet, Then, verdict};
-use wire::field::{Fields, Known};
+use policy::outcome::{Before, Failure, Flag, FlagSet, Then};
+use policy::time::Moment;
+use wire::field::Known;
 use wire::h1::encode::{Announce, Upgrade};
 use wire::h1::framing::{self, BodyLength};
 use wire::hop;
 
 use crate::affinity::Affinity;
 use crate::body::{Begin, Download, DownloadEnd, Upload};
-use crate::downstream::client::Client;
+use crate::downstream::client::Sent;
 use crate::exchange::{Exchange, Next};
 use crate::fault::Fault;
 use crate::forward::{self, Inbound};
 use crate::postmortem::bury;
 use crate::rate_limit;
-use crate::relay::{self, RelayEnd};
+use crate::relay::RelayEnd;
 use crate::routing::{Accepted, Routed};
 use crate::stats::ClusterTimes;
 use crate::tried::{Begun, Limits, Tried, TriedEnd};
-use crate::tunnel::{self, Mouth};
 use crate::upstream::connect::ConnectError;
-use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
 use crate::view::Editable;
+use rest::Rest;
 
 /// What an exchange's attempts and its answer depend on.
 pub(crate) struct Setting<'a> {
@@ -114,88 +117,85 @@ pub(crate) struct Answer<'a> {
     before: Before,
 }
 
-/// A response that can be relayed: how its body is framed, and what follows it.
-struct Framed {
-    from: BodyLength,
-    /// Time from the request to it.
+/// How far an answer has come.
+pub(crate) enum Answered<F> {
+    /// All of it is sent, or it never will be.
+    Done(Next),
+    /// The rest is to be waited for: in a box, so that requests which wait for their turn hold no room
+    /// for it.
+    Rest(Pin<Box<F>>),
+}
+
+/// A response that is relayed: how its body is framed, and what follows it.
+struct Relaying<'a> {
+    lease: Lease<'a>,
+    /// When its attempt began.
+    asked: Moment,
+    /// Time from then to its head.
     service: Duration,
+    from: BodyLength,
+    to: BodyLength,
     /// Whether the endpoint keeps its connection, and how long.
     stays: bool,
     hint: Option<Duration>,
+    /// Whether the client's connection may carry another request.
+    persists: bool,
 }
 
-/// Relays the endpoint's response.
-pub(crate) async fn respond(
-    exchange: &mut Exchange<'_>,
-    answer: Answer<'_>,
-    setting: &Setting<'_>,
-    upload: &mut Upload,
-) -> Result<Next, Box<Fault>> {
-    let framed = judge(exchange, &answer, setting)?;
-    let Answer { mut lease, begun, .. } = answer;
-    if exchange.work.response.status == 101 {
-        return Box::pin(upgrade(exchange, lease, framed.service, setting)).await;
-    }
-    let to = framed.from.relayed_to(exchange.work.request.version);
-    exchange.body_read = upload.received_whole();
-    let persists = exchange.persists() && to != BodyLength::UntilClose;
-    write_head(
-        exchange,
-        to,
-        exchange.announce(persists),
-        Upgrade::Drop,
-        framed.service,
-    );
-    let sent = exchange.client.connection.transport.sent();
-    let download = Download::new(framed.from, to);
-    let relayed = match begin(download, &mut lease, exchange.client, upload) {
-        Ok(Begin::Whole(relayed)) => (relayed, Ok(())),
-        Err(end) => (0, Err(RelayEnd::Upstream(end))),
-        // In a box, so that requests which wait for their turn do not hold room for it.
-        Ok(Begin::Rest(download)) => {
-            let bounds = setting.limits.relay(exchange.client, setting.cluster);
-            let worker = exchange.worker;
-            Box::pin(relay::run(
-                worker,
-                &mut lease,
-                upload,
-                download,
-                exchange.client,
-                bounds,
-            ))
-            .await
+/// Answers with the endpoint's response. Nearly every small one is here whole, and the client takes it at
+/// once: then nothing is left to wait for.
+///
+/// # Errors
+/// It cannot be relayed, and the client has not had a byte of it.
+pub(crate) fn respond<'r>(
+    exchange: &'r mut Exchange<'_>,
+    answer: Answer<'r>,
+    setting: &'r Setting<'_>,
+    upload: &'r mut Upload,
+) -> Result<Answered<impl Future<Output = Result<Next, Box<Fault>>>>, Box<Fault>> {
+    let mut relaying = judge(exchange, answer, setting)?;
+    let rest = if exchange.work.response.status == 101 {
+        Rest::Upgrade(relaying)
+    } else {
+        exchange.body_read = upload.received_whole();
+        relaying.persists = exchange.persists() && relaying.to != BodyLength::UntilClose;
+        let announce = exchange.announce(relaying.persists);
+        write_head(exchange, relaying.to, announce, Upgrade::Drop, relaying.service);
+        match relaying.begin(exchange, upload) {
+            Ok(Begin::Rest(download)) => Rest::Body(relaying, download),
+            Ok(Begin::Whole(count)) => {
+                let next = relaying.end(exchange, setting, upload, count);
+                match exchange.client.send() {
+                    Sent::All => return Ok(Answered::Done(next)),
+                    Sent::Part => Rest::Flush(next),
+                    Sent::Failed => {
+                        let left = rest::cut(exchange, setting.cluster, RelayEnd::ClientLeft);
+                        return Ok(Answered::Done(left));
+                    }
+                }
+            }
+            Err(end) => {
+                relaying.lease.close();
+                return Err(rest::unanswered(exchange, &end));
+            }
         }
     };
-    exchange.record.bytes_sent(relayed.0);
-    exchange.record.bytes_received(upload.received);
-    if let Err(end) = relayed.1 {
-        lease.close();
-        let nothing_sent = exchange.client.connection.transport.sent() == sent;
-        return cut_short(exchange, end, nothing_sent, to, setting);
-    }
-    let time = exchange.worker.clock.now().since(begun.asked);
-    setting.times.rq_time.record(time);
-    let surplus = !lease.input.is_empty();
-    if framed.stays && framed.from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
-        lease.recycle(framed.hint);
-    } else {
-        lease.close();
-    }
-    let limit = exchange.client.snapshot.downstream().body_timeout;
-    if !exchange.client.flush(limit).await {
-        return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
-    }
-    Ok(if persists { Next::Request } else { Next::Close })
+    Ok(Answered::Rest(Box::pin(rest.run(exchange, setting, upload))))
 }
 
 /// Whether a response can be relayed; what this says of its endpoint is told to the cluster. Its head is
 /// edited as the route asks.
-fn judge(
+fn judge<'a>(
     exchange: &mut Exchange<'_>,
-    answer: &Answer<'_>,
+    answer: Answer<'a>,
     setting: &Setting<'_>,
-) -> Result<Framed, Box<Fault>> {
-    let (begun, before) = (answer.begun, answer.before);
+) -> Result<Relaying<'a>, Box<Fault>> {
+    let Answer {
+        lease,
+        summary,
+        begun,
+        before,
+    } = answer;
     let now = exchange.worker.clock.now();
     let service = now.since(begun.asked);
     let method = exchange.work.request.method;
@@ -210,19 +210,23 @@ fn judge(
     setting.cluster.shared.with(|state| {
         let cluster = &mut state.cluster;
         if from.is_ok() {
-            cluster.on_attempt(&answer.summary, begun.leased, now);
+            cluster.on_attempt(&summary, begun.leased, now);
             cluster.on_response(status, service);
             cluster.counters.rq_retry_limit_exceeded += u64::from(before.limit_exceeded);
         } else {
-            cluster.on_attempt(&malformed(answer.summary), begun.leased, now);
+            cluster.on_attempt(&malformed(summary), begun.leased, now);
         }
     });
     let from = from.map_err(Fault::bad_response)?;
-    let framed = Framed {
-        from,
+    let relaying = Relaying {
+        lease,
+        asked: begun.asked,
         service,
+        from,
+        to: from.relayed_to(exchange.work.request.version),
         stays: framing::keeps_alive(response.version, &response.fields),
         hint: response.fields.get(Known::KeepAlive).and_then(timeout_hint),
+        persists: false,
     };
     let edits = setting
         .routed
@@ -240,39 +244,35 @@ fn judge(
     exchange.record.status(status);
     exchange.record.upstream_service_time(service);
     exchange.record.details("via_upstream");
-    Ok(framed)
+    Ok(relaying)
 }
 
-/// A body's beginning: taken if all of it has come with its head, which small ones mostly have.
-fn begin(
-    download: Download,
-    lease: &mut Lease<'_>,
-    client: &mut Client,
-    upload: &Upload,
-) -> Result<Begin, DownloadEnd> {
-    if !upload.sent_whole() {
-        return Ok(Begin::Rest(download));
+impl Relaying<'_> {
+    /// A body's beginning: taken if all of it has come with its head, which small ones mostly have.
+    fn begin(&mut self, exchange: &mut Exchange<'_>, upload: &Upload) -> Result<Begin, DownloadEnd> {
+        let framing = (self.from, self.to);
+        if !upload.sent_whole() {
+            return Ok(Begin::Rest(Download::new(framing)));
+        }
+        let client = &mut *exchange.client;
+        let limits = &client.snapshot.limits;
+        Download::begin(framing, &mut self.lease.input, &mut client.out, limits)
     }
-    download.begin(&mut lease.input, &mut client.out, &client.snapshot.limits)
-}
 
-/// A relay ended early: what the client can still be told.
-fn cut_short(
-    exchange: &mut Exchange<'_>,
-    end: RelayEnd,
-    nothing_sent: bool,
-    to: BodyLength,
-    setting: &Setting<'_>,
-) -> Result<Next, Box<Fault>> {
-    if nothing_sent && let RelayEnd::Upstream(end) = end {
-        exchange.client.out.clear();
-        return Err(unanswered(&end).into());
+    /// The body's `count` bytes have gone on: its connection is free for others.
+    fn end(self, exchange: &mut Exchange<'_>, setting: &Setting<'_>, upload: &Upload, count: u64) -> Next {
+        exchange.record.bytes_sent(count);
+        exchange.record.bytes_received(upload.received);
+        let time = exchange.worker.clock.now().since(self.asked);
+        setting.times.rq_time.record(time);
+        let surplus = !self.lease.input.is_empty();
+        if self.stays && self.from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
+            self.lease.recycle(self.hint);
+        } else {
+            self.lease.close();
+        }
+        if self.persists { Next::Request } else { Next::Close }
     }
-    if to == BodyLength::UntilClose {
-        // A close would be taken for the body's end (RFC 9112, 8).
-        exchange.client.reset_on_drop();
-    }
-    Ok(cut(exchange, setting.cluster, end))
 }
 
 /// What an attempt comes to whose response can not be relayed.
@@ -284,92 +284,6 @@ fn malformed(summary: Summary) -> Summary {
         },
         ..summary
     }
-}
-
-/// A response ended early before the client had a byte of it: it can still be told.
-fn unanswered(end: &DownloadEnd) -> Fault {
-    match end {
-        DownloadEnd::Malformed(error) => Fault::bad_response(error.sentence()),
-        DownloadEnd::Upstream | DownloadEnd::ClientLeft => {
-            Fault::bad_response("The endpoint closed the connection inside its response.")
-        }
-    }
-}
-
-/// A response could not be relayed to its end: the client's connection is closed without one.
-fn cut(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, end: RelayEnd) -> Next {
-    let failure = match end {
-        RelayEnd::Upstream(DownloadEnd::Malformed(error)) => {
-            exchange.record.sentence(error.sentence());
-            Failure::ProtocolInBody
-        }
-        RelayEnd::Upstream(_) => Failure::Truncated,
-        RelayEnd::ClientLeft => Failure::DownstreamLeft,
-        RelayEnd::ClientStuck => Failure::IdleDownstream,
-        RelayEnd::Idle => Failure::IdleUpstream,
-        RelayEnd::Late => Failure::LateTimeout,
-    };
-    cluster
-        .shared
-        .with(|state| state.cluster.on_failure(&failure, Before::default(), false));
-    let verdict = verdict(&failure, Before::default());
-    exchange.record.flags(verdict.flags);
-    exchange.record.details(&verdict.details);
-    exchange.client.out.clear();
-    Next::Drop
-}
-
-/// The endpoint switched protocols: bytes go both ways from here.
-async fn upgrade(
-    exchange: &mut Exchange<'_>,
-    mut lease: Lease<'_>,
-    service: Duration,
-    setting: &Setting<'_>,
-) -> Result<Next, Box<Fault>> {
-    if !setting.accepted.upgrade
-        || !is_asked_for(&exchange.work.request.fields, &exchange.work.response.fields)
-    {
-        let sentence = "The endpoint answered 101 to a request that did not ask for this upgrade.";
-        return Err(Fault::bad_response(sentence).into());
-    }
-    write_head(
-        exchange,
-        BodyLength::None,
-        Announce::Nothing,
-        Upgrade::Keep,
-        service,
-    );
-    let limit = exchange.client.snapshot.downstream().body_timeout;
-    if !exchange.client.flush(limit).await {
-        return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
-    }
-    let client = &mut *exchange.client;
-    let Connection { transport, input, .. } = &mut *lease;
-    let carried = tunnel::run(
-        exchange.worker,
-        &client.alarm,
-        setting.cluster.plan.timeouts.stream_idle,
-        Mouth {
-            transport: &client.connection.transport,
-            input: &mut client.input,
-        },
-        Mouth { transport, input },
-    )
-    .await;
-    exchange.record.bytes_received(carried.up);
-    exchange.record.bytes_sent(carried.down);
-    Ok(Next::Drop)
-}
-
-/// Whether the protocol that the endpoint switches to is among those asked for (RFC 9110, 7.8).
-fn is_asked_for(request: &Fields, response: &Fields) -> bool {
-    let mut switched = response.tokens(Known::Upgrade).peekable();
-    switched.peek().is_some()
-        && switched.all(|to| {
-            request
-                .tokens(Known::Upgrade)
-                .any(|asked| asked.eq_ignore_ascii_case(to))
-        })
 }
 
 fn write_head(

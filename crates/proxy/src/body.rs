@@ -307,7 +307,7 @@ pub(crate) enum DownloadEnd {
 
 impl Download {
     /// A body framed as `from` by the endpoint and as `to` for the client.
-    pub(crate) fn new(from: BodyLength, to: BodyLength) -> Self {
+    pub(crate) fn new((from, to): (BodyLength, BodyLength)) -> Self {
         Self {
             decoder: BodyDecoder::new(from),
             length: to,
@@ -316,19 +316,37 @@ impl Download {
         }
     }
 
-    /// Takes a small body that has come whole with its head.
+    /// A body framed as `from` by the endpoint and as `to` for the client; taken at once if it is small
+    /// and has come whole with its head.
     ///
     /// # Errors
     /// It is malformed.
     pub(crate) fn begin(
+        framing: (BodyLength, BodyLength),
+        input: &mut ReadBuffer,
+        out: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<Begin, DownloadEnd> {
+        let here = input.data().len();
+        match framing {
+            _ if here > BEHIND_HEAD => Ok(Begin::Rest(Self::new(framing))),
+            // Most have a known length, and nothing of them needs decoding.
+            (BodyLength::Length(length), BodyLength::Length(_)) if length <= here as u64 => {
+                let count = usize::try_from(length).unwrap_or(here);
+                out.extend_from_slice(&input.data()[..count]);
+                input.consume(count);
+                Ok(Begin::Whole(length))
+            }
+            _ => Self::new(framing).take_whole(input, out, limits),
+        }
+    }
+
+    fn take_whole(
         mut self,
         input: &mut ReadBuffer,
         out: &mut Vec<u8>,
         limits: &Limits,
     ) -> Result<Begin, DownloadEnd> {
-        if input.data().len() > BEHIND_HEAD {
-            return Ok(Begin::Rest(self));
-        }
         loop {
             let step = self
                 .decoder

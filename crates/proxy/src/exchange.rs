@@ -19,7 +19,7 @@ use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{RequestHead, ResponseHead, Version};
 
 use crate::affinity::Affinity;
-use crate::answer::{self, Setting};
+use crate::answer::{self, Answered, Setting};
 use crate::attempt_count;
 use crate::body::Upload;
 use crate::downstream::client::Client;
@@ -31,8 +31,8 @@ use crate::record::{Record, SavedBy};
 use crate::reply;
 use crate::routing::{self, AskedHost, Way};
 use crate::tried::{Begun, Limits, RetryPermit, Tried, TriedEnd};
-use crate::upstream::attempt::{self, Speaker};
-use crate::upstream::lease::{Lease, Want};
+use crate::upstream::attempt::{self, Speaker, Timekeeper};
+use crate::upstream::lease::{Asked, Asker, Lease, Want};
 use crate::upstream::shared::ClusterHandle;
 use crate::wait::within;
 use crate::worker::Worker;
@@ -215,21 +215,18 @@ impl<'a> Exchange<'a> {
         loop {
             let asked = self.worker.clock.now();
             let per_try = limits.per_try.map_or(Moment::NEVER, |limit| asked + limit);
-            let want = Want {
-                resend: attempts.resend(),
-                reuse,
-                avoid: attempts.avoid(),
-                deadline: per_try.min(limits.request),
-                hash: setting.affinity.hash,
+            let asker = Asker {
+                worker: self.worker,
+                handle: cluster,
+                want: Want {
+                    resend: attempts.resend(),
+                    reuse,
+                    avoid: attempts.avoid(),
+                    deadline: per_try.min(limits.request),
+                    hash: setting.affinity.hash,
+                },
             };
-            let tried = match self.lease(cluster, &want, limits).await {
-                Ok(Ok(lease)) => {
-                    self.attempt(setting, &want, lease, upload, (asked, per_try))
-                        .await
-                }
-                Ok(Err(unreached)) => Ok(Tried::unconnected(unreached, upload, asked)),
-                Err(fault) => Err(fault),
-            };
+            let tried = self.attempt(setting, &asker, upload, (asked, per_try)).await;
             let tried = tried.map_err(|fault| fault.after(before))?;
             if let Some(time) = tried.connect_time() {
                 setting.times.cx_connect_ms.record(time);
@@ -243,7 +240,10 @@ impl<'a> Exchange<'a> {
                 }
                 before.limit_exceeded = attempts.limit_exceeded();
                 let answer = answer::settle(self, tried, before, setting)?;
-                return answer::respond(self, answer, setting, upload).await;
+                return match answer::respond(self, answer, setting, upload)? {
+                    Answered::Done(next) => Ok(next),
+                    Answered::Rest(rest) => rest.await,
+                };
             };
             postmortem::note_again(self, tried, why, cluster);
             (reuse, before.made_again) = (how, true);
@@ -282,30 +282,38 @@ impl<'a> Exchange<'a> {
         let _ = within(&self.client.alarm, std::future::pending::<()>()).await;
     }
 
-    /// One attempt: send, await the head. With a hedge, another one beside it if it takes long.
+    /// One attempt: lease, send, await the head. With a hedge, another one beside it if it takes long.
     async fn attempt<'c>(
         &mut self,
         setting: &Setting<'c>,
-        want: &Want<'_>,
-        mut lease: Lease<'c>,
+        asker: &Asker<'c, '_>,
         upload: &mut Upload,
         (asked, per_try): (Moment, Moment),
     ) -> Result<Tried<'c>, Box<Fault>>
     where
         'a: 'c,
     {
+        let mut lease = match asker.ask() {
+            Asked::Lease(lease) => lease,
+            Asked::Refused(refusal) => return Err(Failure::Refused(refusal).into()),
+            Asked::Later(later) => match self.carry_out(asker, later, &setting.limits).await? {
+                Ok(lease) => lease,
+                Err(unreached) => return Ok(Tried::unconnected(unreached, upload, asked)),
+            },
+        };
         self.made_with(&lease);
         let begun = Begun {
             asked,
             leased: self.worker.clock.now(),
         };
         let bounds = setting.limits.attempt(per_try, self.client, setting.cluster);
-        if let Some(hedge) = self.hedge(setting, want, upload) {
+        if let Some(hedge) = self.hedge(setting, &asker.want, upload) {
             return Box::pin(hedge.attempt(self, lease, upload, bounds, begun)).await;
         }
-        let speaker = Speaker::of(self.client);
+        let (mut speaker, alarm) = Speaker::of(self.client);
+        let mut timekeeper = Timekeeper::begin(self.worker, alarm, bounds);
         let response = &mut self.work.response;
-        let attempted = attempt::run(self.worker, &mut lease, upload, speaker, response, bounds).await;
+        let attempted = attempt::run(&mut lease, upload, &mut speaker, response, &mut timekeeper).await;
         Tried::after(attempted, lease, upload, self.work.response.status, begun)
     }
 

@@ -31,7 +31,7 @@ use crate::postmortem::note_lost;
 use crate::record::SavedBy;
 use crate::transport::Transport;
 use crate::tried::{Begun, Limits, Tried};
-use crate::upstream::attempt::{self, Attempted, Speaker};
+use crate::upstream::attempt::{self, Attempted, Speaker, Timekeeper};
 use crate::upstream::lease::{Asked, Asker, Lease, NoLease, Want};
 use crate::upstream::shared::ClusterHandle;
 use crate::wait::{First, first};
@@ -157,16 +157,11 @@ impl<'a, 'b> Hedge<'a, 'b> {
         avoid.push(lease.endpoint);
         let count = exchange.made + 1;
         let worker = self.worker;
-        let speaker = Speaker::of(exchange.client);
+        let (mut speaker, alarm) = Speaker::of(exchange.client);
         let (client, limits) = (speaker.transport, speaker.limits);
-        let one = attempt::run(
-            worker,
-            lease,
-            upload,
-            speaker,
-            &mut exchange.work.response,
-            bounds,
-        );
+        let mut timekeeper = Timekeeper::begin(worker, alarm, bounds);
+        let response = &mut exchange.work.response;
+        let one = attempt::run(lease, upload, &mut speaker, response, &mut timekeeper);
         let other = self.run(&avoid, (client, limits), bounds, (since, count), progress);
         let (mut one, mut other) = (pin!(one), pin!(other));
         match first(one.as_mut(), other.as_mut()).await {
@@ -218,15 +213,21 @@ impl<'a, 'b> Hedge<'a, 'b> {
         let (alarm, mut input) = (engine::alarm(), ReadBuffer::default());
         let mut response = ResponseHead::default();
         // Interim responses of both would be one answer's twice.
-        let speaker = Speaker {
+        let mut speaker = Speaker {
             transport: client,
             input: &mut input,
             limits,
-            alarm: &alarm,
             takes_interim: false,
         };
-        let attempted =
-            attempt::run(worker, &mut lease, &mut self.twin, speaker, &mut response, bounds).await;
+        let mut timekeeper = Timekeeper::begin(worker, &alarm, bounds);
+        let attempted = attempt::run(
+            &mut lease,
+            &mut self.twin,
+            &mut speaker,
+            &mut response,
+            &mut timekeeper,
+        )
+        .await;
         Some(Box::new(Second {
             lease,
             attempted,

@@ -109,6 +109,16 @@ impl Worker {
         self.current.borrow().clone()
     }
 
+    /// How long a client's connection may wait for a request.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.current.borrow().downstream().idle_timeout
+    }
+
+    /// Whether this is the configuration in force.
+    pub(crate) fn is_in_force(&self, current: &Rc<Current>) -> bool {
+        Rc::ptr_eq(&self.current.borrow(), current)
+    }
+
     /// The access log.
     pub(crate) fn log(&self) -> Rc<WorkerLog> {
         self.log.borrow().clone()

@@ -43,6 +43,16 @@ pub(crate) struct Client {
     pub(crate) listener: Option<ListenerId>,
 }
 
+/// How much of what was to be sent has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    All,
+    /// The client takes no more for now.
+    Part,
+    /// It never will.
+    Failed,
+}
+
 impl Client {
     /// Comes out of the lobby; `alarm` is its server's.
     pub(crate) fn arrive(worker: &Rc<Worker>, mut connection: Box<Connection>, alarm: Alarm) -> Self {
@@ -69,7 +79,11 @@ impl Client {
     /// Whether this connection is to end soon: we are draining, or nobody listens at its address
     /// any more.
     pub(crate) fn should_leave(&self) -> bool {
-        self.connection.worker.is_leaving(*self.connection.address)
+        let worker = &self.connection.worker;
+        if self.listener.is_some() && worker.is_in_force(&self.snapshot) {
+            return worker.draining.get();
+        }
+        worker.is_leaving(*self.connection.address)
     }
 
     /// Takes the configuration in force, unless it has no place for this connection.
@@ -90,25 +104,37 @@ impl Client {
         Ok(count)
     }
 
+    /// Writes what the client takes now of what is to be sent.
+    pub(crate) fn send(&mut self) -> Sent {
+        let mut written = 0;
+        let sent = loop {
+            if written == self.out.len() {
+                break Sent::All;
+            }
+            match self.connection.transport.try_write(&self.out[written..]) {
+                Ok(count) if count > 0 => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Sent::Part,
+                _ => break Sent::Failed,
+            }
+        };
+        self.out.drain(..written);
+        sent
+    }
+
     /// Writes what is to be sent; false if the client does not take it within `limit`.
     pub(crate) async fn flush(&mut self, limit: Duration) -> bool {
-        let transport = &self.connection.transport;
-        let mut written = 0;
-        while written < self.out.len() {
-            match transport.try_write(&self.out[written..]) {
-                Ok(count) if count > 0 => written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.alarm.set(self.connection.worker.clock.now() + limit);
-                    let taken = poll_fn(|cx| transport.poll_write_ready(cx));
-                    if within(&self.alarm, taken).await.is_err() {
-                        return false;
-                    }
-                }
-                _ => return false,
+        loop {
+            match self.send() {
+                Sent::All => return true,
+                Sent::Failed => return false,
+                Sent::Part => {}
+            }
+            self.alarm.set(self.connection.worker.clock.now() + limit);
+            let taken = poll_fn(|cx| self.connection.transport.poll_write_ready(cx));
+            if within(&self.alarm, taken).await.is_err() {
+                return false;
             }
         }
-        self.out.clear();
-        true
     }
 
     /// Dropping the connection resets it from now on, so that nobody takes what was sent for whole.

@@ -229,9 +229,10 @@ impl Lobby {
 
 /// When a waiting connection has been idle too long.
 fn due(worker: &Worker, connection: &Connection) -> Moment {
-    let current = worker.snapshot();
-    let config = connection.last.as_ref().unwrap_or(&current);
-    let idle = config.downstream().idle_timeout;
+    let idle = match &connection.last {
+        None => worker.idle_timeout(),
+        Some(last) => last.downstream().idle_timeout,
+    };
     if worker.is_leaving(*connection.address) {
         return connection.since + idle.min(DRAIN_IDLE);
     }

@@ -52,12 +52,11 @@ pub(crate) enum Attempted {
 
 /// Sends the request and reads the response's head into `response`.
 pub(crate) async fn run(
-    worker: &Worker,
     lease: &mut Lease<'_>,
     upload: &mut Upload,
-    client: Speaker<'_>,
+    client: &mut Speaker<'_>,
     response: &mut ResponseHead,
-    bounds: Bounds,
+    timekeeper: &mut Timekeeper<'_>,
 ) -> Attempted {
     let autopsy = Autopsy {
         head_len: upload.head_len(),
@@ -70,11 +69,10 @@ pub(crate) async fn run(
             transport: &connection.transport,
             written_before: connection.written_before,
         };
-        let mut timekeeper = Timekeeper::begin(worker, client.alarm, bounds);
         let begun = match connection.writing {
             Writing::Direct => Ok(()),
             Writing::TwoStep => {
-                let mut steps = pin!(two_step(worker, upload, &to, connection.round_trip));
+                let mut steps = pin!(two_step(timekeeper.worker, upload, &to, connection.round_trip));
                 let under_limits = poll_fn(|cx| match steps.as_mut().poll(cx) {
                     Poll::Ready(done) => Poll::Ready(done.map_err(Ended::Died)),
                     Poll::Pending => timekeeper.poll_passed(cx, &to, &autopsy).map(Err),
@@ -121,22 +119,20 @@ pub(crate) struct Speaker<'a> {
     /// What was received of it and not consumed.
     pub(crate) input: &'a mut ReadBuffer,
     pub(crate) limits: &'a Limits,
-    /// The attempt's time limits are watched by it.
-    pub(crate) alarm: &'a engine::Alarm,
     /// Whether it is told of interim responses; HTTP/1.0 knows none.
     pub(crate) takes_interim: bool,
 }
 
 impl<'a> Speaker<'a> {
-    /// For the only attempt at its time.
-    pub(crate) fn of(client: &'a mut Client) -> Self {
-        Self {
+    /// For the only attempt at its time, whose time limits are watched by the client's alarm.
+    pub(crate) fn of(client: &'a mut Client) -> (Self, &'a engine::Alarm) {
+        let speaker = Self {
             transport: &client.connection.transport,
             input: &mut client.input,
             limits: &client.snapshot.limits,
-            alarm: &client.alarm,
             takes_interim: !client.http_10,
-        }
+        };
+        (speaker, &client.alarm)
     }
 }
 
@@ -200,7 +196,7 @@ impl Autopsy {
 }
 
 /// Every time limit of an attempt.
-struct Timekeeper<'a> {
+pub(crate) struct Timekeeper<'a> {
     worker: &'a Worker,
     alarm: &'a engine::Alarm,
     deadlines: Deadlines,
@@ -208,7 +204,8 @@ struct Timekeeper<'a> {
 }
 
 impl<'a> Timekeeper<'a> {
-    fn begin(worker: &'a Worker, alarm: &'a engine::Alarm, bounds: Bounds) -> Self {
+    /// They run from now on.
+    pub(crate) fn begin(worker: &'a Worker, alarm: &'a engine::Alarm, bounds: Bounds) -> Self {
         let deadlines = Deadlines::begin(bounds, worker.clock.now());
         alarm.set(deadlines.next());
         Self {
@@ -275,10 +272,10 @@ async fn two_step(
 }
 
 /// Sending and reading at the same time: an endpoint may answer before it has the whole request.
-struct Conversation<'a> {
+struct Conversation<'a, 'c> {
     upload: &'a mut Upload,
     to: &'a Sender<'a>,
-    client: Speaker<'a>,
+    client: &'a mut Speaker<'c>,
     input: &'a mut ReadBuffer,
     response: &'a mut ResponseHead,
     autopsy: &'a Autopsy,
@@ -305,7 +302,7 @@ enum Sending {
     Nothing,
 }
 
-impl Conversation<'_> {
+impl Conversation<'_, '_> {
     /// Ready with the final head, or with what ended the attempt.
     fn poll(&mut self, cx: &Context<'_>, pulse: &Pulse) -> Poll<Result<(), Ended>> {
         if self.sending == Sending::Request
@@ -324,7 +321,7 @@ impl Conversation<'_> {
 
     /// Ready if the client ends the attempt.
     fn poll_send(&mut self, cx: &Context<'_>, pulse: &Pulse) -> Poll<Ended> {
-        let client = &mut self.client;
+        let client = &mut *self.client;
         let from = (client.transport, &mut *client.input, client.limits);
         self.sending = match ready!(self.upload.poll_run(cx, self.to, from, pulse)) {
             Ok(()) => Sending::Client,

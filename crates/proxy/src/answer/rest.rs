@@ -1,0 +1,173 @@
+//! What is left of an answer once what could be done at once is done.
+
+use std::time::Duration;
+
+use policy::outcome::{Before, Failure, verdict};
+use wire::field::{Fields, Known};
+use wire::h1::encode::{Announce, Upgrade};
+use wire::h1::framing::BodyLength;
+
+use super::{Relaying, Setting, write_head};
+use crate::body::{Download, DownloadEnd, Upload};
+use crate::exchange::{Exchange, Next};
+use crate::fault::Fault;
+use crate::relay::{self, RelayEnd};
+use crate::tunnel::{self, Mouth};
+use crate::upstream::connection::Connection;
+use crate::upstream::lease::Lease;
+use crate::upstream::shared::ClusterHandle;
+
+/// What is to be waited for.
+pub(super) enum Rest<'a> {
+    /// More of the body is to come, or of the request to go.
+    Body(Relaying<'a>, Download),
+    /// The client takes the rest of what is to be sent; then it goes on so.
+    Flush(Next),
+    /// The connection becomes a tunnel.
+    Upgrade(Relaying<'a>),
+}
+
+impl Rest<'_> {
+    /// Brings the answer to its end.
+    pub(super) async fn run(
+        self,
+        exchange: &mut Exchange<'_>,
+        setting: &Setting<'_>,
+        upload: &mut Upload,
+    ) -> Result<Next, Box<Fault>> {
+        let next = match self {
+            Self::Upgrade(relaying) => {
+                return upgrade(exchange, relaying.lease, relaying.service, setting).await;
+            }
+            Self::Flush(next) => next,
+            Self::Body(mut relaying, download) => {
+                let sent = exchange.client.connection.transport.sent();
+                let bounds = setting.limits.relay(exchange.client, setting.cluster);
+                let (worker, client) = (exchange.worker, &mut *exchange.client);
+                let relay = relay::run(worker, &mut relaying.lease, upload, download, client, bounds);
+                match relay.await {
+                    (count, Ok(())) => relaying.end(exchange, setting, upload, count),
+                    (count, Err(end)) => {
+                        exchange.record.bytes_sent(count);
+                        exchange.record.bytes_received(upload.received);
+                        let to = relaying.to;
+                        relaying.lease.close();
+                        let untouched = exchange.client.connection.transport.sent() == sent;
+                        return cut_short(exchange, end, untouched, to, setting);
+                    }
+                }
+            }
+        };
+        let limit = exchange.client.snapshot.downstream().body_timeout;
+        if !exchange.client.flush(limit).await {
+            return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
+        }
+        Ok(next)
+    }
+}
+
+/// A relay ended early: what the client can still be told.
+fn cut_short(
+    exchange: &mut Exchange<'_>,
+    end: RelayEnd,
+    untouched: bool,
+    to: BodyLength,
+    setting: &Setting<'_>,
+) -> Result<Next, Box<Fault>> {
+    if untouched && let RelayEnd::Upstream(end) = end {
+        return Err(unanswered(exchange, &end));
+    }
+    if to == BodyLength::UntilClose {
+        // A close would be taken for the body's end (RFC 9112, 8).
+        exchange.client.reset_on_drop();
+    }
+    Ok(cut(exchange, setting.cluster, end))
+}
+
+/// A response ended early before the client had a byte of it: it can still be told.
+pub(super) fn unanswered(exchange: &mut Exchange<'_>, end: &DownloadEnd) -> Box<Fault> {
+    exchange.client.out.clear();
+    let sentence = match end {
+        DownloadEnd::Malformed(error) => error.sentence(),
+        DownloadEnd::Upstream | DownloadEnd::ClientLeft => {
+            "The endpoint closed the connection inside its response."
+        }
+    };
+    Fault::bad_response(sentence).into()
+}
+
+/// A response could not be relayed to its end: the client's connection is closed without one.
+pub(super) fn cut(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, end: RelayEnd) -> Next {
+    let failure = match end {
+        RelayEnd::Upstream(DownloadEnd::Malformed(error)) => {
+            exchange.record.sentence(error.sentence());
+            Failure::ProtocolInBody
+        }
+        RelayEnd::Upstream(_) => Failure::Truncated,
+        RelayEnd::ClientLeft => Failure::DownstreamLeft,
+        RelayEnd::ClientStuck => Failure::IdleDownstream,
+        RelayEnd::Idle => Failure::IdleUpstream,
+        RelayEnd::Late => Failure::LateTimeout,
+    };
+    cluster
+        .shared
+        .with(|state| state.cluster.on_failure(&failure, Before::default(), false));
+    let verdict = verdict(&failure, Before::default());
+    exchange.record.flags(verdict.flags);
+    exchange.record.details(&verdict.details);
+    exchange.client.out.clear();
+    Next::Drop
+}
+
+/// The endpoint switched protocols: bytes go both ways from here.
+async fn upgrade(
+    exchange: &mut Exchange<'_>,
+    mut lease: Lease<'_>,
+    service: Duration,
+    setting: &Setting<'_>,
+) -> Result<Next, Box<Fault>> {
+    if !setting.accepted.upgrade
+        || !is_asked_for(&exchange.work.request.fields, &exchange.work.response.fields)
+    {
+        let sentence = "The endpoint answered 101 to a request that did not ask for this upgrade.";
+        return Err(Fault::bad_response(sentence).into());
+    }
+    write_head(
+        exchange,
+        BodyLength::None,
+        Announce::Nothing,
+        Upgrade::Keep,
+        service,
+    );
+    let limit = exchange.client.snapshot.downstream().body_timeout;
+    if !exchange.client.flush(limit).await {
+        return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
+    }
+    let client = &mut *exchange.client;
+    let Connection { transport, input, .. } = &mut *lease;
+    let carried = tunnel::run(
+        exchange.worker,
+        &client.alarm,
+        setting.cluster.plan.timeouts.stream_idle,
+        Mouth {
+            transport: &client.connection.transport,
+            input: &mut client.input,
+        },
+        Mouth { transport, input },
+    )
+    .await;
+    exchange.record.bytes_received(carried.up);
+    exchange.record.bytes_sent(carried.down);
+    Ok(Next::Drop)
+}
+
+/// Whether the protocol that the endpoint switches to is among those asked for (RFC 9110, 7.8).
+fn is_asked_for(request: &Fields, response: &Fields) -> bool {
+    let mut switched = response.tokens(Known::Upgrade).peekable();
+    switched.peek().is_some()
+        && switched.all(|to| {
+            request
+                .tokens(Known::Upgrade)
+                .any(|asked| asked.eq_ignore_ascii_case(to))
+        })
+}
