@@ -231,6 +231,12 @@ impl Cluster {
         parked
     }
 
+    /// Whether [`Cluster::granted`] or [`Cluster::evicted`] has something to say; mostly not.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.queue.has_calls() || !self.evicted.is_empty()
+    }
+
     /// The next idle connection that had to go to make room for another; the shell closes it.
     pub fn evicted(&mut self) -> Option<ConnectionId> {
         self.evicted.pop()

@@ -176,6 +176,13 @@ impl IdleList {
             .unwrap_or(Moment::NEVER)
     }
 
+    /// Takes one out; mostly it is the youngest.
+    fn take_at(&mut self, at: usize) -> Idle {
+        let youngest = at + 1 == self.list.len();
+        let taken = if youngest { self.list.pop() } else { None };
+        taken.unwrap_or_else(|| self.list.remove(at))
+    }
+
     /// The youngest that the request may use, the asking worker's own first. Risk grows with age,
     /// so the first one past the limit ends the search.
     pub(crate) fn take(&mut self, limit: &Limit, resend: Resend, worker: WorkerId, now: Moment) -> Offer {
@@ -208,7 +215,7 @@ impl IdleList {
             found = found.or(Some((at, writing)));
         }
         found.map_or(offer, |(at, writing)| {
-            Offer::Take(self.list.remove(at).connection, writing)
+            Offer::Take(self.take_at(at).connection, writing)
         })
     }
 }

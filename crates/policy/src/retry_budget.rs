@@ -43,8 +43,10 @@ pub struct RetryBudget {
     sum: Part,
     /// The number of the newest part, counted from the origin of time.
     head: u64,
-    /// The length of a part, in nanoseconds.
-    width: u64,
+    /// The whole window, as last asked under.
+    interval: Duration,
+    /// When the newest part ends.
+    ends: Moment,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,7 +63,8 @@ impl RetryBudget {
             parts: [Part::default(); KEPT],
             sum: Part::default(),
             head: 0,
-            width: 1,
+            interval: Duration::ZERO,
+            ends: Moment::default(),
         }
     }
 
@@ -104,24 +107,32 @@ impl RetryBudget {
         let RetryBudgetPlan::Rate { interval, .. } = *plan else {
             return None;
         };
+        // Workers read the clock before they get to the cluster, so one may be a little behind.
+        if now >= self.ends || interval != self.interval {
+            self.turn(interval, now);
+        }
+        Some(&mut self.parts[slot(self.head)])
+    }
+
+    /// Goes on to the part of `now`.
+    fn turn(&mut self, interval: Duration, now: Moment) {
         let width = part_nanos(interval);
         let head = now.as_nanos() / width;
-        if width != self.width {
+        if interval != self.interval {
             // Another interval: what is known is kept as if it had happened just now. To forget it
             // would grant the floor again, and two snapshots with different plans may take turns.
             let sum = self.sum;
             self.parts = [Part::default(); KEPT];
             self.parts[slot(head)] = sum;
-            (self.head, self.width) = (head, width);
+            (self.head, self.interval) = (head, interval);
         }
-        // Workers read the clock before they get to the cluster, so one may be a little behind.
         for number in (self.head + 1..=head).take(KEPT) {
             let left = std::mem::take(&mut self.parts[slot(number)]);
             self.sum.retries -= left.retries;
             self.sum.requests -= self.parts[slot(number + 1)].requests;
         }
         self.head = self.head.max(head);
-        Some(&mut self.parts[slot(self.head)])
+        self.ends = Moment::from_nanos((self.head + 1).saturating_mul(width));
     }
 }
 

@@ -56,6 +56,8 @@ struct Facts {
     wall_nanos: u64,
     /// Whether there will be a line, so that texts are worth keeping.
     lined: bool,
+    /// Whether it will be of JSON, which tells more.
+    json: bool,
     /// Whether no text has a byte to escape; known in the end.
     harmless: bool,
     texts: Texts,
@@ -147,6 +149,7 @@ impl Record {
             start,
             wall_nanos,
             lined: log.is_on(),
+            json: log.is_json(),
             texts: Texts::new(log.borrow_arena()),
             ..Facts::default()
         };
@@ -203,12 +206,12 @@ impl Record {
 
     /// The name of the route that matched.
     pub fn route(&mut self, name: &str) {
-        self.facts.route = self.facts.keep(name.as_bytes(), SHORT_BYTES_MAX);
+        self.facts.route = self.facts.keep_for_json(name, SHORT_BYTES_MAX);
     }
 
     /// The name of the cluster that was chosen.
     pub fn cluster(&mut self, name: &str) {
-        self.facts.cluster = self.facts.keep(name.as_bytes(), SHORT_BYTES_MAX);
+        self.facts.cluster = self.facts.keep_for_json(name, SHORT_BYTES_MAX);
     }
 
     /// The address of the endpoint; the last attempt's counts.
@@ -239,7 +242,7 @@ impl Record {
 
     /// Envoy's response code details.
     pub fn details(&mut self, details: &str) {
-        self.facts.details = self.facts.keep(details.as_bytes(), LONG_BYTES_MAX);
+        self.facts.details = self.facts.keep_for_json(details, LONG_BYTES_MAX);
         self.facts.ending = match details {
             "" => Ending::Untold,
             "request_header_timeout" => Ending::HeaderTimeout,
@@ -369,6 +372,16 @@ impl Facts {
     fn keep(&mut self, text: &[u8], most: usize) -> Span {
         if self.lined {
             self.texts.keep(text, most)
+        } else {
+            Span::default()
+        }
+    }
+
+    /// The same for what the text line does not tell.
+    #[inline]
+    fn keep_for_json(&mut self, text: &str, most: usize) -> Span {
+        if self.json {
+            self.keep(text.as_bytes(), most)
         } else {
             Span::default()
         }

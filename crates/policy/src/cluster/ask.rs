@@ -170,8 +170,6 @@ pub struct Reused {
     pub connection: ConnectionId,
     /// Its endpoint.
     pub endpoint: EndpointId,
-    /// The endpoint's address.
-    pub address: Address,
     /// The worker whose reactor it is registered with; if not the asker's, it is taken over.
     pub worker: WorkerId,
     /// How to write the request.

@@ -82,11 +82,10 @@ impl Cluster {
                 self.counters.race_priced += u64::from(writing == Writing::TwoStep);
                 let endpoint = self.endpoint(id);
                 facts.limit = Some(endpoint.limit(&ask.plan.keep_alive).reuse);
-                let (address, round_trip) = (endpoint.address.clone(), endpoint.round_trip);
+                let round_trip = endpoint.round_trip;
                 Checkout::Reuse(Reused {
                     connection,
                     endpoint: id,
-                    address,
                     worker,
                     writing,
                     round_trip,

@@ -196,6 +196,11 @@ impl Queue {
         self.until.first().map_or(Moment::NEVER, |&(until, _)| until)
     }
 
+    /// Whether somebody is to be called.
+    pub(super) fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     /// The next ticket whose wait is over, if it was not cancelled meanwhile.
     pub(super) fn call(&mut self) -> Option<Ticket> {
         while let Some(ticket) = self.calls.pop_front() {

@@ -77,10 +77,14 @@ impl Cluster {
     }
 
     /// Something became free: those who wait are served in their order, as far as it goes.
+    #[inline]
     pub(super) fn serve_waiting(&mut self, now: Moment) {
-        if self.queue.len() == 0 {
-            return;
+        if self.queue.len() > 0 {
+            self.serve_some(now);
         }
+    }
+
+    fn serve_some(&mut self, now: Moment) {
         self.shed(now);
         let order = self.queue.discipline.order(&self.plan.queue, now);
         let mut queue = std::mem::take(&mut self.queue);

@@ -80,6 +80,11 @@ impl WorkerLog {
         !self.handle.is_off()
     }
 
+    /// Whether those lines are of JSON.
+    pub(super) fn is_json(&self) -> bool {
+        *self.handle.format() == LogFormat::Json
+    }
+
     /// Memory for a record's texts; none while the log is off.
     pub(super) fn borrow_arena(&self) -> Vec<u8> {
         if self.handle.is_off() {

@@ -79,11 +79,13 @@ impl SharedCluster {
     pub(crate) fn with<T>(&self, visit: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = visit(&mut state);
-        state.wake_granted();
-        let evicted = state.unpark_evicted();
-        drop(state);
-        // Closing is a system call each, which nobody has to wait for.
-        drop(evicted);
+        if state.cluster.has_news() {
+            state.wake_granted();
+            let evicted = state.unpark_evicted();
+            drop(state);
+            // Closing is a system call each, which nobody has to wait for.
+            drop(evicted);
+        }
         result
     }
 
