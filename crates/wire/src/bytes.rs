@@ -1,15 +1,28 @@
-//! Which bytes may stand where, and how fast that is found out: eight bytes at a time for runs.
+//! Which bytes may stand where, and how fast that is found out: sixteen bytes at a time for runs.
 
+use crate::block::{Block, first_marked};
 use crate::scan::all;
 
 /// Where the token characters (RFC 9110, 5.6.2) that begin at `from` end.
 #[inline(always)]
 pub(crate) fn token_end(bytes: &[u8], from: usize) -> usize {
-    let at = end_of_run(bytes, from, unusual_in_names, is_token_byte);
+    let at = first_marked(bytes, from, unusual_in_names);
     match bytes.get(at) {
         None | Some(b':' | b' ') => at,
         Some(_) => unusual_token_end(bytes, at),
     }
+}
+
+/// How many letters and hyphens the bytes begin with; 0 if there are sixteen or more.
+#[inline(always)]
+pub(crate) fn short_name_len(bytes: &[u8]) -> usize {
+    unusual_in_names(Block::first_of(bytes)).first() % Block::BYTES
+}
+
+/// Where the visible bytes and spaces that begin at `from` end.
+#[inline(always)]
+pub(crate) fn visible_end(bytes: &[u8], from: usize) -> usize {
+    first_marked(bytes, from, controls)
 }
 
 /// Digits and marks are rare enough in names to be looked at one by one.
@@ -17,7 +30,7 @@ pub(crate) fn token_end(bytes: &[u8], from: usize) -> usize {
 fn unusual_token_end(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while at < bytes.len() && is_token_byte(bytes[at]) {
-        at = end_of_run(bytes, at + 1, unusual_in_names, is_token_byte);
+        at = first_marked(bytes, at + 1, unusual_in_names);
     }
     at
 }
@@ -48,10 +61,10 @@ pub(crate) const fn is_target_byte(byte: u8) -> bool {
 /// Where the good bytes of a field value that begin at `from` end.
 #[inline(always)]
 pub(crate) fn value_end(bytes: &[u8], from: usize) -> usize {
-    let mut at = end_of_run(bytes, from, controls, is_value_byte);
+    let mut at = first_marked(bytes, from, controls);
     // A tab is good, but lies among the control characters.
     while bytes.get(at) == Some(&b'\t') {
-        at = end_of_run(bytes, at + 1, controls, is_value_byte);
+        at = first_marked(bytes, at + 1, controls);
     }
     at
 }
@@ -59,7 +72,7 @@ pub(crate) fn value_end(bytes: &[u8], from: usize) -> usize {
 /// Where the good bytes of a request target that begin at `from` end.
 #[inline]
 pub(crate) fn target_end(bytes: &[u8], from: usize) -> usize {
-    end_of_run(bytes, from, outside_target, is_target_byte)
+    first_marked(bytes, from, outside_target)
 }
 
 /// Whether all bytes may stand in a field value.
@@ -93,58 +106,24 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Where the run of good bytes that begins at `from` ends. `bad_in` marks the bad bytes of a word by
-/// their high bit; only the lowest mark needs to be exact. It may mark bytes that are good, and the run
-/// ends there.
-#[inline(always)]
-fn end_of_run(bytes: &[u8], from: usize, bad_in: impl Fn(u64) -> u64, good: impl Fn(u8) -> bool) -> usize {
-    let mut rest = &bytes[from..];
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        let bad = bad_in(u64::from_le_bytes(*word));
-        if bad != 0 {
-            return bytes.len() - rest.len() + (bad.trailing_zeros() / 8) as usize;
-        }
-        rest = after;
-    }
-    let good = rest.iter().position(|&byte| !good(byte));
-    bytes.len() - rest.len() + good.unwrap_or(rest.len())
-}
-
 /// Marks what is neither a letter nor a hyphen.
 #[inline(always)]
-const fn unusual_in_names(word: u64) -> u64 {
-    // Seven bits plus what is missing to 0x80: the high bit says "at least", without a carry.
-    let lower = (word | (EACH * 0x20)) & !HIGH;
-    let letter = (lower + EACH * (0x80 - b'a' as u64)) & !(lower + EACH * (0x7f - b'z' as u64));
-    let hyphen = !((((word ^ (EACH * b'-' as u64)) & !HIGH) + !HIGH) | word);
-    (!(letter | hyphen) | word) & HIGH
+fn unusual_in_names(block: Block) -> Block {
+    let no_letter = block.with(0x20).less(b'a').at_least(26);
+    no_letter.but(block.equal(b'-'))
 }
 
-/// Marks bytes below 0x20, and 0x7f. A borrow can only spoil bytes above the first one found.
+/// Marks control characters: tabs, too.
 #[inline(always)]
-const fn controls(word: u64) -> u64 {
-    let below_space = word.wrapping_sub(EACH * 0x20) & !word;
-    (below_space | equal(word, 0x7f)) & HIGH
+fn controls(block: Block) -> Block {
+    block.up_to(0x1f) | block.equal(0x7f)
 }
 
 /// Marks what [`is_target_byte`] refuses.
 #[inline(always)]
-const fn outside_target(word: u64) -> u64 {
-    let up_to_space = word.wrapping_sub(EACH * 0x21) & !word;
-    // Seven bits plus one carry into the high bit from 0x7f on; obs-text has it anyway.
-    let delete_or_above = ((word & !HIGH) + EACH) | word;
-    (up_to_space | delete_or_above | equal(word, b'#')) & HIGH
+fn outside_target(block: Block) -> Block {
+    block.less(0x21).at_least(0x7f - 0x21) | block.equal(b'#')
 }
-
-/// Marks bytes equal to `byte`.
-#[inline(always)]
-const fn equal(word: u64, byte: u8) -> u64 {
-    let difference = word ^ (EACH * byte as u64);
-    difference.wrapping_sub(EACH) & !difference
-}
-
-const EACH: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
 
 static TOKEN: [bool; 256] = {
     let mut table = [false; 256];

@@ -7,32 +7,26 @@ pub use crate::known::{Known, KnownSet};
 
 /// Fields of a head or trailer section, in order, in one reusable arena.
 ///
-/// Bounds: the arena holds at most 4 GiB; limits on heads keep it far below.
+/// Bounds: the arena holds at most 4 GiB; limits on heads keep it below.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
-    /// Field lines, with what stood between and behind them. Lines that were replaced or removed
-    /// stay until `clear`: an arena lives for one message.
+    /// Field lines as we write them. Those that were replaced or removed stay until `clear`: an arena
+    /// lives for one message.
     arena: Vec<u8>,
     lines: Vec<Line>,
     /// The known names among the lines, so that asking for an absent one costs a bit test.
     present: KnownSet,
+    /// Those of more than one line.
+    repeated: KnownSet,
 }
 
-/// One field line, as positions in the arena (while parsing: in the field section).
+/// One field line, as positions in the arena, which holds it as `name: value CRLF`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
-    pub(crate) name: Span,
-    pub(crate) value: Span,
+    start: u32,
+    name_end: u32,
+    end: u32,
     pub(crate) known: Known,
-    /// Whether the arena holds `name: value CRLF`, letter by letter as we would write it.
-    pub(crate) verbatim: bool,
-}
-
-/// Positions in an arena.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
 }
 
 impl Fields {
@@ -41,6 +35,7 @@ impl Fields {
         self.arena.clear();
         self.lines.clear();
         self.present = KnownSet::EMPTY;
+        self.repeated = KnownSet::EMPTY;
     }
 
     /// How many.
@@ -66,7 +61,14 @@ impl Fields {
     pub fn iter(&self) -> impl Iterator<Item = (Known, &[u8], &[u8])> {
         self.lines
             .iter()
-            .map(|line| (line.known, self.at(line.name), self.at(line.value)))
+            .map(|line| (line.known, self.name(line), self.value(line)))
+    }
+
+    /// Whether there is more than one field of a known name; one bit test.
+    #[inline]
+    #[must_use]
+    pub fn has_several(&self, known: Known) -> bool {
+        self.repeated.contains(known)
     }
 
     /// The first value of a known name.
@@ -84,8 +86,10 @@ impl Fields {
     /// The value of a known name that there is exactly one field of.
     #[must_use]
     pub fn only(&self, known: Known) -> Option<&[u8]> {
-        let mut values = self.all(known);
-        values.next().filter(|_| values.next().is_none())
+        if self.has_several(known) {
+            return None;
+        }
+        self.get(known)
     }
 
     /// All values of a known name, in order. [`Known::Other`] names no field, so it has no value.
@@ -98,7 +102,7 @@ impl Fields {
         lines
             .iter()
             .filter(move |line| line.known == known)
-            .map(|line| self.at(line.value))
+            .map(|line| self.value(line))
     }
 
     /// All values of a name, whatever its case, in order.
@@ -111,8 +115,8 @@ impl Fields {
         };
         lines
             .iter()
-            .filter(move |line| line.known == known && self.at(line.name).eq_ignore_ascii_case(name))
-            .map(|line| self.at(line.value))
+            .filter(move |line| line.known == known && self.is_named(line, name))
+            .map(|line| self.value(line))
     }
 
     /// All values of a name as one, joined by `,` (RFC 9110, 5.2); borrowed if there is only one.
@@ -145,8 +149,7 @@ impl Fields {
     /// If the arena would pass 4 GiB.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let line = self.append(name, value);
-        self.present.insert(line.known);
-        self.lines.push(line);
+        self.add(line);
     }
 
     /// Replaces all fields of the name by one, at the place of the first.
@@ -178,52 +181,77 @@ impl Fields {
 
     /// Bytes that writing all fields takes at most.
     pub(crate) fn written_len(&self) -> usize {
-        // Only white space that we add ("name:value" becomes "name: value") is not in the arena.
-        self.arena.len() + self.lines.len()
+        self.arena.len()
     }
 
-    /// Appends the lines that `keep` is true of. Neighbours that already stand in the arena as we
-    /// would write them are copied as one run.
-    pub(crate) fn write_where(&self, out: &mut Vec<u8>, mut keep: impl FnMut(Known, &[u8]) -> bool) {
-        let mut run = 0..0;
-        for line in &self.lines {
-            if !keep(line.known, self.at(line.name)) {
-                continue;
+    /// Appends the lines that `keep` is true of. Neighbours are copied as one run.
+    #[inline(always)]
+    pub(crate) fn write_where(&self, out: &mut Vec<u8>, keep: impl Fn(&Line) -> bool) {
+        let (mut start, mut end) = (0, 0);
+        for line in self.lines.iter().filter(|line| keep(line)) {
+            if line.start != end {
+                out.extend_from_slice(self.span(start, end));
+                start = line.start;
             }
-            if !line.verbatim {
-                out.extend_from_slice(&self.arena[std::mem::take(&mut run)]);
-                write_line(out, self.at(line.name), self.at(line.value));
-                continue;
-            }
-            let whole = line.name.start as usize..line.value.end as usize + 2;
-            if run.end == whole.start {
-                run.end = whole.end;
-            } else {
-                out.extend_from_slice(&self.arena[std::mem::replace(&mut run, whole)]);
-            }
+            end = line.end;
         }
-        out.extend_from_slice(&self.arena[run]);
+        out.extend_from_slice(self.span(start, end));
     }
 
-    /// Adds a line that was parsed; its bytes follow with [`Fields::hold`].
+    /// Adds a line of `len` bytes that reads as we would write it, and stands at `at` in the bytes that
+    /// [`Fields::hold`] is given next.
+    #[inline(always)]
+    pub(crate) fn add_ahead(&mut self, at: usize, name: &[u8], len: usize) {
+        // Limits keep a head below 4 GiB.
+        let start = (self.arena.len() + at) as u32;
+        self.add(Line {
+            start,
+            name_end: start + name.len() as u32,
+            end: start + len as u32,
+            known: Known::of_inline(name),
+        });
+    }
+
+    /// Takes in the bytes of the lines that were added ahead.
+    pub(crate) fn hold(&mut self, lines: &[u8]) {
+        self.arena.extend_from_slice(lines);
+    }
+
+    /// The name as sent.
     #[inline]
-    pub(crate) fn add_parsed(&mut self, line: Line) {
-        self.present.insert(line.known);
+    pub(crate) fn name(&self, line: &Line) -> &[u8] {
+        self.span(line.start, line.name_end)
+    }
+
+    #[inline]
+    fn value(&self, line: &Line) -> &[u8] {
+        self.span(line.name_end + 2, line.end - 2)
+    }
+
+    #[inline]
+    fn span(&self, start: u32, end: u32) -> &[u8] {
+        &self.arena[start as usize..end as usize]
+    }
+
+    #[inline(always)]
+    fn add(&mut self, line: Line) {
+        self.count(line.known);
         self.lines.push(line);
     }
 
-    /// Takes the bytes of parsed lines in: `section` from its start, of which a part may be held already.
-    pub(crate) fn hold(&mut self, section: &[u8]) {
-        self.arena.extend_from_slice(&section[self.arena.len()..]);
-    }
-
-    #[inline]
-    fn at(&self, span: Span) -> &[u8] {
-        &self.arena[span.start as usize..span.end as usize]
+    #[inline(always)]
+    fn count(&mut self, known: Known) {
+        if known == Known::Other {
+            return;
+        }
+        if self.present.contains(known) {
+            self.repeated.insert(known);
+        }
+        self.present.insert(known);
     }
 
     fn is_named(&self, line: &Line, name: &[u8]) -> bool {
-        self.at(line.name).eq_ignore_ascii_case(name)
+        self.name(line).eq_ignore_ascii_case(name)
     }
 
     fn append(&mut self, name: &[u8], value: &[u8]) -> Line {
@@ -240,36 +268,21 @@ impl Fields {
         let here = |arena: &Vec<u8>| u32::try_from(arena.len()).expect("limits keep a head below 4 GiB");
         let start = here(&self.arena);
         write_line(&mut self.arena, name, value);
-        let end = here(&self.arena);
-        let name = Span {
-            start,
-            end: start + name.len() as u32,
-        };
-        let value = Span {
-            start: name.end + 2,
-            end: end - 2,
-        };
         Line {
-            name,
-            value,
-            known: Known::of(self.at(name)),
-            verbatim: true,
+            start,
+            name_end: start + name.len() as u32,
+            end: here(&self.arena),
+            known: Known::of(name),
         }
     }
 
     fn retain(&mut self, mut keep: impl FnMut(&Self, &Line) -> bool) -> usize {
         let mut lines = std::mem::take(&mut self.lines);
         let before = lines.len();
-        let mut present = KnownSet::EMPTY;
-        lines.retain(|line| {
-            let kept = keep(self, line);
-            if kept {
-                present.insert(line.known);
-            }
-            kept
-        });
+        lines.retain(|line| keep(self, line));
+        (self.present, self.repeated) = (KnownSet::EMPTY, KnownSet::EMPTY);
+        lines.iter().for_each(|line| self.count(line.known));
         self.lines = lines;
-        self.present = present;
         before - self.lines.len()
     }
 }

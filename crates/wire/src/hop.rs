@@ -7,7 +7,7 @@
 //! could steal it. `Trailer` is kept, since trailers are.
 
 use crate::bytes::{is_token, is_word};
-use crate::field::{Fields, Known, KnownSet, elements};
+use crate::field::{Fields, Known, KnownSet};
 use crate::h1::head::{Method, RequestHead, Version};
 use crate::shown_by_its_sentence;
 
@@ -87,7 +87,7 @@ shown_by_its_sentence!(HopError);
 /// [`HopError::ProtectedField`]; [`HopError::BadOption`]; [`HopError::TooManyOptions`], because each option is compared with
 /// each field.
 pub fn check_connection(fields: &Fields) -> Result<(), HopError> {
-    if !fields.has(Known::Connection) || fields.only(Known::Connection).is_some_and(is_usual) {
+    if names_nothing(fields) {
         return Ok(());
     }
     for (before, option) in fields.tokens(Known::Connection).enumerate() {
@@ -170,19 +170,24 @@ pub fn max_forwards(head: &RequestHead) -> Result<MaxForwards, HopError> {
 
 /// Appends to `out` the value of the `Via` field to send (RFC 9110, 7.6.3): what the message has of
 /// it, then the version it was received by and our pseudonym, a token.
+#[inline]
 pub fn via(out: &mut Vec<u8>, fields: &Fields, received: Version, pseudonym: &str) {
-    for value in fields.all(Known::Via).filter(|value| !value.is_empty()) {
-        out.extend_from_slice(value);
-        out.extend_from_slice(b", ");
+    if fields.has(Known::Via) {
+        for value in fields.all(Known::Via).filter(|value| !value.is_empty()) {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
+        }
     }
-    out.extend_from_slice(match received {
+    let version = match received {
         Version::Http10 => b"1.0 ",
         Version::Http11 => b"1.1 ",
-    });
+    };
+    out.extend_from_slice(version);
     out.extend_from_slice(pseudonym.as_bytes());
 }
 
 /// Whether the sender takes trailers: `TE: trailers` (RFC 9110, 10.1.4).
+#[inline]
 #[must_use]
 pub fn accepts_trailers(fields: &Fields) -> bool {
     fields.has(Known::Te)
@@ -230,23 +235,24 @@ pub fn trailer_fate(known: Known, name: &[u8]) -> TrailerFate {
 /// The fields that a message's `Connection` names.
 pub(crate) struct Nominated<'a> {
     fields: &'a Fields,
-    any: bool,
 }
 
 impl<'a> Nominated<'a> {
-    /// Looks for options that are more than the usual ones.
-    pub(crate) fn by(fields: &'a Fields) -> Self {
-        Self {
-            fields,
-            any: unusual(fields).flat_map(elements).any(|option| !is_usual(option)),
+    /// `None` if it names none but by the usual options.
+    #[inline]
+    pub(crate) fn by(fields: &'a Fields) -> Option<Self> {
+        if names_nothing(fields) {
+            return None;
         }
+        fields
+            .tokens(Known::Connection)
+            .any(|option| !is_usual(option))
+            .then_some(Self { fields })
     }
 
     /// Whether the field is named, and may be.
-    #[inline]
     pub(crate) fn includes(&self, known: Known, name: &[u8]) -> bool {
-        self.any
-            && !PROTECTED.contains(known)
+        !PROTECTED.contains(known)
             && self
                 .fields
                 .tokens(Known::Connection)
@@ -254,9 +260,10 @@ impl<'a> Nominated<'a> {
     }
 }
 
-/// The `Connection` fields that are more than one usual option each.
-fn unusual(fields: &Fields) -> impl Iterator<Item = &[u8]> {
-    fields.all(Known::Connection).filter(|value| !is_usual(value))
+/// Whether there is no `Connection`, or one with one usual option, as nearly always.
+#[inline]
+fn names_nothing(fields: &Fields) -> bool {
+    !fields.has(Known::Connection) || fields.only(Known::Connection).is_some_and(is_usual)
 }
 
 /// Options that name no field, or one that never crosses anyway.

@@ -35,10 +35,15 @@ pub enum Known {
 }
 
 impl Known {
-    /// What a name is to us, whatever its case: by length and first letter, then one comparison.
-    #[inline]
+    /// What a name is to us, whatever its case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
+        Self::of_inline(name)
+    }
+
+    /// As [`Known::of`], without a call: by length and first letter, then one comparison.
+    #[inline(always)]
+    pub(crate) fn of_inline(name: &[u8]) -> Self {
         let Some(first) = name.first() else {
             return Self::Other;
         };
@@ -82,33 +87,40 @@ impl Known {
     #[inline]
     #[must_use]
     pub const fn name(self) -> &'static str {
+        let start = self.line_start();
+        start.split_at(start.len() - 2).0
+    }
+
+    /// The name in lower case, and what stands between it and a value.
+    #[inline]
+    pub(crate) const fn line_start(self) -> &'static str {
         match self {
-            Self::Connection => "connection",
-            Self::ContentLength => "content-length",
-            Self::TransferEncoding => "transfer-encoding",
-            Self::Host => "host",
-            Self::Te => "te",
-            Self::Trailer => "trailer",
-            Self::Upgrade => "upgrade",
-            Self::KeepAlive => "keep-alive",
-            Self::ProxyConnection => "proxy-connection",
-            Self::ProxyAuthenticate => "proxy-authenticate",
-            Self::ProxyAuthorization => "proxy-authorization",
-            Self::Expect => "expect",
-            Self::Via => "via",
-            Self::MaxForwards => "max-forwards",
-            Self::Date => "date",
-            Self::Server => "server",
-            Self::XForwardedFor => "x-forwarded-for",
-            Self::XForwardedProto => "x-forwarded-proto",
-            Self::XForwardedHost => "x-forwarded-host",
-            Self::XRequestId => "x-request-id",
-            Self::XEnvoyUpstreamServiceTime => "x-envoy-upstream-service-time",
-            Self::IdempotencyKey => "idempotency-key",
-            Self::UserAgent => "user-agent",
-            Self::Http2Settings => "http2-settings",
-            Self::Origin => "origin",
-            Self::Other => "",
+            Self::Connection => "connection: ",
+            Self::ContentLength => "content-length: ",
+            Self::TransferEncoding => "transfer-encoding: ",
+            Self::Host => "host: ",
+            Self::Te => "te: ",
+            Self::Trailer => "trailer: ",
+            Self::Upgrade => "upgrade: ",
+            Self::KeepAlive => "keep-alive: ",
+            Self::ProxyConnection => "proxy-connection: ",
+            Self::ProxyAuthenticate => "proxy-authenticate: ",
+            Self::ProxyAuthorization => "proxy-authorization: ",
+            Self::Expect => "expect: ",
+            Self::Via => "via: ",
+            Self::MaxForwards => "max-forwards: ",
+            Self::Date => "date: ",
+            Self::Server => "server: ",
+            Self::XForwardedFor => "x-forwarded-for: ",
+            Self::XForwardedProto => "x-forwarded-proto: ",
+            Self::XForwardedHost => "x-forwarded-host: ",
+            Self::XRequestId => "x-request-id: ",
+            Self::XEnvoyUpstreamServiceTime => "x-envoy-upstream-service-time: ",
+            Self::IdempotencyKey => "idempotency-key: ",
+            Self::UserAgent => "user-agent: ",
+            Self::Http2Settings => "http2-settings: ",
+            Self::Origin => "origin: ",
+            Self::Other => ": ",
         }
     }
 }
@@ -137,12 +149,17 @@ impl KnownSet {
     #[inline]
     #[must_use]
     pub const fn contains(self, known: Known) -> bool {
-        self.0 & Self::bit(known) != 0
+        self.0 >> known as u32 & 1 != 0
     }
 
     /// Adds a name.
     pub const fn insert(&mut self, known: Known) {
         self.0 |= Self::bit(known);
+    }
+
+    /// Takes a name out.
+    pub const fn remove(&mut self, known: Known) {
+        self.0 &= !Self::bit(known);
     }
 
     /// All that are in this set or the other.

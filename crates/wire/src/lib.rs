@@ -3,6 +3,7 @@
 //! Every error of this crate has `details()` (Envoy's response code details), `status()` (what a
 //! client that sent it is answered) and `sentence()` (what a person is told).
 
+mod block;
 mod bytes;
 pub mod field;
 pub mod forwarded;

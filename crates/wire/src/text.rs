@@ -13,6 +13,14 @@ pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
     if number < 100 {
         return out.extend_from_slice(&two_digits(number));
     }
+    if number < 1000 {
+        let [tens, ones] = two_digits(number % 100);
+        return out.extend_from_slice(&[b'0' + (number / 100) as u8, tens, ones]);
+    }
+    push_long(out, number);
+}
+
+fn push_long(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = number;
@@ -43,7 +51,10 @@ pub fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
                 text[len..len + 4].copy_from_slice(&digits);
                 len += count;
             }
-            out.extend_from_slice(&text[..len - 1]);
+            // A fixed number of bytes is copied without a call; what is too much is taken back.
+            let end = out.len() + len - 1;
+            out.extend_from_slice(&text);
+            out.truncate(end);
         }
         // Writing to a Vec cannot fail.
         IpAddr::V6(ip) => drop(write!(out, "{ip}")),

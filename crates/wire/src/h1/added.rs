@@ -30,8 +30,7 @@ impl Added {
     pub fn push_with(&mut self, name: Known, write: impl FnOnce(&mut Vec<u8>)) {
         debug_assert!(name != Known::Other, "only known names are added");
         self.names.insert(name);
-        self.lines.extend_from_slice(name.name().as_bytes());
-        self.lines.extend_from_slice(b": ");
+        self.lines.extend_from_slice(name.line_start().as_bytes());
         let start = self.lines.len();
         write(&mut self.lines);
         debug_assert!(

@@ -351,8 +351,8 @@ impl BodyDecoder {
         limits: &Limits,
         trailers: &mut Fields,
     ) -> Result<(), DecodeError> {
-        let (name, value) = match field_line(line, 0, 0).map_err(DecodeError::Trailer)? {
-            FieldLine::Field(field, _) => (field.name, field.value),
+        let (name, value) = match field_line(line).map_err(DecodeError::Trailer)? {
+            FieldLine::Field { name, value, .. } => (name, value),
             FieldLine::End => {
                 self.state = State::Ended;
                 return Ok(());
@@ -364,8 +364,6 @@ impl BodyDecoder {
         if self.trailer_count > limits.fields {
             return Err(DecodeError::TooManyTrailers);
         }
-        let name = &line[name.start as usize..name.end as usize];
-        let value = &line[value.start as usize..value.end as usize];
         match trailer_fate(Known::of(name), name) {
             TrailerFate::Keep => trailers.push(name, value),
             TrailerFate::Drop => {}

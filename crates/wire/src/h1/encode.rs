@@ -5,7 +5,7 @@ use super::framing::{BodyLength, is_always_bodiless};
 use super::head::{RequestHead, ResponseHead};
 use crate::field::{Fields, Known, KnownSet};
 use crate::hop::{HOP_BY_HOP, Nominated, accepts_trailers};
-use crate::text::push_decimal;
+use crate::text::{push_decimal, two_digits};
 
 pub use super::added::Added;
 
@@ -55,10 +55,8 @@ pub fn request(out: &mut Vec<u8>, head: &RequestHead, onward: &Onward<'_>) {
         onward.body != BodyLength::UntilClose,
         "a request's body never ends by a close"
     );
-    out.reserve(room(&head.fields, onward) + head.method_text().len() + head.target().len());
-    out.extend_from_slice(head.method_text().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(head.target().as_bytes());
+    out.reserve(room(&head.fields, onward) + head.line().len());
+    out.extend_from_slice(head.line());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let trailers = accepts_trailers(&head.fields);
     write_fields(out, &head.fields, onward, OURS);
@@ -78,9 +76,11 @@ pub fn request(out: &mut Vec<u8>, head: &RequestHead, onward: &Onward<'_>) {
 /// remove it from the head before.
 pub fn response(out: &mut Vec<u8>, head: &ResponseHead, onward: &Onward<'_>) {
     out.reserve(room(&head.fields, onward) + head.reason().len());
-    out.extend_from_slice(b"HTTP/1.1 ");
-    push_decimal(out, u64::from(head.status));
-    out.push(b' ');
+    let [b, c] = two_digits(u64::from(head.status % 100));
+    let a = b'0' + (head.status / 100) as u8;
+    out.extend_from_slice(&[
+        b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b' ', a, b, c, b' ',
+    ]);
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
     let tells_length = onward.body == BodyLength::None && !is_always_bodiless(head.status);
@@ -109,7 +109,7 @@ pub fn chunk_header(out: &mut Vec<u8>, size: u64) {
 pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
     out.reserve(trailers.written_len() + 5);
     out.extend_from_slice(b"0\r\n");
-    trailers.write_where(out, |_, _| true);
+    trailers.write_where(out, |_| true);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -122,12 +122,17 @@ fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward<'_>, ours: K
         !added.intersects(OURS),
         "framing and hop-by-hop fields are the encoder's"
     );
-    let replaced = ours.union(added);
-    let upgrade = onward.upgrade == Upgrade::Keep;
-    let nominated = Nominated::by(fields);
-    fields.write_where(out, |known, name| {
-        !(replaced.contains(known) || nominated.includes(known, name)) || (upgrade && known == Known::Upgrade)
-    });
+    let mut dropped = ours.union(added);
+    if onward.upgrade == Upgrade::Keep {
+        dropped.remove(Known::Upgrade);
+    }
+    match Nominated::by(fields) {
+        None => fields.write_where(out, |line| !dropped.contains(line.known)),
+        Some(nominated) => fields.write_where(out, |line| {
+            let kept = line.known == Known::Upgrade || !nominated.includes(line.known, fields.name(line));
+            kept && !dropped.contains(line.known)
+        }),
+    }
     out.extend_from_slice(onward.added.map_or(&[], Added::lines));
     match onward.body {
         BodyLength::Length(length) => {
@@ -141,10 +146,14 @@ fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward<'_>, ours: K
 }
 
 /// The one `Connection` field; RFC 9110, 7.6.1 and 10.1.4 have it name `upgrade` and `te`.
+#[inline]
 fn write_connection(out: &mut Vec<u8>, onward: &Onward<'_>, te: bool) {
-    if onward.announce == Announce::Nothing && onward.upgrade == Upgrade::Drop && !te {
-        return;
+    if onward.announce != Announce::Nothing || onward.upgrade != Upgrade::Drop || te {
+        write_options(out, onward, te);
     }
+}
+
+fn write_options(out: &mut Vec<u8>, onward: &Onward<'_>, te: bool) {
     let options: [(bool, &[u8]); 4] = [
         (onward.announce == Announce::Close, b"close"),
         (onward.announce == Announce::KeepAlive, b"keep-alive"),

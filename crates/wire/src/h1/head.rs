@@ -1,9 +1,7 @@
 //! Request line, status line and fields, within limits.
 
-use super::protocol::{EVIDENCE_BYTES, Protocol};
-use crate::bytes::{
-    are_value_bytes, is_target_byte, is_token, is_token_byte, is_value_byte, target_end, token_end,
-};
+use super::start_line::{self, RequestLine, StatusLine};
+use crate::bytes::{is_target_byte, is_token, is_value_byte};
 use crate::field::Fields;
 use crate::scan::all;
 
@@ -56,9 +54,13 @@ impl RequestHead {
         let (input, at_limit) = clip(input, limits);
         if scan.is_fresh() {
             self.clear();
+            if let Some((line, len)) = start_line::usual_request(input, limits.request_line) {
+                self.take_line(input, &line);
+                scan.enter_fields(len);
+            }
         }
         while scan.before_fields() {
-            match start_line(input, scan, at_limit, limits.request_line)? {
+            match start_line::find(input, scan, at_limit, limits.request_line)? {
                 None => return Ok(None),
                 Some((end, _)) if end == scan.line() => {
                     if scan.skip_empty_line() > EMPTY_LINES_MAX {
@@ -66,7 +68,8 @@ impl RequestHead {
                     }
                 }
                 Some((end, next)) => {
-                    self.read_line(&input[scan.line()..end])?;
+                    let line = &input[scan.line()..end];
+                    self.take_line(line, &start_line::request(line)?);
                     scan.enter_fields(next);
                 }
             }
@@ -84,6 +87,11 @@ impl RequestHead {
     #[must_use]
     pub fn target(&self) -> &str {
         self.line.get(self.method_len + 1..).unwrap_or_default()
+    }
+
+    /// Method, a space, target.
+    pub(crate) fn line(&self) -> &[u8] {
+        self.line.as_bytes()
     }
 
     /// Replaces the method. It must be a token (debug-asserted): it comes from our code or from
@@ -121,43 +129,21 @@ impl RequestHead {
         self.method_len = 0;
     }
 
-    /// RFC 9112, 3: `method SP request-target SP HTTP-version`.
-    fn read_line(&mut self, line: &[u8]) -> Result<(), HeadError> {
-        if line == b"PRI * HTTP/2.0" {
-            return Err(HeadError::Http2Preface);
-        }
-        let method_len = token_end(line, 0);
-        match line.get(method_len) {
-            Some(b' ') if method_len > 0 => {}
-            None => return Err(HeadError::BadRequestLine),
-            Some(&stop) => return Err(misplaced(stop, HeadError::InvalidMethod)),
-        }
-        let target = method_len + 1;
-        let target_end = target_end(line, target);
-        let version = match line.get(target_end) {
-            None | Some(b' ') if target_end == target => return Err(HeadError::BadRequestLine),
-            Some(b' ') => &line[target_end + 1..],
-            None => return Err(HeadError::Http09),
-            Some(&stop) => return Err(misplaced(stop, HeadError::InvalidTarget)),
-        };
-        self.version = match version {
-            b"HTTP/1.1" => Version::Http11,
-            b"HTTP/1.0" => Version::Http10,
-            _ if version.contains(&b'\r') => return Err(HeadError::BareCr),
-            _ if version.is_empty() || version.contains(&b' ') => return Err(HeadError::BadRequestLine),
-            _ => return Err(bad_version(version)),
-        };
-        self.method = Method::of(&line[..method_len]);
-        self.method_len = method_len;
-        self.line
-            .push_str(std::str::from_utf8(&line[..target_end]).expect("only ASCII was let through"));
-        Ok(())
+    /// Takes a line over whose bytes have been looked at.
+    fn take_line(&mut self, line: &[u8], parts: &RequestLine) {
+        self.version = parts.version;
+        self.method = Method::of(&line[..parts.method_len]);
+        self.method_len = parts.method_len;
+        // UTF-8 is checked fastest where it will stay, since memory of our own begins at a whole word.
+        let mut text = std::mem::take(&mut self.line).into_bytes();
+        text.extend_from_slice(&line[..parts.target_end]);
+        self.line = String::from_utf8(text).expect("only ASCII was let through");
     }
 }
 
 impl ResponseHead {
     /// As [`RequestHead::read`], for a status line, before which no empty line may stand. If the peer
-    /// closes before the head is complete, [`Protocol::judge`] may still tell what it speaks.
+    /// closes before the head is complete, [`Protocol::judge`](super::protocol::Protocol::judge) may still tell what it speaks.
     ///
     /// # Errors
     /// See [`HeadError`]; [`HeadError::NotHttp`] names another protocol.
@@ -170,16 +156,19 @@ impl ResponseHead {
         let (input, at_limit) = clip(input, limits);
         if scan.is_fresh() {
             self.clear();
+            if let Some((line, len)) = start_line::usual_status(input) {
+                self.take_line(&line);
+                scan.enter_fields(len);
+            }
         }
         if scan.before_fields() {
-            let begin = &input[..input.len().min(NAME.len())];
-            if begin != &NAME[..begin.len()] {
-                return not_http(input);
+            if !start_line::may_be_status(input) {
+                return start_line::not_http(input);
             }
-            let Some((end, next)) = start_line(input, scan, at_limit, usize::MAX)? else {
+            let Some((end, next)) = start_line::find(input, scan, at_limit, usize::MAX)? else {
                 return Ok(None);
             };
-            self.read_line(&input[..end])?;
+            self.take_line(&start_line::status(&input[..end])?);
             scan.enter_fields(next);
         }
         finish(input, scan, &mut self.fields, limits, at_limit)
@@ -212,41 +201,10 @@ impl ResponseHead {
         self.reason.clear();
     }
 
-    /// RFC 9112, 4: `HTTP-version SP status-code SP [reason-phrase]`. The second space may be absent
-    /// where there is no reason: many servers leave it out, and nobody can read that differently.
-    fn read_line(&mut self, line: &[u8]) -> Result<(), HeadError> {
-        let (version, rest) = match line {
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', rest @ ..] => (Version::Http11, rest),
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', rest @ ..] => (Version::Http10, rest),
-            _ => return Err(bad_version(until_space(line))),
-        };
-        if !matches!(rest, [] | [b' ', ..]) {
-            return Err(bad_version(until_space(line)));
-        }
-        self.version = version;
-        let (digits, reason) = match rest {
-            [b' ', a, b, c] => ([*a, *b, *c], &[][..]),
-            [b' ', a, b, c, b' ', reason @ ..] => ([*a, *b, *c], reason),
-            _ => return Err(HeadError::BadStatusLine),
-        };
-        if !digits.iter().all(u8::is_ascii_digit) {
-            return Err(HeadError::BadStatusLine);
-        }
-        self.status = digits
-            .iter()
-            .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
-        if self.status < 100 {
-            return Err(HeadError::StatusOutOfRange);
-        }
-        if !are_value_bytes(reason) {
-            let stop = reason.iter().find(|&&byte| !is_value_byte(byte));
-            return Err(misplaced(
-                stop.copied().unwrap_or_default(),
-                HeadError::InvalidValue,
-            ));
-        }
-        self.reason.extend_from_slice(reason);
-        Ok(())
+    fn take_line(&mut self, line: &StatusLine<'_>) {
+        self.version = line.version;
+        self.status = line.status;
+        self.reason.extend_from_slice(line.reason);
     }
 }
 
@@ -257,36 +215,8 @@ pub(crate) fn is_target(target: &str) -> bool {
 
 /// What may belong to a head, and whether no more will be taken.
 fn clip<'a>(input: &'a [u8], limits: &Limits) -> (&'a [u8], bool) {
-    let most = limits.head_bytes.min(u32::MAX as usize);
+    let most = limits.head_bytes.min(HEAD_BYTES_MAX);
     (&input[..input.len().min(most)], input.len() >= most)
-}
-
-/// The start line's end and the next line's begin, or `None` while it is incomplete.
-fn start_line(
-    input: &[u8],
-    scan: &mut Scan,
-    at_limit: bool,
-    longest: usize,
-) -> Result<Option<(usize, usize)>, HeadError> {
-    let begin = scan.line();
-    if let Some(&first) = input.get(begin)
-        && !is_token_byte(first)
-        && !matches!(first, b'\r' | b'\n')
-    {
-        // No line needs to be waited for: this is no HTTP.
-        return not_http_request(&input[begin..], first);
-    }
-    let line_feed = scan.line_feed(input);
-    // The CR may have come already, so one byte more than the line is let pass.
-    if line_feed.unwrap_or(input.len()) - begin > longest.saturating_add(1) {
-        return Err(HeadError::RequestLineTooLong);
-    }
-    match line_feed {
-        Some(at) if at > begin && input[at - 1] == b'\r' => Ok(Some((at - 1, at + 1))),
-        Some(_) => Err(HeadError::BareLf),
-        None if at_limit => Err(HeadError::TooLarge),
-        None => Ok(None),
-    }
 }
 
 /// Reads the fields; a complete head leaves `scan` ready for the next one.
@@ -307,53 +237,8 @@ fn finish(
     Ok(end)
 }
 
-/// A request that begins with a byte no method has: TLS on a plain port, or nonsense.
-#[cold]
-fn not_http_request<T>(bytes: &[u8], first: u8) -> Result<Option<T>, HeadError> {
-    let tls_possible = matches!(first, 0x15 | 0x16);
-    match Protocol::judge(bytes) {
-        Protocol::Tls => Err(HeadError::NotHttp(Protocol::Tls)),
-        _ if tls_possible && bytes.len() < 3 => Ok(None),
-        _ => Err(HeadError::InvalidMethod),
-    }
-}
-
-/// A response that does not begin with `HTTP/`.
-#[cold]
-fn not_http(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
-    match Protocol::judge(bytes) {
-        _ if matches!(bytes.first(), Some(b'\r' | b'\n')) => Err(HeadError::BadStatusLine),
-        Protocol::Unknown if bytes.len() < EVIDENCE_BYTES => Ok(None),
-        protocol => Err(HeadError::NotHttp(protocol)),
-    }
-}
-
-#[cold]
-fn bad_version(version: &[u8]) -> HeadError {
-    match version {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if [major, minor].iter().all(|d| d.is_ascii_digit()) =>
-        {
-            HeadError::UnsupportedVersion
-        }
-        _ => HeadError::BadVersion,
-    }
-}
-
-fn until_space(line: &[u8]) -> &[u8] {
-    &line[..line.iter().position(|&byte| byte == b' ').unwrap_or(line.len())]
-}
-
-/// Line ends inside a line are told by their own name.
-const fn misplaced(stop: u8, otherwise: HeadError) -> HeadError {
-    if stop == b'\r' {
-        HeadError::BareCr
-    } else {
-        otherwise
-    }
-}
-
-const NAME: &[u8] = b"HTTP/";
+/// Places in a head are kept in 32 bits, and a line may grow by a space when it is taken over.
+const HEAD_BYTES_MAX: usize = 1 << 31;
 /// One would do by RFC 9112, 2.2; more than a few is someone who probes or wastes.
 const EMPTY_LINES_MAX: u8 = 4;
 

@@ -4,7 +4,7 @@
 /// [`DecodeError`](super::decode::DecodeError).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Start line and fields together. Default 60 KiB, as Envoy. Never above 4 GiB.
+    /// Start line and fields together. Default 60 KiB, as Envoy. Never above 2 GiB.
     pub head_bytes: usize,
     /// Number of fields. Default 100, as Envoy.
     pub fields: usize,

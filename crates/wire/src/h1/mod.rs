@@ -9,4 +9,5 @@ mod head_error;
 mod limits;
 pub mod protocol;
 mod section;
+mod start_line;
 mod words;

@@ -3,9 +3,9 @@
 use memchr::memchr;
 
 use super::head_error::HeadError;
-use crate::bytes::{token_end, trim, value_end};
-use crate::field::{Fields, Line, Span};
-use crate::known::Known;
+use crate::block::Block;
+use crate::bytes::{short_name_len, token_end, trim, value_end, visible_end};
+use crate::field::Fields;
 
 /// How far a head that arrives in pieces has been read. Complete lines are parsed once, as they
 /// come; while one is incomplete, only new bytes are searched for its end. So the work is linear in
@@ -18,16 +18,20 @@ pub struct Scan {
     line: usize,
     /// Up to where the current line has been searched for its end.
     searched: usize,
-    /// Where the field section begins; 0 while in the start line.
-    section: usize,
+    /// Whether the start line is done.
+    in_fields: bool,
     /// Empty lines skipped before the start line.
     empty_lines: u8,
 }
 
 /// What [`field_line`] found.
-pub(crate) enum FieldLine {
-    /// A field, and where the next line begins.
-    Field(Line, usize),
+pub(crate) enum FieldLine<'a> {
+    /// A field, and how long its line is.
+    Field {
+        name: &'a [u8],
+        value: &'a [u8],
+        len: usize,
+    },
     /// The empty line that ends a section; two bytes.
     End,
     /// The line goes on after the input.
@@ -42,7 +46,7 @@ impl Scan {
 
     /// Whether the start line is yet to come.
     pub(crate) fn before_fields(self) -> bool {
-        self.section == 0
+        !self.in_fields
     }
 
     /// Where the current line begins.
@@ -70,7 +74,7 @@ impl Scan {
     /// The start line is done; fields begin at `next`.
     pub(crate) fn enter_fields(&mut self, next: usize) {
         self.line = next;
-        self.section = next;
+        self.in_fields = true;
     }
 
     /// Reads field lines as far as the input goes, or the section does. `Some` is its length with all
@@ -85,34 +89,15 @@ impl Scan {
         if self.searched > self.line && !at_limit && self.line_feed(input).is_none() {
             return Ok(None);
         }
-        let outcome = self.field_lines(input, fields, most, at_limit);
-        fields.hold(&input[self.section..self.line]);
-        outcome
-    }
-
-    fn field_lines(
-        &mut self,
-        input: &[u8],
-        fields: &mut Fields,
-        most: usize,
-        at_limit: bool,
-    ) -> Result<Option<usize>, HeadError> {
         loop {
-            if fields.len() == most && input.get(self.line).is_some_and(|&first| first != b'\r') {
-                return Err(HeadError::TooManyFields);
+            self.line += take_usual_lines(&input[self.line..], fields, most);
+            let rest = &input[self.line..];
+            if rest.starts_with(b"\r\n") {
+                return Ok(Some(self.line + 2));
             }
-            let found = match field_line(input, self.line, self.section) {
-                // Judged when it is whole, so that the verdict does not depend on how the bytes arrive.
-                Err(_) if !at_limit && memchr(b'\n', &input[self.line..]).is_none() => FieldLine::Incomplete,
-                verdict => verdict?,
-            };
-            match found {
-                FieldLine::Field(line, next) => {
-                    fields.add_parsed(line);
-                    self.line = next;
-                }
-                FieldLine::End => return Ok(Some(self.line + 2)),
-                FieldLine::Incomplete => {
+            match unusual_line(rest, fields, most, at_limit)? {
+                Some(len) => self.line += len,
+                None => {
                     self.searched = input.len();
                     return Ok(None);
                 }
@@ -121,22 +106,80 @@ impl Scan {
     }
 }
 
-/// Reads the field line that begins at `begin` (RFC 9112, 5), in one pass from left to right.
-/// Positions in what is found count from `base`.
+/// Takes lines over from the start of `rest` as long as they are as nearly all are; says how many bytes
+/// that were.
+fn take_usual_lines(rest: &[u8], fields: &mut Fields, most: usize) -> usize {
+    let mut after = rest;
+    while fields.len() < most
+        && let Some((name, len)) = usual_line(after)
+    {
+        fields.add_ahead(rest.len() - after.len(), name, len);
+        after = &after[len..];
+    }
+    let taken = rest.len() - after.len();
+    fields.hold(&rest[..taken]);
+    taken
+}
+
+/// The line at the start of `rest`, as its name and length, if it is just as we would write it: one space
+/// before the value, none behind it and no tab in it. `None` says nothing against the line: it may be
+/// good, bad or incomplete.
 #[inline(always)]
-pub(crate) fn field_line(input: &[u8], begin: usize, base: usize) -> Result<FieldLine, HeadError> {
-    let colon = token_end(input, begin);
+fn usual_line(rest: &[u8]) -> Option<(&[u8], usize)> {
+    let window = rest.first_chunk::<{ Block::BYTES + 2 }>()?;
+    let mut colon = short_name_len(window);
+    if colon == 0 || !opens_value(&window[colon..]) {
+        colon = token_end(rest, 0);
+        if colon == 0 || !opens_value(&rest[colon..]) {
+            return None;
+        }
+    }
+    let end = visible_end(rest, colon + 2);
+    match rest[end - 1..].first_chunk::<3>() {
+        Some([last, line_end @ ..]) if *last > b' ' && line_end == b"\r\n" => Some((&rest[..colon], end + 2)),
+        _ => None,
+    }
+}
+
+/// Whether a colon stands here, and one space before the value.
+#[inline(always)]
+fn opens_value(bytes: &[u8]) -> bool {
+    matches!(bytes.first_chunk::<3>(), Some([colon, space, first]) if [*colon, *space] == *b": " && *first > b' ')
+}
+
+/// Takes the line at the start of `rest` over, whatever it is; says how long it is, if it is whole.
+#[inline(never)]
+fn unusual_line(
+    rest: &[u8],
+    fields: &mut Fields,
+    most: usize,
+    at_limit: bool,
+) -> Result<Option<usize>, HeadError> {
+    if fields.len() == most && rest.first().is_some_and(|&first| first != b'\r') {
+        return Err(HeadError::TooManyFields);
+    }
+    match field_line(rest) {
+        // Judged when it is whole, so that the verdict does not depend on how the bytes arrive.
+        Err(_) if !at_limit && memchr(b'\n', rest).is_none() => Ok(None),
+        Err(error) => Err(error),
+        Ok(FieldLine::Field { name, value, len }) => {
+            fields.push(name, value);
+            Ok(Some(len))
+        }
+        Ok(FieldLine::Incomplete | FieldLine::End) => Ok(None),
+    }
+}
+
+/// Reads the field line at the start of `input` (RFC 9112, 5), in one pass from left to right.
+pub(crate) fn field_line(input: &[u8]) -> Result<FieldLine<'_>, HeadError> {
+    let colon = token_end(input, 0);
     match input.get(colon) {
         None => return Ok(FieldLine::Incomplete),
-        Some(b':') if colon > begin => {}
-        Some(b'\r') if colon == begin && input.get(begin + 1) == Some(&b'\n') => return Ok(FieldLine::End),
-        Some(&stop) => return no_name(&input[begin..], colon - begin, stop),
+        Some(b':') if colon > 0 => {}
+        Some(b'\r') if colon == 0 && input.get(1) == Some(&b'\n') => return Ok(FieldLine::End),
+        Some(&stop) => return no_name(input, colon, stop),
     }
-    // Nearly always it is one space before the value, and none behind it.
-    let (start, spaced) = match input.get(colon + 1..colon + 3) {
-        Some(&[b' ', first]) if !is_space(first) => (colon + 2, true),
-        _ => (skip_spaces(input, colon + 1), false),
-    };
+    let start = skip_spaces(input, colon + 1);
     let stop = value_end(input, start);
     match input.get(stop..) {
         Some([b'\r', b'\n', ..]) => {}
@@ -145,38 +188,23 @@ pub(crate) fn field_line(input: &[u8], begin: usize, base: usize) -> Result<Fiel
         Some([b'\n', ..]) => return Err(HeadError::BareLf),
         Some(_) => return Err(HeadError::InvalidValue),
     }
-    let end = if is_space(input[stop - 1]) {
-        start + trim(&input[start..stop]).len()
-    } else {
-        stop
-    };
-    // Limits keep a head below 4 GiB.
-    let span = |from: usize, to: usize| Span {
-        start: (from - base) as u32,
-        end: (to - base) as u32,
-    };
-    let line = Line {
-        name: span(begin, colon),
-        value: span(start, end),
-        known: Known::of(&input[begin..colon]),
-        verbatim: spaced && end == stop,
-    };
-    Ok(FieldLine::Field(line, stop + 2))
-}
-
-#[inline(always)]
-const fn is_space(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
+    Ok(FieldLine::Field {
+        name: &input[..colon],
+        value: trim(&input[start..stop]),
+        len: stop + 2,
+    })
 }
 
 fn skip_spaces(input: &[u8], from: usize) -> usize {
-    let spaces = input[from..].iter().position(|&byte| !is_space(byte));
+    let spaces = input[from..]
+        .iter()
+        .position(|&byte| !matches!(byte, b' ' | b'\t'));
     spaces.map_or(input.len(), |spaces| from + spaces)
 }
 
 /// A line without `name:` at its start, and not the whole line that ends a section.
 #[cold]
-fn no_name(rest: &[u8], name_len: usize, stop: u8) -> Result<FieldLine, HeadError> {
+fn no_name(rest: &[u8], name_len: usize, stop: u8) -> Result<FieldLine<'_>, HeadError> {
     match (stop, name_len) {
         (b'\r', 0) if rest.len() == 1 => Ok(FieldLine::Incomplete),
         (b'\r', 0) => Err(HeadError::BareCr),
@@ -186,5 +214,55 @@ fn no_name(rest: &[u8], name_len: usize, stop: u8) -> Result<FieldLine, HeadErro
         (b':', _) => Err(HeadError::EmptyName),
         (b'\r', _) => Err(HeadError::MissingColon),
         _ => Err(HeadError::InvalidName),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_as_nearly_all_are_need_no_second_look() {
+        for line in [
+            "Host: a",
+            "Accept: */*",
+            "Cookie: a=b; c=\u{e9}",
+            "Access-Control-Allow-Origin: *",
+            "X-B3-TraceId: 80f198ee56343ba8",
+            "sixteen-letters-: x",
+        ] {
+            let rest = format!("{line}\r\nConnection: close\r\n\r\n");
+            let (name, len) = usual_line(rest.as_bytes()).unwrap();
+            assert_eq!(len, line.len() + 2, "{line}");
+            assert_eq!(name, line.split(':').next().unwrap().as_bytes());
+        }
+    }
+
+    /// Lines that are good, nearly good, and cut off, with something behind them.
+    fn lines() -> impl Strategy<Value = Vec<u8>> {
+        let name = prop_oneof!["[A-Za-z-]{0,20}", "[A-Za-z0-9_!-]{0,20}", "[a-z \\[]{0,3}"];
+        let colon = prop_oneof![Just(": "), Just(":"), Just(":  "), Just(" : "), Just("")];
+        let value = prop_oneof!["[ -~]{0,40}", "[a-z \t]{0,20}", "[\\x00-\\xff]{0,20}"];
+        let end = prop_oneof![Just("\r\n"), Just("\n"), Just("\r"), Just("")];
+        (name, colon, value, end, "[a-z\r\n]{0,20}").prop_map(|(name, colon, value, end, after)| {
+            [&name, colon, &value, end, &after].concat().into_bytes()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        #[test]
+        fn what_is_taken_at_once_is_what_is_taken_at_a_closer_look(line in lines()) {
+            if let Some((name, len)) = usual_line(&line) {
+                let Ok(FieldLine::Field { name: same_name, value, len: same_len }) = field_line(&line) else {
+                    panic!("{} was let through", line.escape_ascii());
+                };
+                prop_assert_eq!((name, len), (same_name, same_len));
+                prop_assert_eq!(value, &line[name.len() + 2..len - 2]);
+            }
+        }
     }
 }

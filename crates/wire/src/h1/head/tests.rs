@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::field::Known;
+use crate::h1::protocol::Protocol;
 
 fn request(input: &[u8]) -> Result<Option<(RequestHead, usize)>, HeadError> {
     let mut head = RequestHead::default();
