@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
+use crate::block::{Block, first_marked_without_pair};
 use crate::field::Known;
 use crate::h1::head::{RequestHead, Version};
 use crate::path::Target;
@@ -73,15 +74,12 @@ impl<'a> Authority<'a> {
                 let good = rest[..bracket].parse::<Ipv6Addr>().is_ok();
                 good.then(|| text.split_at(bracket + 2))
             }
-            None => name_len(text).map(|len| text.split_at(len)),
+            None => name_len(text.as_bytes()).map(|len| text.split_at(len)),
         }
         .ok_or(HostError::Malformed)?;
-        let port = match port.strip_prefix(':') {
-            None if port.is_empty() => None,
-            Some("") => None,
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(digits.parse().map_err(|_| HostError::Malformed)?)
-            }
+        let port = match port.as_bytes() {
+            [] | [b':'] => None,
+            [b':', digits @ ..] => Some(port_number(digits).ok_or(HostError::Malformed)?),
             _ => return Err(HostError::Malformed),
         };
         Ok(Self { host, port })
@@ -107,12 +105,10 @@ impl<'a> Authority<'a> {
 /// # Errors
 /// See [`HostError`].
 pub fn request_host<'a>(head: &'a RequestHead, target: &Target<'a>) -> Result<Option<&'a str>, HostError> {
-    let mut values = head.fields.all(Known::Host);
-    let first = values.next();
-    if values.next().is_some() {
+    if head.fields.has_several(Known::Host) {
         return Err(HostError::Several);
     }
-    let field = match first {
+    let field = match head.fields.get(Known::Host) {
         None if head.version == Version::Http11 => return Err(HostError::Missing),
         None => None,
         Some(value) => {
@@ -131,49 +127,33 @@ pub fn host_key(authority: &str) -> Cow<'_, str> {
     Authority::parse(authority).map_or(Cow::Borrowed(authority), |authority| authority.key())
 }
 
+fn port_number(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0_u16, |port, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        (digit < 10).then_some(())?;
+        port.checked_mul(10)?.checked_add(u16::from(digit))
+    })
+}
+
 /// Length of the name that the text begins with, up to its end or a colon; `None` if it is none.
-fn name_len(text: &str) -> Option<usize> {
-    let mut after_dot = true;
-    let mut len = 0;
-    for byte in text.bytes() {
-        match NAME_BYTES[usize::from(byte)] {
-            NameByte::Good => after_dot = false,
-            NameByte::Dot if !after_dot => after_dot = true,
-            NameByte::Colon => break,
-            NameByte::Dot | NameByte::Bad => return None,
-        }
-        len += 1;
-    }
-    (len > 0).then_some(len)
+fn name_len(text: &[u8]) -> Option<usize> {
+    // A dot neither begins a name nor follows another.
+    let len = first_marked_without_pair(text, *b"..", true, outside_names)?;
+    (len > 0 && matches!(text.get(len), None | Some(b':'))).then_some(len)
 }
 
-/// What a byte is to a name.
-#[derive(Clone, Copy)]
-enum NameByte {
-    Bad,
-    Good,
-    Dot,
-    Colon,
+/// Marks what is neither letter nor digit nor one of `-`, `.`, `_` and `~`.
+#[inline(always)]
+fn outside_names(block: Block) -> Block {
+    let no_letter = block.with(0x20).less(b'a').at_least(26);
+    let hyphen_to_nine = block.less(b'-').up_to(b'9' - b'-').but(block.equal(b'/'));
+    no_letter.but(hyphen_to_nine | block.equal(b'_') | block.equal(b'~'))
 }
-
-static NAME_BYTES: [NameByte; 256] = {
-    let mut table = [NameByte::Bad; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            b'-' | b'_' | b'~' => NameByte::Good,
-            b'.' => NameByte::Dot,
-            b':' => NameByte::Colon,
-            letter if letter.is_ascii_alphanumeric() => NameByte::Good,
-            _ => NameByte::Bad,
-        };
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::h1::head::{Limits, Scan};
 
@@ -230,6 +210,19 @@ mod tests {
         ];
         for text in bad {
             assert_eq!(Authority::parse(text), Err(HostError::Malformed), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_of_labels_between_single_dots(text in "[a-cA-C09._~-]{0,14}([a-z.]{0,20}|.)(:[0-9]{0,3})?") {
+            let (name, port) = text.split_once(':').map_or((&*text, None), |(name, port)| (name, Some(port)));
+            let labels = name.strip_suffix('.').unwrap_or(name);
+            let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
+            let is_name = labels.split('.').all(|label| !label.is_empty() && label.bytes().all(good));
+            let port = port.map_or(Some(""), |port| port.bytes().all(|byte| byte.is_ascii_digit()).then_some(port));
+            let expected = port.filter(|_| is_name).map(|port| Authority { host: name, port: port.parse().ok() });
+            prop_assert_eq!(Authority::parse(&text).ok(), expected);
         }
     }
 

@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
+use crate::block::{Block, first_marked_without_pair};
 use crate::bytes::is_target_byte;
 use crate::h1::head::{Method, RequestHead};
 use crate::host::Authority;
-use crate::scan::all;
 use crate::shown_by_its_sentence;
 
 /// Why a target was refused: 400, close.
@@ -101,11 +101,17 @@ impl<'a> Target<'a> {
             return Self::authority_form(target);
         }
         if target.starts_with('/') {
-            let (path, query) = split_query(target);
+            let (path, query) = match plain_len(target.as_bytes()) {
+                Some(len) => (Cow::Borrowed(&target[..len]), target.get(len + 1..)),
+                None => {
+                    let (path, query) = split_query(target);
+                    (normalise(path)?, query)
+                }
+            };
             return Ok(Self {
                 form: Form::Origin,
                 authority: None,
-                path: normalise(path)?,
+                path,
                 query,
             });
         }
@@ -202,7 +208,7 @@ pub fn normalise(path: &str) -> Result<Cow<'_, str>, TargetError> {
     if !path.starts_with('/') {
         return Err(TargetError::BadForm);
     }
-    if is_normal(path.as_bytes())? {
+    if plain_len(path.as_bytes()) == Some(path.len()) || is_normal(path.as_bytes())? {
         return Ok(Cow::Borrowed(path));
     }
     let mut out = String::with_capacity(path.len());
@@ -230,11 +236,23 @@ fn split_query(target: &str) -> (&str, Option<&str>) {
     memchr(b'?', target.as_bytes()).map_or((target, None), |at| (&target[..at], Some(&target[at + 1..])))
 }
 
-/// Whether the path is in normal form already, which nearly all are; or why it has none.
+/// How long the path at the start of `target` is, up to the end or a `?`, if it is plainly in normal form,
+/// as nearly all are: nothing escaped, nothing that is refused, no segment that begins with a dot.
+/// `None` says nothing against it.
+fn plain_len(target: &[u8]) -> Option<usize> {
+    let len = first_marked_without_pair(target, *b"/.", false, special_in_paths)?;
+    matches!(target.get(len), None | Some(b'?')).then_some(len)
+}
+
+/// Marks what a path in normal form does not have as it is, and zeros.
+#[inline(always)]
+fn special_in_paths(block: Block) -> Block {
+    let invisible = block.less(0x21).at_least(0x7f - 0x21);
+    invisible | block.equal(b'%') | block.equal(b'?') | block.equal(b'#') | block.equal(b'\\')
+}
+
+/// Whether the path is in normal form already; or why it has none.
 fn is_normal(path: &[u8]) -> Result<bool, TargetError> {
-    if all(path, is_plain) && memchr_iter(b'.', path).all(|dot| path[dot - 1] != b'/') {
-        return Ok(true);
-    }
     let mut normal = true;
     for (at, &byte) in path.iter().enumerate() {
         match byte {
@@ -249,12 +267,6 @@ fn is_normal(path: &[u8]) -> Result<bool, TargetError> {
         }
     }
     Ok(normal)
-}
-
-/// Bytes that a path in normal form has as they are; of dots, only some.
-#[inline]
-const fn is_plain(byte: u8) -> bool {
-    is_target_byte(byte) & (byte != b'%') & (byte != b'?') & (byte != b'\\')
 }
 
 /// Whether an escape's two digits stand for an unreserved character or are not in upper case.

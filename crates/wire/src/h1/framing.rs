@@ -228,19 +228,30 @@ fn content_length(fields: &Fields) -> Result<u64, FramingError> {
     let value = fields
         .only(Known::ContentLength)
         .ok_or(FramingError::SeveralLengths)?;
-    if value.contains(&b',') {
-        return Err(FramingError::SeveralLengths);
-    }
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(FramingError::BadLength);
-    }
     let length = value.iter().try_fold(0_u64, |length, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        (digit < 10).then_some(())?;
         length
             .checked_mul(10)?
-            .checked_add(u64::from(digit - b'0'))
+            .checked_add(u64::from(digit))
             .filter(|&length| length <= LENGTH_MAX)
     });
-    length.ok_or(FramingError::LengthTooLarge)
+    match length {
+        Some(length) if !value.is_empty() => Ok(length),
+        _ => Err(no_length(value)),
+    }
+}
+
+/// What is wrong with a `Content-Length`.
+#[cold]
+fn no_length(value: &[u8]) -> FramingError {
+    if value.contains(&b',') {
+        FramingError::SeveralLengths
+    } else if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        FramingError::BadLength
+    } else {
+        FramingError::LengthTooLarge
+    }
 }
 
 /// The codings of all `Transfer-Encoding` fields together. Empty list elements and parameters, which

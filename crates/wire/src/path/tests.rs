@@ -150,8 +150,33 @@ fn other_targets_are_refused() {
     }
 }
 
+#[test]
+fn a_plain_path_needs_no_second_look() {
+    for (target, len) in [
+        ("/", Some(1)),
+        ("/a.b/c..?x=/../%", Some(8)),
+        ("/sixteen-letters/and-more.txt", Some(29)),
+        ("/fifteen-letters/.hidden", None),
+        ("/a%20b", None),
+        ("/a#b", None),
+        ("/a\\b", None),
+    ] {
+        assert_eq!(plain_len(target.as_bytes()), len, "{target}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn a_plain_path_is_in_normal_form_at_a_closer_look(
+        target in "/([a-c./]|[a-z]{13,16}|\\.|%2[0-9a-f]|[!-~]|\u{e9}|\x00){0,12}",
+    ) {
+        if let Some(len) = plain_len(target.as_bytes()) {
+            prop_assert_eq!(is_normal(&target.as_bytes()[..len]), Ok(true));
+            prop_assert!(len == target.len() || target.as_bytes()[len] == b'?');
+        }
+    }
 
     #[test]
     fn the_normal_form_is_its_own_normal_form(
