@@ -115,7 +115,7 @@ impl Fields {
         };
         lines
             .iter()
-            .filter(move |line| line.known == known && self.is_named(line, name))
+            .filter(move |line| self.is_named(line, known, name))
             .map(|line| self.value(line))
     }
 
@@ -148,26 +148,33 @@ impl Fields {
     /// # Panics
     /// If the arena would pass 4 GiB.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let line = self.append(name, value);
+        let line = self.append(Known::of(name), name, value);
         self.add(line);
     }
 
     /// Replaces all fields of the name by one, at the place of the first.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        let Some(first) = self.lines.iter().position(|line| self.is_named(line, name)) else {
-            return self.push(name, value);
+        let known = Known::of(name);
+        let first = self
+            .lines
+            .iter()
+            .position(|line| self.is_named(line, known, name));
+        let line = self.append(known, name, value);
+        let Some(first) = first else {
+            return self.add(line);
         };
-        self.lines[first] = self.append(name, value);
+        self.lines[first] = line;
         let mut index = 0;
         self.retain(|fields, line| {
             index += 1;
-            index <= first + 1 || !fields.is_named(line, name)
+            index <= first + 1 || !fields.is_named(line, known, name)
         });
     }
 
     /// Removes all fields of the name; says how many.
     pub fn remove_named(&mut self, name: &[u8]) -> usize {
-        self.retain(|fields, line| !fields.is_named(line, name))
+        let known = Known::of(name);
+        self.retain(|fields, line| !fields.is_named(line, known, name))
     }
 
     /// Removes all fields of a known name; says how many.
@@ -250,11 +257,14 @@ impl Fields {
         self.present.insert(known);
     }
 
-    fn is_named(&self, line: &Line, name: &[u8]) -> bool {
-        self.name(line).eq_ignore_ascii_case(name)
+    /// Whether the line has this name, which is that known one.
+    #[inline]
+    fn is_named(&self, line: &Line, known: Known, name: &[u8]) -> bool {
+        let alike = line.known == known && (line.name_end - line.start) as usize == name.len();
+        alike && (known != Known::Other || self.name(line).eq_ignore_ascii_case(name))
     }
 
-    fn append(&mut self, name: &[u8], value: &[u8]) -> Line {
+    fn append(&mut self, known: Known, name: &[u8], value: &[u8]) -> Line {
         debug_assert!(
             is_field_name(name),
             "{:?} is no field name",
@@ -265,14 +275,13 @@ impl Fields {
             "{:?} is no field value",
             value.escape_ascii().to_string()
         );
-        let here = |arena: &Vec<u8>| u32::try_from(arena.len()).expect("limits keep a head below 4 GiB");
-        let start = here(&self.arena);
+        let start = self.arena.len() as u32;
         write_line(&mut self.arena, name, value);
         Line {
             start,
             name_end: start + name.len() as u32,
-            end: here(&self.arena),
-            known: Known::of(name),
+            end: u32::try_from(self.arena.len()).expect("limits keep a head below 4 GiB"),
+            known,
         }
     }
 

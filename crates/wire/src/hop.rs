@@ -170,13 +170,10 @@ pub fn max_forwards(head: &RequestHead) -> Result<MaxForwards, HopError> {
 
 /// Appends to `out` the value of the `Via` field to send (RFC 9110, 7.6.3): what the message has of
 /// it, then the version it was received by and our pseudonym, a token.
-#[inline]
+#[inline(always)]
 pub fn via(out: &mut Vec<u8>, fields: &Fields, received: Version, pseudonym: &str) {
     if fields.has(Known::Via) {
-        for value in fields.all(Known::Via).filter(|value| !value.is_empty()) {
-            out.extend_from_slice(value);
-            out.extend_from_slice(b", ");
-        }
+        earlier_hops(out, fields);
     }
     let version = match received {
         Version::Http10 => b"1.0 ",
@@ -184,6 +181,13 @@ pub fn via(out: &mut Vec<u8>, fields: &Fields, received: Version, pseudonym: &st
     };
     out.extend_from_slice(version);
     out.extend_from_slice(pseudonym.as_bytes());
+}
+
+fn earlier_hops(out: &mut Vec<u8>, fields: &Fields) {
+    for value in fields.all(Known::Via).filter(|value| !value.is_empty()) {
+        out.extend_from_slice(value);
+        out.extend_from_slice(b", ");
+    }
 }
 
 /// Whether the sender takes trailers: `TE: trailers` (RFC 9110, 10.1.4).

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 /// Appends a number in decimal.
-#[inline]
+#[inline(always)]
 pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
     // Most are small: statuses, ports, parts of addresses, short lengths and times.
     if number < 10 {
