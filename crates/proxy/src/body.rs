@@ -119,7 +119,13 @@ impl Sender<'_> {
     }
 
     async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        std::future::poll_fn(|cx| self.transport.poll_write(cx, bytes)).await
+        std::future::poll_fn(|cx| self.poll_write(cx, bytes)).await
+    }
+
+    /// Writes once, when it is time to.
+    fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(engine::poll_writes(cx.waker()));
+        self.transport.poll_write(cx, bytes)
     }
 }
 
@@ -205,7 +211,7 @@ impl Upload {
             let room = self.take_in(input, limits).map_err(UploadEnd::Malformed)?;
             let start = usize::try_from(self.sent - self.base).unwrap_or(usize::MAX);
             if start < self.outgoing.len() {
-                let written = to.transport.poll_write(cx, &self.outgoing[start..]);
+                let written = to.poll_write(cx, &self.outgoing[start..]);
                 let count = ready!(written).map_err(UploadEnd::Upstream)?;
                 self.sent += count as u64;
                 pulse.beat();

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   turn:  tasks that are ready run -> alarms that are due ring -> the kernel says which sockets
-//!            ^                                                     have news -> whoever waits is called
-//!            '-------------------------------------------------------------------'
+//!            ^    those that write to                              have news -> whoever waits is called
+//!            |    endpoints last                                                      |
+//!            '------------------------------------------------------------------------'
 //! ```
 //! A runtime of its own rather than tokio's current-thread one, for two figures (docs/performance.md):
 //! an idle connection costs a slot here instead of a task with its registration, and a request two
@@ -14,13 +15,14 @@ mod alarms;
 mod gather;
 mod sources;
 mod tasks;
+mod writes;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 pub(crate) use alarms::Alarm;
@@ -34,6 +36,7 @@ use alarms::Alarms;
 use gather::Gather;
 use sources::{Here, Sources};
 use tasks::{Inbox, Tasks};
+use writes::Writes;
 
 /// Tasks run between two looks at the kernel: each look costs a system call, and a task that is
 /// always ready must not keep others from theirs.
@@ -58,6 +61,7 @@ struct Engine {
     tasks: Tasks,
     sources: Sources,
     alarms: Alarms,
+    writes: Writes,
     inbox: Arc<Inbox>,
     /// Told which doors were knocked at.
     doorkeeper: RefCell<Option<Doorkeeper>>,
@@ -81,6 +85,7 @@ pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'sta
         tasks: Tasks::new(inbox.clone()),
         sources: Sources::new(inbox.clone()),
         alarms: Alarms::default(),
+        writes: Writes::default(),
         inbox,
         doorkeeper: RefCell::default(),
     });
@@ -103,6 +108,9 @@ impl Engine {
         let mut gather = Gather::default();
         loop {
             self.tasks.run(TURN);
+            if self.writes.call(|task| self.tasks.wake(task)) {
+                self.tasks.run(TURN);
+            }
             if let Some(result) = done() {
                 return Ok(result);
             }
@@ -135,7 +143,7 @@ impl Engine {
                 self.sources.forget(source);
             }
             self.dispatch(&events);
-            let news = events.iter().count();
+            let mut news = events.iter().count();
             // A simulated world has no time to save.
             if cfg!(not(feature = "sim")) && gather.is_worth_a_pause(news, self.clock.now()) {
                 std::thread::sleep(gather::PAUSE);
@@ -144,8 +152,11 @@ impl Engine {
                     _ => self.dispatch(&events),
                 }
                 clock::stand_still();
-                gather.on_pause(events.iter().count(), self.clock.now());
+                let more = events.iter().count();
+                gather.on_pause(more, self.clock.now());
+                news += more;
             }
+            self.writes.begin(news);
         }
     }
 
@@ -197,6 +208,13 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> Spawned {
 /// may spawn.
 pub(crate) fn keep_doors(keeper: impl Fn(u32) + 'static) {
     here(|engine| engine.doorkeeper.replace(Some(Rc::new(keeper))));
+}
+
+/// Ready when the task that is polled with `waker` may write to an endpoint: in this turn, but behind what
+/// the others read in it.
+pub(crate) fn poll_writes(waker: &Waker) -> Poll<()> {
+    let polled = here_if_any(|engine| engine.tasks.running(waker).map(|task| engine.writes.poll(task)));
+    polled.flatten().unwrap_or(Poll::Ready(()))
 }
 
 /// A new alarm that never goes off until it is set.

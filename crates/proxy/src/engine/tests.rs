@@ -141,3 +141,37 @@ fn a_source_dropped_on_another_thread_is_forgotten_on_its_own() {
         here(|engine| assert!(engine.sources.is_empty()));
     });
 }
+
+/// What three tasks did, each of which reads and then writes to an endpoint, in a turn of so many news.
+fn done_in_a_turn(news: usize) -> Vec<&'static str> {
+    with_engine(async move |_| {
+        let done = Rc::new(RefCell::new(Vec::new()));
+        here(|engine| engine.writes.begin(news));
+        for _ in 0..3 {
+            let done = done.clone();
+            spawn(async move {
+                done.borrow_mut().push("read");
+                poll_fn(|cx| poll_writes(cx.waker())).await;
+                done.borrow_mut().push("write");
+            });
+        }
+        sleep(Duration::from_millis(5)).await;
+        done.take()
+    })
+}
+
+#[test]
+fn what_goes_to_endpoints_is_written_when_all_news_of_the_turn_are_taken_in() {
+    assert_eq!(
+        done_in_a_turn(12),
+        ["read", "read", "read", "write", "write", "write"]
+    );
+}
+
+#[test]
+fn with_few_news_nobody_waits_to_write() {
+    assert_eq!(
+        done_in_a_turn(2),
+        ["read", "write", "read", "write", "read", "write"]
+    );
+}

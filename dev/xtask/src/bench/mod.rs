@@ -39,7 +39,7 @@ pub(crate) use training::train;
 
 use crate::race::signals::{Stop, stop_on_signal};
 use crate::race::{install, raise_descriptor_limit};
-use crate::step::{self, Outcome, cargo};
+use crate::step::{self, Outcome, again_optimised, cargo};
 use crate::{Fallible, Verdict, dist};
 
 /// What to measure.
@@ -78,6 +78,9 @@ pub(crate) struct BenchArgs {
 /// # Errors
 /// When this machine can not be measured on. A peer that can not run is left out, and said so.
 pub(crate) fn run(args: &BenchArgs) -> Fallible<Verdict> {
+    if cfg!(debug_assertions) {
+        return again_optimised();
+    }
     let begin = Instant::now();
     raise_descriptor_limit();
     // Builds end at a signal by themselves; only what follows has to be told.

@@ -11,7 +11,6 @@ mod shots;
 mod stage;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::race::{self, Format, OutputArgs, install, signals};
-use crate::step::cargo;
+use crate::step::again_optimised;
 use crate::{Fallible, Verdict};
 use peers::Peer;
 use report::{Report, Row};
@@ -51,7 +50,7 @@ pub(crate) struct OverloadArgs {
 /// When evenkeel does not build, or results can not be written.
 pub(crate) fn run(args: &OverloadArgs) -> Fallible<Verdict> {
     if cfg!(debug_assertions) {
-        return run_optimised();
+        return again_optimised();
     }
     race::raise_descriptor_limit();
     let stop = signals::stop_on_signal()?;
@@ -104,22 +103,6 @@ pub(crate) fn run(args: &OverloadArgs) -> Fallible<Verdict> {
         report.write(&directory)?;
     }
     Ok(report.verdict())
-}
-
-/// Runs itself again, built for speed: refusals take a fraction of a millisecond, and so must the load.
-fn run_optimised() -> Fallible<Verdict> {
-    let manifest = install::repository().join("Cargo.toml");
-    let mut again = cargo(&["run", "--release", "--quiet", "--package", "xtask"]);
-    again.arg("--manifest-path").arg(manifest);
-    again
-        .arg("--")
-        .args(std::env::args_os().skip(1))
-        .stdin(Stdio::null());
-    Ok(if again.status()?.success() {
-        Verdict::Passed
-    } else {
-        Verdict::Failed
-    })
 }
 
 fn program(args: &OverloadArgs) -> Fallible<PathBuf> {
