@@ -21,6 +21,22 @@ const LANES: u64 = 8;
 /// take it up on theirs; an answer this much later may still be under the old one.
 const TAKE_UP: Duration = Duration::from_millis(100);
 
+/// Routes that nobody asks for, before those that are asked for: what a large configuration costs.
+fn other_routes(count: u64) -> String {
+    let route = |number| {
+        let rules = format!(
+            "  - matches: [{{path: {{type: PathPrefix, value: /other/{number}}}}}]\n    backendRefs: [{}]\n",
+            yaml::weighted("b0", 1)
+        );
+        yaml::route_for(
+            &format!("other{number}"),
+            &format!("[other{number}.test]"),
+            &rules,
+        )
+    };
+    (0..count).map(route).collect()
+}
+
 /// One route's backends: upstream and weight.
 type Backends = Vec<(usize, u32)>;
 
@@ -71,7 +87,7 @@ impl Setup {
         }
     }
 
-    fn yaml(&self, port: u16, upstreams: &[SocketAddr]) -> String {
+    fn yaml(&self, port: u16, upstreams: &[SocketAddr], others: &str) -> String {
         let routes = self.routes.iter().enumerate().filter_map(|(path, backends)| {
             let references: Vec<String> = backends
                 .as_ref()?
@@ -88,7 +104,7 @@ impl Setup {
             let addresses: Vec<SocketAddr> = members.iter().map(|upstream| upstreams[*upstream]).collect();
             yaml::backend(&format!("b{backend}"), &addresses)
         });
-        yaml::gateway(port) + &routes.collect::<String>() + &backends.collect::<String>()
+        yaml::gateway(port) + others + &routes.collect::<String>() + &backends.collect::<String>()
     }
 }
 
@@ -159,14 +175,17 @@ struct Reign {
 
 #[test]
 fn no_request_fails_or_goes_astray_while_the_configuration_changes() {
-    let span = from_environment("EVENKEEL_CHANGE_FOR_MS", 5000);
-    let every = from_environment("EVENKEEL_CHANGE_EVERY_MS", 250);
+    let span = millis_from_environment("EVENKEEL_CHANGE_FOR_MS", 5000);
+    let every = millis_from_environment("EVENKEEL_CHANGE_EVERY_MS", 250);
+    let others = other_routes(number_from_environment("EVENKEEL_CHANGE_ROUTES", 0));
     let upstreams: Vec<Upstream> = (0..UPSTREAMS).map(numbered).collect();
     let addresses: Vec<SocketAddr> = upstreams.iter().map(|upstream| upstream.address).collect();
     let port = free_port();
     let mut dice = Dice::seeded(u64::from(std::process::id()));
-    let mut gateway =
-        Gateway::configured_with(&Setup::first().yaml(port, &addresses), &["--access-log", "off"]);
+    let mut gateway = Gateway::configured_with(
+        &Setup::first().yaml(port, &addresses, &others),
+        &["--access-log", "off"],
+    );
     let draining = Arc::new(AtomicBool::new(false));
     let lanes: Vec<_> = (0..LANES)
         .map(|number| {
@@ -182,12 +201,13 @@ fn no_request_fails_or_goes_astray_while_the_configuration_changes() {
         until: None,
     }];
     let (mut edits, mut broken) = (0, 0);
+    let mut reloads: Vec<(Instant, Instant)> = Vec::new();
     while begin.elapsed() < span {
         std::thread::sleep(every);
         let current = reigns.last().expect("the first").setup.clone();
         if dice.below(6) == 0 {
             let text = current
-                .yaml(port, &addresses)
+                .yaml(port, &addresses, &others)
                 .replacen("backendRefs", "backendReff", 1);
             let verdict = gateway.reconfigure(&format!("# broken {broken}\n{text}\nkind: [\n"));
             assert!(verdict.contains("configuration rejected"), "{verdict}");
@@ -196,8 +216,12 @@ fn no_request_fails_or_goes_astray_while_the_configuration_changes() {
             let setup = current.edited(&mut dice);
             let from = Instant::now();
             // The number makes each text a new one, so that each is noticed and answered for.
-            let verdict = gateway.reconfigure(&format!("# edit {edits}\n{}", setup.yaml(port, &addresses)));
+            let verdict = gateway.reconfigure(&format!(
+                "# edit {edits}\n{}",
+                setup.yaml(port, &addresses, &others)
+            ));
             assert!(verdict.contains("configuration loaded"), "{verdict}");
+            reloads.push((from, Instant::now()));
             reigns.last_mut().expect("the first").until = Some(Instant::now() + TAKE_UP);
             reigns.push(Reign {
                 setup,
@@ -224,10 +248,11 @@ fn no_request_fails_or_goes_astray_while_the_configuration_changes() {
         .filter(|asked| !matches!(asked.told, Told::Failed(_)) && !is_said(&reigns, asked))
         .collect();
     println!(
-        "{{\"requests\": {}, \"edits\": {edits}, \"broken\": {broken}, \"failed\": {}, \"astray\": {}}}",
+        "{{\"requests\": {}, \"edits\": {edits}, \"broken\": {broken}, \"failed\": {}, \"astray\": {}, {}}}",
         asked.len(),
         failed.len(),
-        astray.len()
+        astray.len(),
+        times(&asked, &reloads)
     );
     assert!(asked.len() > 500, "{} requests are no load", asked.len());
     assert!(
@@ -244,6 +269,39 @@ fn no_request_fails_or_goes_astray_while_the_configuration_changes() {
         asked.len(),
         astray.first()
     );
+}
+
+/// How long an edit took from before it was written until it was in force, and what requests took meanwhile
+/// and otherwise: least, median, p99 and most, in milliseconds.
+fn times(asked: &[Asked], reloads: &[(Instant, Instant)]) -> String {
+    let quantiles = |mut spans: Vec<Duration>| {
+        spans.sort_unstable();
+        let at = |share: f64| spans[((spans.len() - 1) as f64 * share) as usize].as_secs_f64() * 1000.0;
+        match spans.len() {
+            0 => "null".to_owned(),
+            _ => format!(
+                "[{:.1}, {:.1}, {:.1}, {:.1}]",
+                at(0.0),
+                at(0.5),
+                at(0.99),
+                at(1.0)
+            ),
+        }
+    };
+    let meanwhile = |asked: &Asked| {
+        let touches = |(from, until): &(Instant, Instant)| asked.from <= *until && *from <= asked.until;
+        reloads.iter().any(touches)
+    };
+    let took = |during: bool| {
+        let those = asked.iter().filter(|asked| meanwhile(asked) == during);
+        quantiles(those.map(|asked| asked.until - asked.from).collect())
+    };
+    format!(
+        "\"reload_ms\": {}, \"request_ms_meanwhile\": {}, \"request_ms_otherwise\": {}",
+        quantiles(reloads.iter().map(|(from, until)| *until - *from).collect()),
+        took(true),
+        took(false)
+    )
 }
 
 /// Whether a configuration that may have been in force while it was asked says what was told.
@@ -263,11 +321,13 @@ fn numbered(number: usize) -> Upstream {
     )
 }
 
-fn from_environment(name: &str, or_millis: u64) -> Duration {
-    Duration::from_millis(
-        std::env::var(name)
-            .ok()
-            .and_then(|millis| millis.parse().ok())
-            .unwrap_or(or_millis),
-    )
+fn millis_from_environment(name: &str, or_millis: u64) -> Duration {
+    Duration::from_millis(number_from_environment(name, or_millis))
+}
+
+fn number_from_environment(name: &str, or: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(or)
 }

@@ -16,6 +16,9 @@ pub(crate) struct ChangeArgs {
     /// Between edits, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     every: Duration,
+    /// Routes beside those that are edited and asked for
+    #[arg(long, default_value = "0")]
+    routes: u32,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -46,6 +49,7 @@ pub(crate) fn change(args: ChangeArgs) -> Fallible<Verdict> {
     ]);
     test.env("EVENKEEL_CHANGE_FOR_MS", args.span.as_millis().to_string());
     test.env("EVENKEEL_CHANGE_EVERY_MS", args.every.as_millis().to_string());
+    test.env("EVENKEEL_CHANGE_ROUTES", args.routes.to_string());
     Ok(if run(test) == Outcome::Passed {
         Verdict::Passed
     } else {
