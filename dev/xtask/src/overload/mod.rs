@@ -63,7 +63,11 @@ pub(crate) fn run(args: &OverloadArgs) -> Fallible<Verdict> {
     // Only now, as what was built and installed had better use all cores.
     cores.leave_the_first()?;
     Cores::go_first();
-    let bar = progress_bar(acts.iter().map(|(act, _)| act.span(&pace)).sum());
+    let bar = progress_bar(
+        acts.iter()
+            .map(|(act, peer)| act.span(&pace) * act.plays(*peer))
+            .sum(),
+    );
     for (act, peer) in acts {
         if stop.load(Ordering::SeqCst) {
             report.skip(&act.name(), peer, "a signal ended the run");
@@ -85,7 +89,14 @@ pub(crate) fn run(args: &OverloadArgs) -> Fallible<Verdict> {
                 act.play(&stage).await
             })
         };
-        let played = if args.quick { play() } else { quietly(play) };
+        let played = match act.plays(peer) {
+            _ if args.quick => play(),
+            1 => quietly(play),
+            plays => (0..plays)
+                .map(|_| quietly(&play))
+                .collect::<Fallible<Vec<Row>>>()
+                .map(Row::median),
+        };
         match played {
             Ok(row) => {
                 tell(&bar, &row.line());
@@ -96,7 +107,7 @@ pub(crate) fn run(args: &OverloadArgs) -> Fallible<Verdict> {
                 report.skip(&act.name(), peer, &why.to_string());
             }
         }
-        bar.inc(act.span(&pace).as_secs());
+        bar.inc((act.span(&pace) * act.plays(peer)).as_secs());
     }
     bar.finish_and_clear();
     print!("{}", report.markdown());

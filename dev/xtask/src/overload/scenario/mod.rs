@@ -163,7 +163,15 @@ impl Act {
         }
     }
 
-    /// About how long it takes.
+    /// How often it is played, for the median: more than once where a bar is the tail of a short run.
+    pub(crate) fn plays(self, peer: Peer) -> u32 {
+        match self {
+            Self::Bulkhead { .. } | Self::Overflow { .. } if peer == Peer::Evenkeel => 3,
+            _ => 1,
+        }
+    }
+
+    /// About how long it takes, once.
     pub(crate) fn span(self, pace: &Pace) -> Duration {
         let start = Duration::from_secs(1);
         let around = start + pace.before + pace.after;
