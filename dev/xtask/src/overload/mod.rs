@@ -62,7 +62,6 @@ pub(crate) fn run(args: &OverloadArgs) -> Fallible<Verdict> {
     let cores = Cores::find()?;
     // Only now, as what was built and installed had better use all cores.
     cores.leave_the_first()?;
-    Cores::go_first();
     let bar = progress_bar(
         acts.iter()
             .map(|(act, peer)| act.span(&pace) * act.plays(*peer))

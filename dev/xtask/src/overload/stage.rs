@@ -3,7 +3,6 @@
 
 use std::net::SocketAddrV4;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -164,16 +163,6 @@ impl Cores {
     /// When the kernel refuses.
     pub(crate) fn leave_the_first(&self) -> Fallible<()> {
         self.pin(1)
-    }
-
-    /// Puts this thread before whatever else wants the load's core, if that is allowed: what waits for the load is
-    /// not to be counted as the proxy's time. Children are not put before others.
-    pub(crate) fn go_first() {
-        let id = std::process::id().to_string();
-        let mut command = Command::new("chrt");
-        command.args(["--reset-on-fork", "--fifo", "--pid", "10", id.as_str()]);
-        // Without leave, or without the program, the load takes its turn like everybody.
-        let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 
     /// Runs `work` on the proxy's core: children that it starts stay there.
