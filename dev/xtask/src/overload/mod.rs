@@ -92,7 +92,7 @@ pub(crate) fn run(args: &OverloadArgs) -> Fallible<Verdict> {
             _ if args.quick => play(),
             1 => quietly(play),
             plays => (0..plays)
-                .map(|_| quietly(&play))
+                .map(|_| quietly(play))
                 .collect::<Fallible<Vec<Row>>>()
                 .map(Row::median),
         };

@@ -371,10 +371,10 @@ mod tests {
             load_late_ms: value,
         };
         let median = Row::median(vec![run(9.0, 6.0), run(7.0, 8.0), run(1.0, 6.0)]);
-        assert_eq!(median.figures[0].cell(), "7.00 ms ✓");
+        assert_eq!(median.figures[0].cell(), "7 ms ✓");
         assert_eq!(median.load_late_ms, 7.0);
         let missed = Row::median(vec![run(9.0, 6.0), run(7.0, 6.5), run(1.0, 6.0)]);
-        assert_eq!(missed.figures[0].cell(), "7.00 ms ✗ (≤ 6.50)");
+        assert_eq!(missed.figures[0].cell(), "7 ms ✗ (≤ 6.50)");
     }
 
     #[test]
