@@ -141,17 +141,12 @@ impl Row {
     pub(crate) fn median(mut runs: Vec<Self>) -> Self {
         let middle = (runs.len() - 1) / 2;
         runs.sort_by(|one, other| one.load_late_ms.total_cmp(&other.load_late_ms));
-        let late = runs[middle].load_late_ms;
-        let mut rest = runs.split_off(1);
-        let mut median = runs.remove(0);
-        for (index, figure) in median.figures.iter_mut().enumerate() {
-            let others = rest.iter_mut().map(|row| row.figures[index].clone());
-            let mut all: Vec<Figure> = std::iter::once(figure.clone()).chain(others).collect();
+        for index in 0..runs[middle].figures.len() {
+            let mut all: Vec<Figure> = runs.iter().map(|run| run.figures[index].clone()).collect();
             all.sort_by(|one, other| one.rank.total_cmp(&other.rank));
-            *figure = all.swap_remove(middle);
+            runs[middle].figures[index] = all.swap_remove(middle);
         }
-        median.load_late_ms = late;
-        median
+        runs.swap_remove(middle)
     }
 
     /// In a few words, for those who wait: what it missed.

@@ -81,3 +81,41 @@ fn succeed(mut command: Command) -> Result<(), String> {
         .last()
         .map_or_else(|| output.status.to_string(), str::to_owned))
 }
+
+/// The version that a program tells when it is asked by `argument`, on either output. Nothing else of what it says, in
+/// which there may be its path.
+///
+/// # Errors
+/// When it does not start, or tells none.
+pub(crate) fn version(program: &Path, argument: &str) -> Fallible<String> {
+    let output = Command::new(program).arg(argument).output()?;
+    let said = [output.stdout, output.stderr].concat();
+    version_in(&String::from_utf8_lossy(&said))
+        .ok_or_else(|| format!("{} tells no version", program.display()).into())
+}
+
+/// The first word that looks like a version, apart from what slashes join it to.
+fn version_in(said: &str) -> Option<String> {
+    said.split(|letter: char| letter.is_whitespace() || letter == '/')
+        .find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()) && word.contains('.'))
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_say() {
+        let version = |said: &str| version_in(said).unwrap_or_default();
+        assert_eq!(version("nginx version: nginx/1.22.1\n"), "1.22.1");
+        assert_eq!(
+            version("HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/"),
+            "2.6.12-1+deb12u4"
+        );
+        assert_eq!(
+            version("/lib/python3.11/envoy  version: 9e5580/1.40.0/Clean/RELEASE"),
+            "1.40.0"
+        );
+    }
+}

