@@ -15,9 +15,16 @@ pub enum Which {
     Silence,
     /// It was the client's turn, and no byte came or went for too long.
     Client,
+    /// The client ended its sending side a while ago, and no byte came or went since.
+    Left,
     /// No byte went either way for too long.
     Idle,
 }
+
+/// A client that ends its sending side behind its request may still want the answer, as scripts do that
+/// feed a socket; nearly always it has given up. It is waited for this long without a byte, so that
+/// whoever gave up holds no place of others when an endpoint that had stalled comes back.
+pub const LEAVING_TAKES: Duration = Duration::from_millis(500);
 
 /// What bounds a wait: moments that stay, and spans without a sign of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +49,7 @@ pub struct Bounds {
 ///   PerTry  ################################|
 ///   Silence ############|  (once; silenced by `heard`)
 ///   Client  ######|-beat-######|-beat-######|   only while it is the client's turn
+///   Left            ####|                       only once the client has ended its sending side
 ///   Idle    ##########|-beat-##########|-beat-##########|
 /// ```
 /// Signs of life are counted, not timed: counting costs nothing where bytes move. So a span ends
@@ -51,6 +59,7 @@ pub struct Deadlines {
     bounds: Bounds,
     silence: Moment,
     client: Span,
+    left: Span,
     idle: Span,
 }
 
@@ -73,6 +82,10 @@ impl Deadlines {
                 until: now + bounds.client,
                 beats: 0,
             },
+            left: Span {
+                until: Moment::NEVER,
+                beats: 0,
+            },
             idle: Span {
                 until: after(bounds.idle),
                 beats: 0,
@@ -80,11 +93,22 @@ impl Deadlines {
         }
     }
 
+    /// The client ended its sending side, after `beats` signs of life in all.
+    pub fn client_ended(&mut self, beats: u64, now: Moment) {
+        self.left = Span {
+            until: now + LEAVING_TAKES,
+            beats,
+        };
+    }
+
     /// When to look next.
     #[must_use]
     pub fn next(&self) -> Moment {
         let fixed = self.bounds.request.min(self.bounds.per_try).min(self.silence);
-        fixed.min(self.client.until).min(self.idle.until)
+        fixed
+            .min(self.client.until)
+            .min(self.left.until)
+            .min(self.idle.until)
     }
 
     /// Which limit has passed by now, after `beats` signs of life in all; `client_turn` says whether
@@ -103,6 +127,9 @@ impl Deadlines {
         let stuck = self.client.ends(beats, Some(self.bounds.client), now);
         if stuck && client_turn {
             return Some(Which::Client);
+        }
+        if self.left.ends(beats, Some(LEAVING_TAKES), now) {
+            return Some(Which::Left);
         }
         self.idle
             .ends(beats, self.bounds.idle, now)
@@ -174,6 +201,16 @@ mod tests {
         assert_eq!(passed[0], (Which::Silence, 2_000));
         assert_eq!(passed[1], (Which::PerTry, 5_000));
         assert_eq!(passed.last(), Some(&(Which::Request, 10_000)));
+    }
+
+    #[test]
+    fn a_client_that_ended_its_side_has_left_once_nothing_moves() {
+        let mut deadlines = Deadlines::begin(BOUNDS, at(0));
+        deadlines.client_ended(3, at(50));
+        assert_eq!(deadlines.next(), at(550));
+        assert_eq!(deadlines.passed(4, false, at(550)), None, "it takes its answer");
+        assert_eq!(deadlines.next(), at(600), "the client's turn is looked at");
+        assert_eq!(deadlines.passed(4, false, at(1_050)), Some(Which::Left));
     }
 
     #[test]

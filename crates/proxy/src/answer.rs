@@ -17,7 +17,8 @@ use wire::hop;
 
 use crate::affinity::Affinity;
 use crate::body::{Begin, Download, DownloadEnd, Upload};
-use crate::downstream::client::Sent;
+use crate::downstream::client::{Client, Sent};
+use crate::engine::{self, Stage};
 use crate::exchange::{Exchange, Next};
 use crate::fault::Fault;
 use crate::forward::{self, Inbound};
@@ -119,8 +120,8 @@ pub(crate) struct Answer<'a> {
 
 /// How far an answer has come.
 pub(crate) enum Answered<F> {
-    /// All of it is sent, or it never will be.
-    Done(Next),
+    /// All of it is in the client's buffer.
+    Whole(Next),
     /// The rest is to be waited for: in a box, so that requests which wait for their turn hold no room
     /// for it.
     Rest(Pin<Box<F>>),
@@ -164,15 +165,7 @@ pub(crate) fn respond<'r>(
         match relaying.begin(exchange, upload) {
             Ok(Begin::Rest(download)) => Rest::Body(relaying, download),
             Ok(Begin::Whole(count)) => {
-                let next = relaying.end(exchange, setting, upload, count);
-                match exchange.client.send() {
-                    Sent::All => return Ok(Answered::Done(next)),
-                    Sent::Part => Rest::Flush(next),
-                    Sent::Failed => {
-                        let left = rest::cut(exchange, setting.cluster, RelayEnd::ClientLeft);
-                        return Ok(Answered::Done(left));
-                    }
-                }
+                return Ok(Answered::Whole(relaying.end(exchange, setting, upload, count)));
             }
             Err(end) => {
                 relaying.lease.close();
@@ -181,6 +174,23 @@ pub(crate) fn respond<'r>(
         }
     };
     Ok(Answered::Rest(Box::pin(rest.run(exchange, setting, upload))))
+}
+
+/// Sends an answer that is whole in the client's buffer, behind what others read in this turn.
+pub(crate) async fn send(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, next: Next) -> Next {
+    engine::stage(Stage::Answer).await;
+    let sent = match exchange.client.send() {
+        Sent::All => return next,
+        Sent::Failed => false,
+        Sent::Part => {
+            let limit = exchange.client.snapshot.downstream().body_timeout;
+            Box::pin(exchange.client.flush(limit)).await
+        }
+    };
+    if sent {
+        return next;
+    }
+    rest::cut(exchange, cluster, RelayEnd::ClientLeft)
 }
 
 /// Whether a response can be relayed; what this says of its endpoint is told to the cluster. Its head is
@@ -256,7 +266,8 @@ impl Relaying<'_> {
         }
         let client = &mut *exchange.client;
         let limits = &client.snapshot.limits;
-        Download::begin(framing, &mut self.lease.input, &mut client.out, limits)
+        let Client { out, behind, .. } = client;
+        Download::begin(framing, &mut self.lease.input, out, behind, limits)
     }
 
     /// The body's `count` bytes have gone on: its connection is free for others.

@@ -16,7 +16,7 @@ use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 
 use crate::buffer::{READ_SIZE, ReadBuffer};
-use crate::engine::{self, Alarm};
+use crate::engine::{self, Alarm, Stage};
 use crate::io::{fill, flush, poll_fill, write_both};
 use crate::splice::{self, SPLICE_MIN, Stopped};
 use crate::transport::Transport;
@@ -71,6 +71,7 @@ pub(crate) enum UploadEnd {
 pub(crate) struct Pulse {
     beats: Cell<u64>,
     awaiting_client: Cell<bool>,
+    client_ended: Cell<bool>,
 }
 
 impl Pulse {
@@ -87,6 +88,16 @@ impl Pulse {
     /// It is the client's turn from now on, or not any more.
     pub(crate) fn awaits_client_now(&self, awaits: bool) {
         self.awaiting_client.set(awaits);
+    }
+
+    /// The client has ended its sending side.
+    pub(crate) fn client_ends(&self) {
+        self.client_ended.set(true);
+    }
+
+    /// Whether the client has ended its sending side since this was last asked.
+    pub(crate) fn client_has_ended(&self) -> bool {
+        self.client_ended.take()
     }
 
     /// Whether it is the client's turn: more of its body is to come.
@@ -124,7 +135,7 @@ impl Sender<'_> {
 
     /// Writes once, when it is time to.
     fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(engine::poll_writes(cx.waker()));
+        ready!(engine::poll_stage(cx.waker(), Stage::Ask));
         self.transport.poll_write(cx, bytes)
     }
 }
@@ -294,7 +305,7 @@ pub(crate) struct Download {
 /// How a download began.
 #[derive(Debug)]
 pub(crate) enum Begin {
-    /// All of it was here already: so many bytes.
+    /// All of it was here already, and is to be sent behind the head: so many bytes.
     Whole(u64),
     /// More is to come; [`Download::run`] goes on.
     Rest(Download),
@@ -322,8 +333,8 @@ impl Download {
         }
     }
 
-    /// A body framed as `from` by the endpoint and as `to` for the client; taken at once if it is small
-    /// and has come whole with its head.
+    /// A body framed as `from` by the endpoint and as `to` for the client; taken at once if it has come
+    /// whole with its head: a small one is copied into `out`, a large one taken as it is, `behind` that.
     ///
     /// # Errors
     /// It is malformed.
@@ -331,18 +342,22 @@ impl Download {
         framing: (BodyLength, BodyLength),
         input: &mut ReadBuffer,
         out: &mut Vec<u8>,
+        behind: &mut ReadBuffer,
         limits: &Limits,
     ) -> Result<Begin, DownloadEnd> {
         let here = input.data().len();
         match framing {
-            _ if here > BEHIND_HEAD => Ok(Begin::Rest(Self::new(framing))),
             // Most have a known length, and nothing of them needs decoding.
-            (BodyLength::Length(length), BodyLength::Length(_)) if length <= here as u64 => {
-                let count = usize::try_from(length).unwrap_or(here);
-                out.extend_from_slice(&input.data()[..count]);
-                input.consume(count);
+            (BodyLength::Length(length), BodyLength::Length(_)) if length == here as u64 => {
+                if here > BEHIND_HEAD {
+                    *behind = std::mem::take(input);
+                } else {
+                    out.extend_from_slice(input.data());
+                    input.consume(here);
+                }
                 Ok(Begin::Whole(length))
             }
+            _ if here > BEHIND_HEAD => Ok(Begin::Rest(Self::new(framing))),
             _ => Self::new(framing).take_whole(input, out, limits),
         }
     }

@@ -5,6 +5,9 @@ use std::cell::RefCell;
 /// What one read takes at most, and so what a body in flight costs per direction.
 pub(crate) const READ_SIZE: usize = 32 * 1024;
 
+/// Left free before what is read, so that another head can be put before a body in place of its own.
+const HEADROOM: usize = 1024;
+
 /// Buffers kept for the next use; beyond this they go back to the allocator.
 const KEPT: usize = 256;
 
@@ -41,14 +44,14 @@ pub(crate) fn give_outgoing(mut written: Vec<u8>) {
 fn take() -> Vec<u8> {
     SPARE
         .with_borrow_mut(Vec::pop)
-        .unwrap_or_else(|| vec![0; READ_SIZE])
+        .unwrap_or_else(|| vec![0; HEADROOM + READ_SIZE])
 }
 
 fn give(store: Vec<u8>) {
     // A thread that ends has no spare ones any more.
     let _ = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();
-        if store.len() == READ_SIZE && spare.len() < KEPT {
+        if store.len() == HEADROOM + READ_SIZE && spare.len() < KEPT {
             spare.push(store);
         }
     });
@@ -69,8 +72,8 @@ impl ReadBuffer {
     pub(crate) fn consume(&mut self, count: usize) {
         assert!(count <= self.end - self.start, "consumed more than was received");
         self.start += count;
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
+        if self.start == self.end && !self.store.is_empty() {
+            (self.start, self.end) = (HEADROOM, HEADROOM);
         }
     }
 
@@ -78,13 +81,14 @@ impl ReadBuffer {
     pub(crate) fn space(&mut self, most: usize) -> &mut [u8] {
         if self.store.is_empty() {
             self.store = take();
+            (self.start, self.end) = (HEADROOM, HEADROOM);
         }
-        if self.start > 0 && self.end == self.store.len() {
-            self.store.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
+        if self.start > HEADROOM && self.end == self.store.len() {
+            self.store.copy_within(self.start..self.end, HEADROOM);
+            (self.start, self.end) = (HEADROOM, HEADROOM + self.end - self.start);
         }
-        if self.end == self.store.len() && self.store.len() < most {
-            let grown = (self.store.len() * 2).min(most);
+        if self.end == self.store.len() && self.store.len() < HEADROOM + most {
+            let grown = (self.store.len() * 2).min(HEADROOM + most);
             self.store.resize(grown, 0);
         }
         &mut self.store[self.end..]
@@ -94,6 +98,16 @@ impl ReadBuffer {
     pub(crate) fn filled(&mut self, count: usize) {
         self.end += count;
         assert!(self.end <= self.store.len(), "read more than there was room");
+    }
+
+    /// Puts `bytes` before what is held; false if there is no room for them.
+    pub(crate) fn put_before(&mut self, bytes: &[u8]) -> bool {
+        let Some(start) = self.start.checked_sub(bytes.len()) else {
+            return false;
+        };
+        self.store[start..self.start].copy_from_slice(bytes);
+        self.start = start;
+        true
     }
 
     /// Gives the memory back if nothing is held.
@@ -143,6 +157,26 @@ mod tests {
         assert_eq!(buffer.space(READ_SIZE * 2).len(), READ_SIZE);
         buffer.filled(READ_SIZE);
         assert!(buffer.space(READ_SIZE * 2).is_empty());
+    }
+
+    #[test]
+    fn nothing_may_be_consumed_of_a_buffer_without_memory() {
+        let mut buffer = ReadBuffer::default();
+        buffer.consume(0);
+        assert_eq!(buffer.data(), b"");
+    }
+
+    #[test]
+    fn another_head_is_put_before_a_body_in_place_of_its_own() {
+        let mut buffer = ReadBuffer::default();
+        buffer.space(READ_SIZE)[..8].copy_from_slice(b"headbody");
+        buffer.filled(8);
+        buffer.consume(4);
+        assert!(buffer.put_before(b"longer head, "));
+        assert_eq!(buffer.data(), b"longer head, body");
+        assert!(!buffer.put_before(&[b' '; HEADROOM]), "that is too long");
+        assert_eq!(buffer.data(), b"longer head, body");
+        assert!(!ReadBuffer::default().put_before(b"no memory, no room"));
     }
 
     #[test]

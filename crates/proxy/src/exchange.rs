@@ -240,10 +240,11 @@ impl<'a> Exchange<'a> {
                 }
                 before.limit_exceeded = attempts.limit_exceeded();
                 let answer = answer::settle(self, tried, before, setting)?;
-                return match answer::respond(self, answer, setting, upload)? {
-                    Answered::Done(next) => Ok(next),
-                    Answered::Rest(rest) => rest.await,
+                let next = match answer::respond(self, answer, setting, upload)? {
+                    Answered::Whole(next) => next,
+                    Answered::Rest(rest) => return rest.await,
                 };
+                return Ok(answer::send(self, cluster, next).await);
             };
             postmortem::note_again(self, tried, why, cluster);
             (reuse, before.made_again) = (how, true);

@@ -294,7 +294,7 @@ fn is_replaceable(attempted: &Attempted) -> bool {
         Attempted::Response
         | Attempted::ClientLeft
         | Attempted::ClientMalformed(_)
-        | Attempted::Late(Which::Request | Which::Client | Which::Idle) => false,
+        | Attempted::Late(Which::Request | Which::Client | Which::Left | Which::Idle) => false,
     }
 }
 

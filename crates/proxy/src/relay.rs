@@ -2,15 +2,18 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use policy::deadline::{Bounds, Deadlines, Which};
 
 use crate::body::{Download, DownloadEnd, Pulse, Sender, Upload, UploadEnd};
 use crate::downstream::client::Client;
+use crate::downstream::leaving::{Ended, Waiter};
 use crate::engine::Alarm;
+use crate::transport::Transport;
 use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
-use crate::wait::{First, first, within};
+use crate::wait::{First, first};
 use crate::worker::Worker;
 
 /// Why a relay ended early.
@@ -62,7 +65,7 @@ pub(crate) async fn run(
     let work = async {
         let sending = async {
             if upload.sent_whole() {
-                return std::future::pending().await;
+                return client_leaves(client_transport, &pulse).await;
             }
             let sent = poll_fn(|cx| {
                 let from = (client_transport, &mut *client_input, head_limits);
@@ -70,7 +73,7 @@ pub(crate) async fn run(
             });
             match sent.await {
                 // The endpoint may have heard enough; its answer says what it thinks.
-                Ok(()) | Err(UploadEnd::Upstream(_)) => std::future::pending().await,
+                Ok(()) | Err(UploadEnd::Upstream(_)) => client_leaves(client_transport, &pulse).await,
                 Err(UploadEnd::ClientLeft | UploadEnd::Malformed(_)) => RelayEnd::ClientLeft,
             }
         };
@@ -86,6 +89,15 @@ pub(crate) async fn run(
     (download.relayed, done)
 }
 
+/// Ends once the client has reset its connection; an end of its sending side is noted.
+async fn client_leaves(client: &Transport, pulse: &Pulse) -> RelayEnd {
+    if Waiter::client(client).ends().await == Ended::Whole {
+        return RelayEnd::ClientLeft;
+    }
+    pulse.client_ends();
+    std::future::pending().await
+}
+
 /// Waits for the relay, as long as something moves and the request's time is not up.
 async fn until_done(
     worker: &Worker,
@@ -97,12 +109,23 @@ async fn until_done(
     let mut deadlines = Deadlines::begin(bounds, worker.clock.now());
     loop {
         alarm.set(deadlines.next());
-        if let Ok(done) = within(alarm, work.as_mut()).await {
+        let relayed = poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            if pulse.client_has_ended() {
+                deadlines.client_ended(pulse.beats(), worker.clock.now());
+                alarm.set(deadlines.next());
+            }
+            alarm.poll_due(cx).map(|()| None)
+        });
+        if let Some(done) = relayed.await {
             return done;
         }
         match deadlines.passed(pulse.beats(), pulse.awaits_client(), worker.clock.now()) {
             Some(Which::Request) => return Err(RelayEnd::Late),
             Some(Which::Client) => return Err(RelayEnd::ClientStuck),
+            Some(Which::Left) => return Err(RelayEnd::ClientLeft),
             Some(Which::Idle) => return Err(RelayEnd::Idle),
             Some(Which::PerTry | Which::Silence) | None => {}
         }

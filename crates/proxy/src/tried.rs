@@ -99,7 +99,7 @@ impl<'a> Tried<'a> {
         let Some((facts, result)) = outcome(&attempted, status) else {
             lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
             return Err(match attempted {
-                Attempted::Late(_) => Failure::BodyTimeout.into(),
+                Attempted::Late(Which::Client) => Failure::BodyTimeout.into(),
                 Attempted::ClientMalformed(error) => Fault::from(error).into(),
                 _ => Failure::DownstreamLeft.into(),
             });
@@ -145,7 +145,9 @@ fn outcome(attempted: &Attempted, status: u16) -> Option<(Option<Facts>, Outcome
         Attempted::Late(Which::PerTry | Which::Silence | Which::Request | Which::Idle) => {
             Some((None, died(End::TimedOut, Grade::Unknown)))
         }
-        Attempted::Late(Which::Client) | Attempted::ClientLeft | Attempted::ClientMalformed(_) => None,
+        Attempted::Late(Which::Client | Which::Left)
+        | Attempted::ClientLeft
+        | Attempted::ClientMalformed(_) => None,
     }
 }
 

@@ -318,3 +318,22 @@ fn a_client_that_leaves_ends_the_upstreams_work() {
     client.reset();
     std::thread::sleep(Duration::from_millis(300));
 }
+
+#[test]
+fn whoever_ended_its_side_and_gets_nothing_soon_holds_no_upstream_connection() {
+    for begun in ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"] {
+        let upstream = Upstream::scripted(move |_, mut peer| {
+            peer.request();
+            peer.send(begun);
+            let end = peer.end_within(Duration::from_secs(3));
+            assert_ne!(end, End::Open, "held, with {begun:?} of the answer sent");
+        });
+        let gateway = Gateway::before(&upstream);
+        let mut client = gateway.connect();
+        client.send(GET);
+        client.half_close();
+        let asked = std::time::Instant::now();
+        assert_ne!(client.end(), End::Open);
+        assert!(asked.elapsed() >= Duration::from_millis(450), "it was not waited for");
+    }
+}

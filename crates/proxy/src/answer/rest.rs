@@ -21,8 +21,6 @@ use crate::upstream::shared::ClusterHandle;
 pub(super) enum Rest<'a> {
     /// More of the body is to come, or of the request to go.
     Body(Relaying<'a>, Download),
-    /// The client takes the rest of what is to be sent; then it goes on so.
-    Flush(Next),
     /// The connection becomes a tunnel.
     Upgrade(Relaying<'a>),
 }
@@ -39,7 +37,6 @@ impl Rest<'_> {
             Self::Upgrade(relaying) => {
                 return upgrade(exchange, relaying.lease, relaying.service, setting).await;
             }
-            Self::Flush(next) => next,
             Self::Body(mut relaying, download) => {
                 let sent = exchange.client.connection.transport.sent();
                 let bounds = setting.limits.relay(exchange.client, setting.cluster);
@@ -86,7 +83,7 @@ fn cut_short(
 
 /// A response ended early before the client had a byte of it: it can still be told.
 pub(super) fn unanswered(exchange: &mut Exchange<'_>, end: &DownloadEnd) -> Box<Fault> {
-    exchange.client.out.clear();
+    exchange.client.forget();
     let sentence = match end {
         DownloadEnd::Malformed(error) => error.sentence(),
         DownloadEnd::Upstream | DownloadEnd::ClientLeft => {
@@ -115,7 +112,7 @@ pub(super) fn cut(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, end: Rel
     let verdict = verdict(&failure, Before::default());
     exchange.record.flags(verdict.flags);
     exchange.record.details(&verdict.details);
-    exchange.client.out.clear();
+    exchange.client.forget();
     Next::Drop
 }
 

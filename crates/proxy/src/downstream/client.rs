@@ -9,9 +9,11 @@ use policy::route::ListenerId;
 use policy::time::Moment;
 
 use super::connection::Connection;
+use super::lobby::Visitor;
 use crate::buffer::{self, READ_SIZE, ReadBuffer};
 use crate::engine::Alarm;
 use crate::io::fill;
+use crate::transport::Transport;
 use crate::wait::within;
 use crate::worker::{Current, Worker};
 
@@ -28,8 +30,10 @@ pub(crate) struct Client {
     pub(crate) connection: Box<Connection>,
     /// Received and not consumed.
     pub(crate) input: ReadBuffer,
-    /// To be sent.
+    /// To be sent …
     pub(crate) out: Vec<u8>,
+    /// … and then this, as it came from the endpoint.
+    pub(crate) behind: ReadBuffer,
     pub(crate) alarm: Alarm,
     /// Whether the request being served is HTTP/1.0.
     pub(crate) http_10: bool,
@@ -55,10 +59,15 @@ pub(crate) enum Sent {
 
 impl Client {
     /// Comes out of the lobby; `alarm` is its server's.
-    pub(crate) fn arrive(worker: &Rc<Worker>, mut connection: Box<Connection>, alarm: Alarm) -> Self {
+    pub(super) fn arrive(worker: &Rc<Worker>, visitor: Visitor, alarm: Alarm) -> Self {
+        let Visitor {
+            mut connection,
+            input,
+        } = visitor;
         let snapshot = connection.last.take().unwrap_or_else(|| worker.snapshot());
         Self {
-            input: ReadBuffer::default(),
+            input,
+            behind: ReadBuffer::default(),
             out: buffer::outgoing(),
             alarm,
             http_10: false,
@@ -106,18 +115,21 @@ impl Client {
 
     /// Writes what the client takes now of what is to be sent.
     pub(crate) fn send(&mut self) -> Sent {
+        let transport = &self.connection.transport;
+        // In one piece there is less for the kernel to look at.
+        if !self.behind.is_empty() && self.behind.put_before(&self.out) {
+            self.out.clear();
+        }
         let mut written = 0;
-        let sent = loop {
-            if written == self.out.len() {
-                break Sent::All;
-            }
-            match self.connection.transport.try_write(&self.out[written..]) {
-                Ok(count) if count > 0 => written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Sent::Part,
-                _ => break Sent::Failed,
-            }
-        };
+        let sent = send_all(transport, &self.out, &mut written);
         self.out.drain(..written);
+        if sent != Sent::All || self.behind.is_empty() {
+            return sent;
+        }
+        let mut written = 0;
+        let sent = send_all(transport, self.behind.data(), &mut written);
+        self.behind.consume(written);
+        self.behind.release();
         sent
     }
 
@@ -135,6 +147,12 @@ impl Client {
                 return false;
             }
         }
+    }
+
+    /// Nothing of what was to be sent is sent any more.
+    pub(crate) fn forget(&mut self) {
+        self.out.clear();
+        self.behind = ReadBuffer::default();
     }
 
     /// Dropping the connection resets it from now on, so that nobody takes what was sent for whole.
@@ -164,4 +182,16 @@ impl Client {
             }
         }
     }
+}
+
+/// Writes what the client takes now of `bytes`, and says in `written` how much that was.
+fn send_all(transport: &Transport, bytes: &[u8], written: &mut usize) -> Sent {
+    while *written < bytes.len() {
+        match transport.try_write(&bytes[*written..]) {
+            Ok(count) if count > 0 => *written += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Part,
+            _ => return Sent::Failed,
+        }
+    }
+    Sent::All
 }

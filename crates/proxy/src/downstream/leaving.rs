@@ -1,14 +1,11 @@
 //! Whether a client still waits for its answer, while nothing was sent for it yet.
 
 use std::future::{pending, poll_fn};
-use std::time::Duration;
+
+use policy::deadline::LEAVING_TAKES;
 
 use crate::engine;
 use crate::transport::Transport;
-
-/// Opening a connection that takes longer than this has lost a packet at least (RFC 6298, 2: the first
-/// SYN is sent again after a second). A client that has ended its sending side by then has given up.
-const OPENING_USUALLY_TAKES: Duration = Duration::from_secs(1);
 
 /// Who waits for a connection, and may leave meanwhile.
 #[derive(Clone, Copy)]
@@ -40,14 +37,13 @@ impl<'a> Waiter<'a> {
     /// request do so now, and want their answer; those that have given up are known by their reset, or
     /// by the time that it takes.
     pub(crate) async fn leaves_opening(self) {
-        let soon = engine::alarm_in(OPENING_USUALLY_TAKES);
         if self.ends().await == Ended::Half {
-            poll_fn(|cx| soon.poll_due(cx)).await;
+            engine::sleep(LEAVING_TAKES).await;
         }
     }
 
     /// Ready once its connection has ended, one way or both.
-    async fn ends(self) -> Ended {
+    pub(crate) async fn ends(self) -> Ended {
         let Some(client) = self.client else {
             return pending().await;
         };
@@ -66,7 +62,7 @@ impl<'a> Waiter<'a> {
 
 /// How much of a client's connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
+pub(crate) enum Ended {
     /// Its sending side.
     Half,
     Whole,

@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -20,7 +21,8 @@ use slab::Slab;
 
 use super::connection::Connection;
 use super::h1;
-use crate::engine::{self, Alarm, Spawned};
+use crate::buffer::{READ_SIZE, ReadBuffer};
+use crate::engine::{self, Alarm, Spawned, Stage};
 use crate::worker::{Current, Worker};
 
 /// While draining, a connection that stays idle this long is closed.
@@ -29,18 +31,29 @@ const DRAIN_IDLE: Duration = Duration::from_secs(2);
 /// Servers without work that are kept for the next request.
 const SPARE_SERVERS: usize = 256;
 
+/// Visitors of whom something was read hold memory for it; past so many, the next are read only when a
+/// server has them.
+const HEARD_MAX: usize = 128;
+
 /// A worker's waiting connections.
 #[derive(Debug)]
 pub(crate) struct Lobby {
     places: RefCell<Slab<Place>>,
-    /// Doors that were knocked at, for the next free server.
-    knocks: RefCell<VecDeque<u32>>,
+    /// Those who knocked, for the next free server.
+    visitors: RefCell<VecDeque<Visitor>>,
     /// Servers without work.
     free: RefCell<Vec<Spawned>>,
     /// When to look whether a place's connection has been idle too long.
     looks: RefCell<BinaryHeap<Reverse<(Moment, u32)>>>,
     /// Goes off at the first look.
     alarm: Alarm,
+}
+
+/// A connection that has something to say, and what was read of it already.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    pub(super) connection: Box<Connection>,
+    pub(super) input: ReadBuffer,
 }
 
 /// A connection's place, from its opening to its end.
@@ -58,7 +71,7 @@ impl Lobby {
     pub(crate) fn new() -> Self {
         Self {
             places: RefCell::default(),
-            knocks: RefCell::default(),
+            visitors: RefCell::default(),
             free: RefCell::default(),
             looks: RefCell::default(),
             alarm: engine::alarm(),
@@ -97,36 +110,52 @@ impl Lobby {
 
     /// Somebody is at the door: bytes, or an end.
     pub(crate) fn knock(&self, worker: &Rc<Worker>, door: u32) {
-        let places = self.places.borrow();
-        if places
-            .get(door as usize)
-            .is_none_or(|place| place.waiting.is_none())
-        {
+        let mut places = self.places.borrow_mut();
+        let place = places.get_mut(door as usize);
+        let Some(connection) = place.and_then(|place| place.waiting.take()) else {
             return;
-        }
+        };
         drop(places);
-        self.knocks.borrow_mut().push_back(door);
+        let Some(visitor) = self.hear(connection) else {
+            return;
+        };
+        self.visitors.borrow_mut().push_back(visitor);
         let free = self.free.borrow_mut().pop();
         match free {
-            Some(server) => server.wake(),
+            Some(server) => server.wake_at(Stage::Act),
             None => {
                 engine::spawn(h1::serve(worker.clone()));
             }
         }
     }
 
+    /// Reads what somebody at the door has to say. `None` if it is nothing: then it waits on, or has
+    /// ended without asking anything, and is closed.
+    fn hear(&self, connection: Box<Connection>) -> Option<Visitor> {
+        let mut input = ReadBuffer::default();
+        if self.visitors.borrow().len() < HEARD_MAX {
+            match connection.transport.try_read(input.space(READ_SIZE)) {
+                Ok(count) if count > 0 => input.filled(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut places = self.places.borrow_mut();
+                    if let Some(place) = places.get_mut(connection.door as usize) {
+                        place.waiting = Some(connection);
+                    }
+                    return None;
+                }
+                _ => return None,
+            }
+        }
+        Some(Visitor { connection, input })
+    }
+
     /// The next connection that has something to say, for a server that is free; `None` if enough
     /// others are.
-    pub(super) async fn next(&self) -> Option<Box<Connection>> {
+    pub(super) async fn next(&self) -> Option<Visitor> {
         poll_fn(|_| {
-            while let Some(door) = { self.knocks.borrow_mut().pop_front() } {
-                let mut places = self.places.borrow_mut();
-                let waiting = places
-                    .get_mut(door as usize)
-                    .and_then(|place| place.waiting.take());
-                if waiting.is_some() {
-                    return Poll::Ready(waiting);
-                }
+            let visitor = self.visitors.borrow_mut().pop_front();
+            if visitor.is_some() {
+                return Poll::Ready(visitor);
             }
             let mut free = self.free.borrow_mut();
             if free.len() >= SPARE_SERVERS {
@@ -155,6 +184,11 @@ impl Lobby {
         for (door, due) in looks {
             self.look_at(door, due);
         }
+        for Visitor { connection, .. } in &mut *self.visitors.borrow_mut() {
+            if connection.last.is_none() && current.listener(*connection.address).is_none() {
+                connection.last = Some(old.clone());
+            }
+        }
     }
 
     /// Closes connections that were idle too long, for as long as the worker lives.
@@ -175,6 +209,7 @@ impl Lobby {
 
     /// Closes whatever still waits.
     pub(crate) fn clear(&self) {
+        drop(self.visitors.take());
         loop {
             let mut places = self.places.borrow_mut();
             let waiting = places.iter_mut().find_map(|(_, place)| place.waiting.take());

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   turn:  tasks that are ready run -> alarms that are due ring -> the kernel says which sockets
-//!            ^    those that write to                              have news -> whoever waits is called
-//!            |    endpoints last                                                      |
+//!            ^    stage by stage                                   have news -> whoever waits is called
+//!            |                                                                        |
 //!            '------------------------------------------------------------------------'
 //! ```
 //! A runtime of its own rather than tokio's current-thread one, for two figures (docs/performance.md):
@@ -14,8 +14,8 @@
 mod alarms;
 mod gather;
 mod sources;
+mod stages;
 mod tasks;
-mod writes;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -27,6 +27,7 @@ use std::time::Duration;
 
 pub(crate) use alarms::Alarm;
 pub(crate) use sources::Source;
+pub(crate) use stages::Stage;
 pub(crate) use tasks::Spawned;
 
 use policy::time::Moment;
@@ -35,8 +36,8 @@ use crate::clock::{self, Clock};
 use alarms::Alarms;
 use gather::Gather;
 use sources::{Here, Sources};
+use stages::Stages;
 use tasks::{Inbox, Tasks};
-use writes::Writes;
 
 /// Tasks run between two looks at the kernel: each look costs a system call, and a task that is
 /// always ready must not keep others from theirs.
@@ -61,7 +62,7 @@ struct Engine {
     tasks: Tasks,
     sources: Sources,
     alarms: Alarms,
-    writes: Writes,
+    stages: Stages,
     inbox: Arc<Inbox>,
     /// Told which doors were knocked at.
     doorkeeper: RefCell<Option<Doorkeeper>>,
@@ -85,7 +86,7 @@ pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'sta
         tasks: Tasks::new(inbox.clone()),
         sources: Sources::new(inbox.clone()),
         alarms: Alarms::default(),
-        writes: Writes::default(),
+        stages: Stages::default(),
         inbox,
         doorkeeper: RefCell::default(),
     });
@@ -108,7 +109,7 @@ impl Engine {
         let mut gather = Gather::default();
         loop {
             self.tasks.run(TURN);
-            if self.writes.call(|task| self.tasks.wake(task)) {
+            while self.stages.advance(|task| self.tasks.wake(task)) {
                 self.tasks.run(TURN);
             }
             if let Some(result) = done() {
@@ -142,21 +143,22 @@ impl Engine {
             for source in posted.dropped {
                 self.sources.forget(source);
             }
+            let news = events.iter().count();
+            self.stages.begin(news);
             self.dispatch(&events);
-            let mut news = events.iter().count();
             // A simulated world has no time to save.
             if cfg!(not(feature = "sim")) && gather.is_worth_a_pause(news, self.clock.now()) {
                 std::thread::sleep(gather::PAUSE);
                 match poll.poll(&mut events, Some(Duration::ZERO)) {
                     Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                    _ => self.dispatch(&events),
+                    _ => {}
                 }
                 clock::stand_still();
                 let more = events.iter().count();
                 gather.on_pause(more, self.clock.now());
-                news += more;
+                self.stages.begin(news + more);
+                self.dispatch(&events);
             }
-            self.writes.begin(news);
         }
     }
 
@@ -210,11 +212,22 @@ pub(crate) fn keep_doors(keeper: impl Fn(u32) + 'static) {
     here(|engine| engine.doorkeeper.replace(Some(Rc::new(keeper))));
 }
 
-/// Ready when the task that is polled with `waker` may write to an endpoint: in this turn, but behind what
-/// the others read in it.
-pub(crate) fn poll_writes(waker: &Waker) -> Poll<()> {
-    let polled = here_if_any(|engine| engine.tasks.running(waker).map(|task| engine.writes.poll(task)));
+/// Ready when it is time for the task that is polled with `waker` to do what belongs to `stage`: in this turn,
+/// but perhaps behind what others do before it.
+pub(crate) fn poll_stage(waker: &Waker, stage: Stage) -> Poll<()> {
+    if stages::has_begun(stage) {
+        return Poll::Ready(());
+    }
+    let polled = here_if_any(|engine| {
+        let task = engine.tasks.running(waker)?;
+        Some(engine.stages.poll(task, stage))
+    });
     polled.flatten().unwrap_or(Poll::Ready(()))
+}
+
+/// Waits for `stage`, as [`poll_stage`] does.
+pub(crate) async fn stage(stage: Stage) {
+    poll_fn(|cx| poll_stage(cx.waker(), stage)).await;
 }
 
 /// A new alarm that never goes off until it is set.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use super::stages::Stage;
 use crate::clock;
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
@@ -192,9 +193,14 @@ impl Spawned {
         running.expect("a task is being polled").0
     }
 
-    /// Wakes it, on its own thread. If it has ended, another one may be polled once in vain.
-    pub(crate) fn wake(self) {
-        super::here(|engine| engine.tasks.wake(self));
+    /// Wakes it when it is time for `stage`, on its own thread. If it has ended, another one may be polled
+    /// once in vain.
+    pub(crate) fn wake_at(self, stage: Stage) {
+        super::here(|engine| {
+            if engine.stages.poll(self, stage).is_ready() {
+                engine.tasks.wake(self);
+            }
+        });
     }
 
     /// Drops the task where it waits.

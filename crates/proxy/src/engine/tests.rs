@@ -142,17 +142,23 @@ fn a_source_dropped_on_another_thread_is_forgotten_on_its_own() {
     });
 }
 
-/// What three tasks did, each of which reads and then writes to an endpoint, in a turn of so many news.
+/// What three tasks did, each of which reads, acts and writes, in a turn of so many news.
 fn done_in_a_turn(news: usize) -> Vec<&'static str> {
     with_engine(async move |_| {
         let done = Rc::new(RefCell::new(Vec::new()));
-        here(|engine| engine.writes.begin(news));
-        for _ in 0..3 {
+        here(|engine| engine.stages.begin(news));
+        for (writes, what) in [
+            (Stage::Answer, "answer"),
+            (Stage::Ask, "ask"),
+            (Stage::Answer, "answer"),
+        ] {
             let done = done.clone();
             spawn(async move {
                 done.borrow_mut().push("read");
-                poll_fn(|cx| poll_writes(cx.waker())).await;
-                done.borrow_mut().push("write");
+                stage(Stage::Act).await;
+                done.borrow_mut().push("act");
+                stage(writes).await;
+                done.borrow_mut().push(what);
             });
         }
         sleep(Duration::from_millis(5)).await;
@@ -161,17 +167,21 @@ fn done_in_a_turn(news: usize) -> Vec<&'static str> {
 }
 
 #[test]
-fn what_goes_to_endpoints_is_written_when_all_news_of_the_turn_are_taken_in() {
+fn each_stage_of_a_turn_is_gone_through_by_all() {
     assert_eq!(
         done_in_a_turn(12),
-        ["read", "read", "read", "write", "write", "write"]
+        [
+            "read", "read", "read", "act", "act", "act", "ask", "answer", "answer"
+        ]
     );
 }
 
 #[test]
-fn with_few_news_nobody_waits_to_write() {
+fn with_few_news_nobody_waits_for_others() {
     assert_eq!(
         done_in_a_turn(2),
-        ["read", "write", "read", "write", "read", "write"]
+        [
+            "read", "act", "answer", "read", "act", "ask", "read", "act", "answer"
+        ]
     );
 }

@@ -17,7 +17,7 @@ use super::lease::Lease;
 use crate::body::{Pulse, Sender, Upload, UploadEnd};
 use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::downstream::client::Client;
-use crate::engine;
+use crate::engine::{self, Stage};
 use crate::io::poll_fill;
 use crate::transport::Transport;
 use crate::wait::first;
@@ -218,6 +218,11 @@ impl<'a> Timekeeper<'a> {
 
     /// Ready once a limit has passed that ends the attempt.
     fn poll_passed(&mut self, cx: &Context<'_>, to: &Sender<'_>, autopsy: &Autopsy) -> Poll<Ended> {
+        if self.pulse.client_has_ended() {
+            let now = self.worker.clock.now();
+            self.deadlines.client_ended(self.pulse.beats(), now);
+            self.alarm.set(self.deadlines.next());
+        }
         loop {
             ready!(self.alarm.poll_due(cx));
             let unheard = || !autopsy.begun.get() && to.written() > 0 && to.acknowledged() == Some(0);
@@ -297,7 +302,7 @@ struct Conversation<'a, 'c> {
 enum Sending {
     /// The endpoint takes the request.
     Request,
-    /// The client resets its connection.
+    /// The client ends its connection, one way or both.
     Client,
     Nothing,
 }
@@ -314,7 +319,7 @@ impl Conversation<'_, '_> {
             return Poll::Ready(done);
         }
         if self.sending == Sending::Client {
-            return self.poll_reset(cx).map(Err);
+            return self.poll_client(cx, pulse).map(Err);
         }
         Poll::Pending
     }
@@ -336,20 +341,20 @@ impl Conversation<'_, '_> {
         Poll::Pending
     }
 
-    /// Ready once the client has reset its connection. An end of its sending side is no such sign: a
-    /// client that half-closed still wants its answer.
-    fn poll_reset(&mut self, cx: &Context<'_>) -> Poll<Ended> {
+    /// Ready once the client has reset its connection. An end of its sending side is no sure sign: for a
+    /// while a client that half-closed is answered.
+    fn poll_client(&mut self, cx: &Context<'_>, pulse: &Pulse) -> Poll<Ended> {
         let client = self.client.transport;
         loop {
             ready!(client.poll_read_ready(cx));
             match client.peek(&mut [0]) {
                 sys::Peek::Reset | sys::Peek::Failed(_) => return Poll::Ready(Ended::ClientLeft),
-                sys::Peek::Quiet => {}
-                sys::Peek::Fin | sys::Peek::Bytes(_) => {
-                    self.sending = Sending::Nothing;
-                    return Poll::Pending;
-                }
+                sys::Peek::Quiet => continue,
+                sys::Peek::Fin => pulse.client_ends(),
+                sys::Peek::Bytes(_) => {}
             }
+            self.sending = Sending::Nothing;
+            return Poll::Pending;
         }
     }
 
@@ -359,6 +364,7 @@ impl Conversation<'_, '_> {
         loop {
             ready!(self.poll_pass_on(cx));
             if !self.input.is_empty() {
+                ready!(engine::poll_stage(cx.waker(), Stage::Act));
                 let read = self
                     .response
                     .read(self.input.data(), &mut self.scan, &limits)
