@@ -16,7 +16,7 @@ use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 
 use crate::buffer::{READ_SIZE, ReadBuffer};
-use crate::engine::{self, Alarm, Stage};
+use crate::engine::{self, Alarm};
 use crate::io::{fill, flush, poll_fill, write_both};
 use crate::splice::{self, SPLICE_MIN, Stopped};
 use crate::transport::Transport;
@@ -130,13 +130,7 @@ impl Sender<'_> {
     }
 
     async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        std::future::poll_fn(|cx| self.poll_write(cx, bytes)).await
-    }
-
-    /// Writes once, when it is time to.
-    fn poll_write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(engine::poll_stage(cx.waker(), Stage::Ask));
-        self.transport.poll_write(cx, bytes)
+        std::future::poll_fn(|cx| self.transport.poll_write(cx, bytes)).await
     }
 }
 
@@ -222,7 +216,7 @@ impl Upload {
             let room = self.take_in(input, limits).map_err(UploadEnd::Malformed)?;
             let start = usize::try_from(self.sent - self.base).unwrap_or(usize::MAX);
             if start < self.outgoing.len() {
-                let written = to.poll_write(cx, &self.outgoing[start..]);
+                let written = to.transport.poll_write(cx, &self.outgoing[start..]);
                 let count = ready!(written).map_err(UploadEnd::Upstream)?;
                 self.sent += count as u64;
                 pulse.beat();

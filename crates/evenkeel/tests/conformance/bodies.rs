@@ -334,6 +334,9 @@ fn whoever_ended_its_side_and_gets_nothing_soon_holds_no_upstream_connection() {
         client.half_close();
         let asked = std::time::Instant::now();
         assert_ne!(client.end(), End::Open);
-        assert!(asked.elapsed() >= Duration::from_millis(450), "it was not waited for");
+        assert!(
+            asked.elapsed() >= Duration::from_millis(450),
+            "it was not waited for"
+        );
     }
 }

@@ -63,6 +63,7 @@ pub(crate) async fn run(
         first_error: Cell::new(None),
         begun: Cell::new(false),
     };
+    engine::stage(Stage::Ask).await;
     let outcome = {
         let connection = &mut **lease;
         let to = Sender {
@@ -318,7 +319,8 @@ impl Conversation<'_, '_> {
         if let Poll::Ready(done) = self.poll_head(cx) {
             return Poll::Ready(done);
         }
-        if self.sending == Sending::Client {
+        // Once the answer has begun, writing it shows whether the client is there.
+        if self.sending == Sending::Client && self.input.is_empty() {
             return self.poll_client(cx, pulse).map(Err);
         }
         Poll::Pending
