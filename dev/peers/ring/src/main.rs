@@ -22,8 +22,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// What is to be done in one call at most; each side has one thing under way.
 const ENTRIES: u32 = 4096;
 
-/// Sides that there may be; more clients are closed.
-const SIDES_MAX: u32 = 60_000;
+/// Sides that there may be. The kernel registers no more than the limit on open descriptors.
+const SIDES_MAX: u32 = 16_000;
 
 /// What is under way for the listener has this number; sides have their own, from 0.
 const LISTENER: u64 = u64::MAX;

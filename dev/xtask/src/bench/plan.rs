@@ -192,7 +192,8 @@ impl Scenario {
 
     fn entrants(self) -> &'static [Peer] {
         use Peer::{
-            Envoy, Evenkeel, EvenkeelRelease, Floor, Haproxy, HaproxyFields, HaproxySplice, Nginx, Pingora,
+            Envoy, Evenkeel, EvenkeelRelease, Floor, FloorRing, Haproxy, HaproxyFields, HaproxySplice, Nginx,
+            Pingora,
         };
         match self {
             Self::Small => &[
@@ -204,7 +205,11 @@ impl Scenario {
                 Envoy,
                 Pingora,
                 Floor,
+                FloorRing,
             ],
+            Self::Small256 | Self::Small4 | Self::Body16k => {
+                &[Evenkeel, Haproxy, Nginx, Envoy, Pingora, Floor, FloorRing]
+            }
             Self::Body1m => &[Evenkeel, Haproxy, HaproxySplice, Nginx, Envoy, Pingora, Floor],
             Self::Log => &[Evenkeel, Haproxy, Nginx, Envoy, Pingora],
             Self::Retry => &[Evenkeel, Haproxy, Nginx, Envoy],
