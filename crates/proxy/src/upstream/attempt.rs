@@ -64,6 +64,11 @@ pub(crate) async fn run(
         begun: Cell::new(false),
     };
     engine::stage(Stage::Ask).await;
+    if lease.facts.deserve_a_look()
+        && let Some(end) = end_of(&lease.transport)
+    {
+        return Attempted::Dead(autopsy.facts(lease, end));
+    }
     let outcome = {
         let connection = &mut **lease;
         let to = Sender {
@@ -260,12 +265,8 @@ async fn two_step(
     loop {
         // In this order: what was acknowledged after a FIN shows the FIN as well.
         let acknowledged = to.acknowledged();
-        match to.transport.peek(&mut [0]) {
-            sys::Peek::Quiet => {}
-            // Bytes that answer nothing (a 408, say): the connection is over.
-            sys::Peek::Fin | sys::Peek::Bytes(_) => return Err(End::Eof),
-            sys::Peek::Reset => return Err(End::Reset),
-            sys::Peek::Failed(_) => return Err(End::Other),
+        if let Some(end) = end_of(to.transport) {
+            return Err(end);
         }
         let arrived = acknowledged.is_none_or(|count| count >= to.written());
         if arrived || worker.clock.now() >= until {
@@ -274,6 +275,17 @@ async fn two_step(
         let readable = poll_fn(|cx| to.transport.poll_read_ready(cx));
         let pause = engine::sleep((round_trip / 4).max(Duration::from_millis(1)));
         first(readable, pin!(pause)).await;
+    }
+}
+
+/// Whether a connection has ended that nothing was to come on, and how.
+fn end_of(transport: &Transport) -> Option<End> {
+    match transport.peek(&mut [0]) {
+        sys::Peek::Quiet => None,
+        // Bytes that answer nothing (a 408, say): the connection is over.
+        sys::Peek::Fin | sys::Peek::Bytes(_) => Some(End::Eof),
+        sys::Peek::Reset => Some(End::Reset),
+        sys::Peek::Failed(_) => Some(End::Other),
     }
 }
 
