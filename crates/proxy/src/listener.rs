@@ -14,8 +14,9 @@ use crate::worker::Worker;
 /// After the process has run out of descriptors, accepting again at once would only spin.
 const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(20);
 
-/// How long a listener that hears no more is kept for the handshakes that it has answered.
-const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
+/// How long a listener that hears no more is kept for the handshakes that it has answered: those of silent
+/// clients too.
+const LAST_HANDSHAKES: Duration = sys::SILENCE.saturating_add(Duration::from_millis(200));
 
 /// Connections accepted between two looks at the others' needs.
 const BATCH: usize = 64;
@@ -113,8 +114,6 @@ fn admit(worker: &Rc<Worker>, address: &Rc<SocketAddr>, stream: OwnedFd, peer: S
         worker.stats.cx_overflow();
         return;
     }
-    match Connection::open(worker, address, stream, peer) {
-        Ok(connection) => worker.lobby.enter(worker, connection),
-        Err(error) => tracing::warn!(%address, %error, "cannot watch an accepted connection; it is closed"),
-    }
+    let connection = Connection::open(worker, address, stream, peer);
+    worker.lobby.welcome(worker, connection);
 }

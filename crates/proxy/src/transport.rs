@@ -32,6 +32,16 @@ impl Transport {
         })
     }
 
+    /// Takes a non-blocking socket in that was just accepted: the kernel watches it once it is waited for.
+    pub(crate) fn accepted(socket: OwnedFd) -> Self {
+        Self {
+            source: Source::fresh(&socket),
+            socket,
+            received: Cell::new(0),
+            sent: Cell::new(0),
+        }
+    }
+
     /// Bytes received so far.
     pub(crate) fn received(&self) -> u64 {
         self.received.get()
@@ -83,6 +93,12 @@ impl Transport {
     /// Ready when a read may say something: bytes, end or error.
     pub(crate) fn poll_read_ready(&self, cx: &Context<'_>) -> Poll<()> {
         self.source.poll_readable(cx)
+    }
+
+    /// As [`Self::poll_read_ready`], for whom it is early enough a millisecond late: who only wants to know
+    /// whether the peer leaves.
+    pub(crate) fn poll_read_ready_patiently(&self, cx: &Context<'_>) -> Poll<()> {
+        self.source.poll_readable_patiently(cx)
     }
 
     /// Wakes `watcher` when a read may say something; gives it back if it may already.

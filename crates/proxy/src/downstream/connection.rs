@@ -32,16 +32,13 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Takes an accepted connection in.
-    ///
-    /// # Errors
-    /// The kernel watches no more sockets.
     pub(crate) fn open(
         worker: &Rc<Worker>,
         address: &Rc<SocketAddr>,
         socket: OwnedFd,
         peer: SocketAddr,
-    ) -> std::io::Result<Box<Self>> {
-        let transport = Transport::of(socket)?;
+    ) -> Box<Self> {
+        let transport = Transport::accepted(socket);
         worker.connections.set(worker.connections.get() + 1);
         worker.connections_everywhere.fetch_add(1, Ordering::Relaxed);
         worker.stats.cx_opened();
@@ -52,7 +49,7 @@ impl Connection {
             None
         };
         let now = worker.clock.now();
-        Ok(Box::new(Self {
+        Box::new(Self {
             transport,
             peer,
             local: local.unwrap_or(**address),
@@ -63,7 +60,7 @@ impl Connection {
             since: now,
             opened: now,
             counted: true,
-        }))
+        })
     }
 
     /// Ends its being counted, before its socket is closed.

@@ -48,7 +48,7 @@ impl<'a> Waiter<'a> {
             return pending().await;
         };
         loop {
-            poll_fn(|cx| client.poll_read_ready(cx)).await;
+            poll_fn(|cx| client.poll_read_ready_patiently(cx)).await;
             match client.peek(&mut [0]) {
                 sys::Peek::Fin => return Ended::Half,
                 sys::Peek::Reset | sys::Peek::Failed(_) => return Ended::Whole,

@@ -56,6 +56,14 @@ pub(super) struct Visitor {
     pub(super) input: ReadBuffer,
 }
 
+/// What a connection has to say.
+enum Heard {
+    Visitor(Visitor),
+    Nothing(Box<Connection>),
+    /// It has ended without asking anything.
+    End,
+}
+
 /// A connection's place, from its opening to its end.
 #[derive(Debug)]
 struct Place {
@@ -108,6 +116,15 @@ impl Lobby {
         }
     }
 
+    /// A connection has just been opened: most say at once what they want.
+    pub(crate) fn welcome(&self, worker: &Rc<Worker>, connection: Box<Connection>) {
+        match self.hear(connection) {
+            Heard::Visitor(visitor) => self.usher(worker, visitor),
+            Heard::Nothing(connection) => self.enter(worker, connection),
+            Heard::End => {}
+        }
+    }
+
     /// Somebody is at the door: bytes, or an end.
     pub(crate) fn knock(&self, worker: &Rc<Worker>, door: u32) {
         let mut places = self.places.borrow_mut();
@@ -116,9 +133,19 @@ impl Lobby {
             return;
         };
         drop(places);
-        let Some(visitor) = self.hear(connection) else {
-            return;
-        };
+        match self.hear(connection) {
+            Heard::Visitor(visitor) => self.usher(worker, visitor),
+            Heard::Nothing(connection) => {
+                if let Some(place) = self.places.borrow_mut().get_mut(door as usize) {
+                    place.waiting = Some(connection);
+                }
+            }
+            Heard::End => {}
+        }
+    }
+
+    /// Has a server come for a visitor.
+    fn usher(&self, worker: &Rc<Worker>, visitor: Visitor) {
         self.visitors.borrow_mut().push_back(visitor);
         let free = self.free.borrow_mut().pop();
         match free {
@@ -129,24 +156,17 @@ impl Lobby {
         }
     }
 
-    /// Reads what somebody at the door has to say. `None` if it is nothing: then it waits on, or has
-    /// ended without asking anything, and is closed.
-    fn hear(&self, connection: Box<Connection>) -> Option<Visitor> {
+    /// Reads what a connection has to say.
+    fn hear(&self, connection: Box<Connection>) -> Heard {
         let mut input = ReadBuffer::default();
         if self.visitors.borrow().len() < HEARD_MAX {
             match connection.transport.try_read(input.space(READ_SIZE)) {
                 Ok(count) if count > 0 => input.filled(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let mut places = self.places.borrow_mut();
-                    if let Some(place) = places.get_mut(connection.door as usize) {
-                        place.waiting = Some(connection);
-                    }
-                    return None;
-                }
-                _ => return None,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing(connection),
+                _ => return Heard::End,
             }
         }
-        Some(Visitor { connection, input })
+        Heard::Visitor(Visitor { connection, input })
     }
 
     /// The next connection that has something to say, for a server that is free; `None` if enough

@@ -119,6 +119,10 @@ impl Engine {
             let next = self
                 .alarms
                 .ring(self.clock.now(), |caller| self.call(caller.call()));
+            let soon = self
+                .sources
+                .watch_patient(self.clock.now(), |whom| self.call(whom));
+            let next = [next, soon].into_iter().flatten().min();
             let timeout = if self.tasks.idle() {
                 next.map(|at| at.since(self.clock.now()))
             } else {

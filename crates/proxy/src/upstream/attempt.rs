@@ -360,7 +360,7 @@ impl Conversation<'_, '_> {
     fn poll_client(&mut self, cx: &Context<'_>, pulse: &Pulse) -> Poll<Ended> {
         let client = self.client.transport;
         loop {
-            ready!(client.poll_read_ready(cx));
+            ready!(client.poll_read_ready_patiently(cx));
             match client.peek(&mut [0]) {
                 sys::Peek::Reset | sys::Peek::Failed(_) => return Poll::Ready(Ended::ClientLeft),
                 sys::Peek::Quiet => continue,
