@@ -63,6 +63,23 @@ fn a_gateway_without_clients_ends_at_once() {
 }
 
 #[test]
+fn a_client_that_connected_and_said_nothing_yet_is_served() {
+    let upstream = Upstream::saying("ok");
+    let mut gateway = Gateway::before(&upstream);
+    for silence in [700, 1500] {
+        let mut client = gateway.connect();
+        gateway.signal(Signal::SIGTERM);
+        std::thread::sleep(Duration::from_millis(silence));
+        client.send(GET);
+        let told = client.response();
+        assert_eq!((told.status(), told.text().as_str()), (200, "ok"));
+        assert!(told.connection_says("close"), "{told:?}");
+        assert_eq!(gateway.exit().code(), Some(0));
+        gateway = Gateway::before(&upstream);
+    }
+}
+
+#[test]
 fn an_idle_client_may_ask_once_more_and_is_told_of_the_end() {
     let upstream = Upstream::saying("ok");
     let mut gateway = Gateway::before(&upstream);

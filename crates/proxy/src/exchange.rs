@@ -23,6 +23,7 @@ use crate::answer::{self, Answered, Setting};
 use crate::attempt_count;
 use crate::body::Upload;
 use crate::downstream::client::Client;
+use crate::engine;
 use crate::fault::Fault;
 use crate::forward::{self, Outbound, Scratch};
 use crate::hedge::Hedge;
@@ -77,6 +78,7 @@ pub(crate) struct Exchange<'a> {
 impl<'a> Exchange<'a> {
     /// Begins with the first byte of a head.
     pub(crate) fn open(worker: &'a Rc<Worker>, client: &'a mut Client, work: &'a mut Workspace) -> Self {
+        engine::count_request();
         let start = worker.clock.now();
         let mut record = Record::open(&worker.log(), start, worker.calendar.unix_nanos(start));
         record.downstream(client.connection.peer, client.connection.local);

@@ -14,9 +14,11 @@ use crate::worker::Worker;
 /// After the process has run out of descriptors, accepting again at once would only spin.
 const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(20);
 
-/// How long a listener that hears no more is kept for the handshakes that it has answered: those of silent
-/// clients too.
-const LAST_HANDSHAKES: Duration = sys::SILENCE.saturating_add(Duration::from_millis(200));
+/// How long a listener that hears no more is kept for the handshakes that it has answered …
+const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
+
+/// … and how often it is looked whether there are any left, of clients that say nothing yet.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Connections accepted between two looks at the others' needs.
 const BATCH: usize = 64;
@@ -64,11 +66,27 @@ impl Listening {
     pub(crate) async fn stop(self) {
         if sys::hear_no_more(&self.socket.listener).is_ok() {
             engine::sleep(LAST_HANDSHAKES).await;
+            // The port that was configured may be any.
+            let address = self.socket.listener.local_addr();
+            silent_clients_are_in(address.unwrap_or(*self.socket.address).port()).await;
         }
         self.task.cancel();
         while let Ok((stream, peer)) = sys::accept(&self.socket.listener) {
             admit(&self.worker, &self.socket.address, stream, peer);
         }
+    }
+}
+
+/// Waits until clients that said nothing yet can be accepted, or there are none.
+async fn silent_clients_are_in(port: u16) {
+    for _ in 0..sys::SILENCE.div_duration_f32(LOOK) as u32 {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // The list may be long, and clients wait for this thread.
+        let look = move || drop(tell.send(sys::handshakes(port)));
+        if std::thread::Builder::new().spawn(look).is_err() || !matches!(told.await, Ok(Ok(1..))) {
+            return;
+        }
+        engine::sleep(LOOK).await;
     }
 }
 

@@ -8,7 +8,7 @@ mod socket;
 mod stream;
 mod tcp_info;
 
-pub use listen::{SILENCE, accept, hear_no_more, listen, listen_backlog};
+pub use listen::{SILENCE, accept, handshakes, hear_no_more, listen, listen_backlog};
 pub use peek::{Peek, peek};
 pub use pipe::Pipe;
 pub use socket::{connect, keep_alive, make_room_for_fds, raise_fd_limit, sleep_exactly};

@@ -94,6 +94,41 @@ pub fn hear_no_more(listener: &impl AsFd) -> io::Result<()> {
     ])
 }
 
+/// How many handshakes that were answered on a port are not complete, those of silent clients among them:
+/// they can not be accepted yet, and are lost when the listener is closed. Reads the kernel's list of all
+/// connections, so it may take a tenth of a second where there are a hundred thousand.
+///
+/// # Errors
+/// There is no `/proc`.
+#[cfg(target_os = "linux")]
+pub fn handshakes(port: u16) -> io::Result<usize> {
+    let count = |path| std::fs::read_to_string(path).map(|table| handshakes_in(&table, port));
+    // Where IPv6 is switched off there is no table of its connections.
+    Ok(count("/proc/self/net/tcp")? + count("/proc/self/net/tcp6").unwrap_or(0))
+}
+
+/// proc_pid_net(5): number, local address, remote address, state, …
+#[cfg(target_os = "linux")]
+fn handshakes_in(table: &str, port: u16) -> usize {
+    const SYN_RECV: &str = "03";
+    let port = format!(":{port:04X}");
+    let is_one = |line: &&str| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let ours = fields.next().is_some_and(|local| local.ends_with(&port));
+        ours && fields.nth(1) == Some(SYN_RECV)
+    };
+    table.lines().filter(is_one).count()
+}
+
+/// Not on this platform.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn handshakes(_port: u16) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Not on this platform.
 ///
 /// # Errors
@@ -120,11 +155,13 @@ mod tests {
         speaking.write_all(b"ask")?;
         let (_, peer) = accept(&listener)?;
         assert_eq!(peer, speaking.local_addr()?);
+        assert_eq!(handshakes(address.port())?, 1);
         let nobody = accept(&listener).map(drop).map_err(|error| error.kind());
         assert_eq!(nobody, Err(io::ErrorKind::WouldBlock));
         listener.set_nonblocking(false)?;
         let (_, peer) = listener.accept()?;
         assert_eq!(peer, silent.local_addr()?);
+        assert_eq!(handshakes(address.port())?, 0);
         let waited = since.elapsed();
         assert!(waited > SILENCE / 2 && waited < SILENCE * 3, "{waited:?}");
         Ok(())

@@ -13,6 +13,7 @@
 
 mod alarms;
 mod gather;
+mod source;
 mod sources;
 mod stages;
 mod tasks;
@@ -26,7 +27,8 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 pub(crate) use alarms::Alarm;
-pub(crate) use sources::Source;
+pub(crate) use gather::count_request;
+pub(crate) use source::Source;
 pub(crate) use stages::Stage;
 pub(crate) use tasks::Spawned;
 
@@ -151,16 +153,15 @@ impl Engine {
             self.stages.begin(news);
             self.dispatch(&events);
             // A simulated world has no time to save.
-            if cfg!(not(feature = "sim")) && gather.is_worth_a_pause(news, self.clock.now()) {
-                std::thread::sleep(gather::PAUSE);
+            let pause = gather.pause(news, gather::requests(), self.clock.now());
+            if let Some(pause) = pause.filter(|_| cfg!(not(feature = "sim"))) {
+                std::thread::sleep(pause);
                 match poll.poll(&mut events, Some(Duration::ZERO)) {
                     Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                     _ => {}
                 }
                 clock::stand_still();
-                let more = events.iter().count();
-                gather.on_pause(more, self.clock.now());
-                self.stages.begin(news + more);
+                self.stages.begin(news + events.iter().count());
                 self.dispatch(&events);
             }
         }

@@ -142,6 +142,40 @@ fn a_source_dropped_on_another_thread_is_forgotten_on_its_own() {
     });
 }
 
+/// How long it takes until what comes on a fresh socket is noticed by who waits for it.
+fn noticed_after(patiently: bool) -> Duration {
+    with_engine(async move |clock| {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("non-blocking");
+        let source = Source::fresh(&ours);
+        poll_fn(|cx| source.poll_readable(cx)).await; // nobody has looked yet
+        source.forget_readable();
+        theirs.write_all(b"x").expect("written");
+        let since = clock.now();
+        poll_fn(|cx| match patiently {
+            true => source.poll_readable_patiently(cx),
+            false => source.poll_readable(cx),
+        })
+        .await;
+        clock::stand_still();
+        clock.now().since(since)
+    })
+}
+
+#[test]
+fn a_fresh_socket_is_watched_once_somebody_waits() {
+    // A thread may have to wait for its core.
+    let took = (0..5).map(|_| noticed_after(false)).min();
+    assert!(took < Some(Duration::from_micros(900)), "{took:?}");
+}
+
+#[test]
+fn who_waits_with_patience_learns_a_millisecond_later() {
+    let took = noticed_after(true);
+    assert!(took >= Duration::from_micros(900), "{took:?}");
+    assert!(took < Duration::from_millis(50), "{took:?}");
+}
+
 /// What three tasks did, each of which reads, acts and writes, in a turn of so many news.
 fn done_in_a_turn(news: usize) -> Vec<&'static str> {
     with_engine(async move |_| {
