@@ -182,6 +182,30 @@ fn a_keyed_post_may_be_sent_again() {
 }
 
 #[test]
+fn a_request_that_is_sent_again_is_whole_however_large_its_body() {
+    let upstream = Upstream::scripted(|_, mut peer| {
+        while let Some(request) = peer.request() {
+            let count = request.field("x-envoy-attempt-count").unwrap_or_default();
+            if request.method() == "PUT" && count == "1" {
+                return;
+            }
+            peer.send(reply(&format!("{count}: {}", request.text())));
+        }
+    });
+    for size in [5, 2500, 30_000] {
+        let gateway = unlearned(&upstream);
+        let body: String = ('a'..='z').cycle().take(size).collect();
+        let put = format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n{body}");
+        assert_eq!(gateway.ask(&put).text(), format!("2: {body}"));
+        // The next request comes right behind the body.
+        let mut client = gateway.connect();
+        client.send(format!("{put}{GET}"));
+        assert_eq!(client.response().text(), format!("2: {body}"));
+        assert_eq!(client.response().text(), "1: ");
+    }
+}
+
+#[test]
 fn a_post_whose_answer_has_begun_is_never_sent_again() {
     let ledger = Ledger::default();
     let upstream = {

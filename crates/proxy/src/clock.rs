@@ -12,19 +12,33 @@ pub(crate) struct Clock {
     origin: Instant,
 }
 
-/// Within one poll of a task time stands still: it is read at most once.
+/// Within a few polls of tasks, some microseconds, time stands still: it is read at most once.
 const UNREAD: u64 = 0;
+
+/// To read time takes as long as a hundredth of a request, which is polled five times.
+const POLLS_A_READING: u32 = 4;
 
 /// This thread has no engine: time is read whenever it is asked for.
 const FLOWING: u64 = u64::MAX;
 
 thread_local! {
     static HELD: Cell<u64> = const { Cell::new(FLOWING) };
+    /// Polls since it was read.
+    static POLLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The engine begins another part of its turn: what was read before is old.
+pub(crate) fn stand_still() {
+    HELD.set(UNREAD);
 }
 
 /// The engine begins another poll.
-pub(crate) fn stand_still() {
-    HELD.set(UNREAD);
+pub(crate) fn pass() {
+    let polls = POLLS.get() + 1;
+    if polls >= POLLS_A_READING {
+        HELD.set(UNREAD);
+    }
+    POLLS.set(polls);
 }
 
 /// The engine of this thread is gone.
@@ -40,7 +54,7 @@ impl Clock {
         }
     }
 
-    /// Now; for a task, when its poll first asked.
+    /// Now; for a task, when it or one that was polled just before first asked.
     pub(crate) fn now(self) -> Moment {
         let held = HELD.get();
         if held != UNREAD && held != FLOWING {
@@ -49,6 +63,7 @@ impl Clock {
         let now = self.read();
         if held == UNREAD {
             HELD.set(now);
+            POLLS.set(0);
         }
         Moment::from_nanos(now)
     }

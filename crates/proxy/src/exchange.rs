@@ -198,7 +198,9 @@ impl<'a> Exchange<'a> {
         self.record.x_forwarded_for(&scratch.forwarded_for);
         self.record
             .request_id(request.fields.get(Known::XRequestId).unwrap_or_default());
-        Upload::new(outgoing, accepted.body, plan.keep_alive.replay_bytes)
+        let mut upload = Upload::new(outgoing, accepted.body, plan.keep_alive.replay_bytes);
+        upload.take_in_place(&mut self.client.input);
+        upload
     }
 
     /// Attempts until there is an answer, and relays it.

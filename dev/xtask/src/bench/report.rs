@@ -82,8 +82,10 @@ pub(super) enum Measured {
 /// CPU time of the proxy, in the scenario's unit.
 #[derive(Debug, Serialize)]
 pub(super) struct Cost {
-    /// All of it.
+    /// All of it, in the middle one of the run's parts …
     pub(super) cost: f64,
+    /// … and in each.
+    pub(super) slices: Vec<f64>,
     /// The part in user mode.
     pub(super) user: f64,
     /// The part in the kernel.

@@ -13,7 +13,7 @@ use super::open::{self, Quantiles, Schedule};
 use super::peers::{Programs, RunningPeer, SetUp, Site};
 use super::plan::{IDLE_CONNECTIONS, Kind, Shape};
 use super::proc::{CoreTime, CpuTime, LOAD_CORE, PROXY_CORE, Resident};
-use super::report::{Cost, Latency, Measured, Memory, rounded};
+use super::report::{Cost, Latency, Measured, Memory, Spread, rounded};
 use super::strace;
 use crate::Fallible;
 
@@ -85,23 +85,24 @@ impl Rig {
     fn cost(&self, shape: Shape, line: &Line) -> Fallible<Cost> {
         let run = self.start(shape, line)?;
         sleep(self.pace.warm_up);
-        let before = Look::at(&run)?;
-        sleep(self.pace.span);
-        let after = Look::at(&run)?;
-        unfailed(run.load)?;
-        let requests = after.answered - before.answered;
-        if requests == 0 {
-            return Err("no request was answered".into());
+        let mut looks = vec![Look::at(&run)?];
+        for _ in 0..SLICES {
+            sleep(self.pace.span / SLICES);
+            looks.push(Look::at(&run)?);
         }
+        unfailed(run.load)?;
+        let slices = looks
+            .windows(2)
+            .filter_map(|pair| pair[1].cost_since(&pair[0], shape));
+        let slices: Vec<f64> = slices.map(rounded).collect();
+        let cost = Spread::of(slices.clone())
+            .ok_or("no request was answered")?
+            .median;
+        let (before, after) = (&looks[0], &looks[looks.len() - 1]);
+        let requests = after.answered - before.answered;
         let spent = after.proxy.since(before.proxy);
         let seconds = after.when.duration_since(before.when).as_secs_f64();
         let cpu = spent.total.as_secs_f64();
-        // Microseconds per request, or milliseconds per GiB.
-        let cost = if shape.counts_bytes() {
-            cpu * 1e3 / ((requests as usize * shape.length) as f64 / GIB)
-        } else {
-            cpu * 1e6 / requests as f64
-        };
         let others = |core: Duration, ours: f64| rounded((core.as_secs_f64() - ours) / seconds);
         let own = after.rig.since(before.rig).total.as_secs_f64();
         // Where the proxy shares a core with the load, nobody can tell whose time it was.
@@ -114,6 +115,7 @@ impl Rig {
             per_second: rounded(requests as f64 / seconds),
             busy: rounded(cpu / seconds),
             others: is_apart.then(|| others(after.proxy_core.since(before.proxy_core), cpu)),
+            slices,
             others_beside_load: is_apart.then(|| others(after.load_core.since(before.load_core), own)),
         })
     }
@@ -251,6 +253,19 @@ impl Look {
             load_core: CoreTime::of(LOAD_CORE)?,
         })
     }
+
+    /// What a request took since then: microseconds of CPU time, or milliseconds a GiB. `None` if none was
+    /// answered.
+    fn cost_since(&self, before: &Self, shape: Shape) -> Option<f64> {
+        let cpu = self.proxy.since(before.proxy).total.as_secs_f64();
+        let answered = self.answered - before.answered;
+        let cost = if shape.counts_bytes() {
+            cpu * 1e3 / ((answered as usize * shape.length) as f64 / GIB)
+        } else {
+            cpu * 1e6 / answered as f64
+        };
+        (answered > 0).then_some(cost)
+    }
 }
 
 /// Ends the load.
@@ -284,6 +299,9 @@ fn ask_once(to: SocketAddrV4, request: &[u8]) -> Fallible<TcpStream> {
     }
 }
 
+/// A run is looked at in so many parts, and the middle one counts: what disturbs a shared machine comes in bursts,
+/// which last for some tenths of a second.
+const SLICES: u32 = 10;
 const GIB: f64 = (1024 * 1024 * 1024) as f64;
 /// 2,000 requests a second.
 const OPEN_LOOP_EVERY: Duration = Duration::from_micros(500);

@@ -14,7 +14,7 @@ impl Upload {
         let outgoing = self.complete()?.to_vec();
         Some(Self {
             decoder: BodyDecoder::new(BodyLength::None),
-            outgoing,
+            outgoing: outgoing.into(),
             sent: 0,
             trailers: Fields::default(),
             pause: None,
@@ -24,7 +24,7 @@ impl Upload {
 
     /// The encoded head, while the copy is whole.
     pub(crate) fn head(&self) -> &[u8] {
-        self.outgoing.get(..self.head_len).unwrap_or_default()
+        self.outgoing.bytes().get(..self.head_len).unwrap_or_default()
     }
 
     /// Puts other bytes in the place of some of the head.
@@ -35,6 +35,6 @@ impl Upload {
         assert!(self.whole && self.sent == 0, "a head is edited before it is sent");
         self.head_len = self.head_len - place.len() + bytes.len();
         self.copy_max = self.copy_max - place.len() + bytes.len();
-        self.outgoing.splice(place, bytes.iter().copied());
+        self.outgoing.own().splice(place, bytes.iter().copied());
     }
 }

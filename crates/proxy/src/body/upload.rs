@@ -1,0 +1,253 @@
+//! A request on its way to an endpoint, with the copy of it that a replay needs.
+
+mod again;
+
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use wire::field::Fields;
+use wire::h1::decode::{BodyDecoder, DecodeError, Part};
+use wire::h1::framing::BodyLength;
+use wire::h1::head::Limits;
+
+use super::outgoing::Outgoing;
+use super::{IN_PLACE_MIN, Pulse, encode_data, encode_end};
+use crate::buffer::{READ_SIZE, ReadBuffer};
+use crate::engine::{self, Alarm};
+use crate::io::poll_fill;
+use crate::transport::Transport;
+
+/// Encoded bytes held at most while streaming, once no copy is kept any more.
+const WINDOW: usize = 64 * 1024;
+
+/// One request on its way to an endpoint: everything that was or will be written, head first.
+///
+/// ```text
+/// Whole --buffer full, a byte acknowledged--> Streaming     (can no longer be sent again)
+/// ```
+/// What is written is what is kept: while the copy is whole, sending again is rewinding.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    decoder: BodyDecoder,
+    length: BodyLength,
+    /// The encoded request from `base` on.
+    outgoing: Outgoing,
+    base: u64,
+    head_len: usize,
+    sent: u64,
+    copy_max: usize,
+    whole: bool,
+    finished: bool,
+    trailers: Fields,
+    /// Ends when it is time to ask again what was acknowledged.
+    pause: Option<Alarm>,
+    /// Bytes of the body that the client sent.
+    pub(crate) received: u64,
+}
+
+/// Why an upload stopped.
+#[derive(Debug)]
+pub(crate) enum UploadEnd {
+    /// The endpoint takes no more bytes.
+    Upstream(io::Error),
+    /// The client's connection ended inside the body.
+    ClientLeft,
+    /// The client's body is malformed.
+    Malformed(DecodeError),
+}
+
+/// The sending half of a lease.
+#[derive(Debug)]
+pub(crate) struct Sender<'a> {
+    pub(crate) transport: &'a Transport,
+    /// Bytes that earlier requests wrote on the connection.
+    pub(crate) written_before: u64,
+}
+
+impl Sender<'_> {
+    /// Bytes that this attempt wrote.
+    pub(crate) fn written(&self) -> u64 {
+        self.transport.sent() - self.written_before
+    }
+
+    /// Bytes of this attempt that the peer has acknowledged; `None` where nobody can tell.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        // The SYN of a connection that we opened counts as one byte.
+        let before = self.written_before + 1;
+        self.transport
+            .tcp_facts()
+            .map(|facts| facts.bytes_acknowledged.saturating_sub(before))
+    }
+
+    async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        std::future::poll_fn(|cx| self.transport.poll_write(cx, bytes)).await
+    }
+}
+
+impl Upload {
+    /// A request whose head is encoded in `outgoing` already and whose body follows.
+    pub(crate) fn new(outgoing: Vec<u8>, length: BodyLength, replay_bytes: usize) -> Self {
+        let head_len = outgoing.len();
+        Self {
+            decoder: BodyDecoder::new(length),
+            length,
+            outgoing: outgoing.into(),
+            base: 0,
+            head_len,
+            sent: 0,
+            copy_max: head_len + replay_bytes,
+            whole: true,
+            finished: length == BodyLength::None,
+            trailers: Fields::default(),
+            pause: None,
+            received: 0,
+        }
+    }
+
+    /// Takes the body from `input` as it is there, if it is there whole, nothing is behind it, and it may be kept:
+    /// then nothing of it is copied.
+    pub(crate) fn take_in_place(&mut self, input: &mut ReadBuffer) {
+        let here = input.data().len();
+        let whole = self.length == BodyLength::Length(here as u64);
+        if whole
+            && here >= IN_PLACE_MIN
+            && here <= self.copy_max - self.head_len
+            && self.outgoing.take_in_place(input)
+        {
+            (self.received, self.finished) = (here as u64, true);
+        }
+    }
+
+    /// Whether the whole request is still here, so that it can be sent again.
+    pub(crate) fn can_rewind(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether the client's body was read to its end.
+    pub(crate) fn received_whole(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether all of the request has been written.
+    pub(crate) fn sent_whole(&self) -> bool {
+        self.finished && self.sent == self.end()
+    }
+
+    /// Length of the encoded head.
+    pub(crate) fn head_len(&self) -> usize {
+        self.head_len
+    }
+
+    /// The encoded request, if it is whole and complete.
+    pub(crate) fn complete(&self) -> Option<&[u8]> {
+        (self.whole && self.finished).then(|| self.outgoing.bytes())
+    }
+
+    /// Gives the buffer back.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.outgoing.into_buffer()
+    }
+
+    /// Starts again for another attempt.
+    pub(crate) fn rewind(&mut self) {
+        assert!(self.whole, "a request whose copy was dropped is never sent again");
+        self.sent = 0;
+    }
+
+    fn end(&self) -> u64 {
+        self.base + self.outgoing.len() as u64
+    }
+
+    /// Writes the head but for its last `held_back` bytes.
+    pub(crate) async fn send_part_of_head(&mut self, held_back: usize, to: &Sender<'_>) -> io::Result<()> {
+        let until = self.head_len - held_back;
+        while (self.sent as usize) < until {
+            self.sent += to
+                .write(&self.outgoing.bytes()[self.sent as usize..until])
+                .await? as u64;
+        }
+        Ok(())
+    }
+
+    /// Sends what there is, and the client's body as it comes: by its transport, behind what was
+    /// received already, under its limits. Can be left at any point and called again.
+    pub(crate) fn poll_run(
+        &mut self,
+        cx: &Context<'_>,
+        to: &Sender<'_>,
+        (from, input, limits): (&Transport, &mut ReadBuffer, &Limits),
+        pulse: &Pulse,
+    ) -> Poll<Result<(), UploadEnd>> {
+        loop {
+            let room = self.take_in(input, limits).map_err(UploadEnd::Malformed)?;
+            let start = usize::try_from(self.sent - self.base).unwrap_or(usize::MAX);
+            if start < self.outgoing.len() {
+                let written = to.transport.poll_write(cx, &self.outgoing.bytes()[start..]);
+                let count = ready!(written).map_err(UploadEnd::Upstream)?;
+                self.sent += count as u64;
+                pulse.beat();
+                continue;
+            }
+            if self.finished {
+                return Poll::Ready(Ok(()));
+            }
+            if !room {
+                ready!(self.poll_make_room(cx, to));
+                continue;
+            }
+            pulse.awaiting_client.set(true);
+            let came = ready!(poll_fill(cx, from, input, READ_SIZE));
+            pulse.awaiting_client.set(false);
+            match came {
+                Ok(count) if count > 0 => pulse.beat(),
+                _ => return Poll::Ready(Err(UploadEnd::ClientLeft)),
+            }
+        }
+    }
+
+    /// Encodes what was received; false if there is no room for more.
+    fn take_in(&mut self, input: &mut ReadBuffer, limits: &Limits) -> Result<bool, DecodeError> {
+        while !self.finished {
+            let most = if self.whole { self.copy_max } else { WINDOW };
+            if self.outgoing.len() >= most {
+                return Ok(false);
+            }
+            // What is decoded may exceed the room by one read at most, which bounds it as well.
+            let step = self.decoder.decode(input.data(), limits, &mut self.trailers)?;
+            match step.part {
+                Part::Data(range) => {
+                    let data = &input.data()[range];
+                    self.received += data.len() as u64;
+                    encode_data(self.outgoing.own(), self.length, data);
+                }
+                Part::End => {
+                    encode_end(self.outgoing.own(), self.length, &self.trailers);
+                    self.finished = true;
+                }
+                Part::NeedMore => {
+                    input.consume(step.consumed);
+                    break;
+                }
+            }
+            input.consume(step.consumed);
+        }
+        Ok(true)
+    }
+
+    /// The buffer is full and sent. As long as TCP has acknowledged nothing of it, the request may
+    /// still turn out unreceived, so the copy is kept and the client waits: one round trip at most.
+    fn poll_make_room(&mut self, cx: &Context<'_>, to: &Sender<'_>) -> Poll<()> {
+        const LOOK_AGAIN: Duration = Duration::from_millis(1);
+        while self.whole && to.acknowledged() == Some(0) {
+            let pause = self.pause.get_or_insert_with(|| engine::alarm_in(LOOK_AGAIN));
+            ready!(pause.poll_due(cx));
+            self.pause = None;
+        }
+        self.pause = None;
+        self.whole = false;
+        self.base += self.outgoing.len() as u64;
+        self.outgoing.own().clear();
+        Poll::Ready(())
+    }
+}
