@@ -33,7 +33,7 @@ pub(crate) fn dist() -> Fallible<Verdict> {
     let program = workshop.build()?;
     let mib = fs::metadata(&program)?.len() as f64 / MIB;
     println!(
-        "\n{}: {mib:.1} MiB, in {} s\nrun it:     {0} run --to http://127.0.0.1:3000\nmeasure it: cargo xtask bench small --dist",
+        "\n{}: {mib:.1} MiB, in {} s\nrun it:     {0} run --to http://127.0.0.1:3000\nmeasure it: cargo xtask bench small",
         program.display(),
         begin.elapsed().as_secs()
     );

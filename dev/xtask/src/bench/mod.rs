@@ -60,13 +60,13 @@ pub(crate) struct BenchArgs {
     /// One short round, to see that everything works; its figures mean little, and no bar is held against it
     #[arg(long)]
     quick: bool,
-    /// evenkeel's program; by default it is built
+    /// evenkeel's program; by default the one that `cargo xtask dist` makes, which takes minutes where it is
+    /// missing or older than its sources
     #[arg(long)]
     evenkeel: Option<PathBuf>,
-    /// Measure the program that `cargo xtask dist` makes (minutes, where it is missing or older than its sources);
-    /// in `small` beside the plain build, as evenkeel-release
+    /// Measure the program that `cargo build --release` makes, as a quick run does
     #[arg(long, conflicts_with = "evenkeel")]
-    dist: bool,
+    release: bool,
     /// Where bench.md, bench.json and bench.svg go; by default docs/results for a full run, and the build
     /// directory for any other
     #[arg(long)]
@@ -144,6 +144,12 @@ impl BenchArgs {
         }
     }
 
+    /// Whether the program that is shipped is measured: then `small` has the plain build beside it.
+    fn is_shipped(&self) -> bool {
+        let ours = self.peers.contains(&Peer::Evenkeel) && self.evenkeel.is_none();
+        ours && !self.release && !self.quick
+    }
+
     /// Our programs, of which those that take part are built first, unless they were given.
     fn programs(&self) -> Fallible<Programs> {
         let peers = self.peers();
@@ -151,11 +157,11 @@ impl BenchArgs {
         let evenkeel = match &self.evenkeel {
             // Absolute, as it is started from elsewhere.
             Some(path) => std::path::absolute(path)?,
-            None if self.dist && peers.contains(&Peer::Evenkeel) => dist::program()?,
+            None if self.is_shipped() => dist::program()?,
             None => release.clone(),
         };
         let is_asked = peers.contains(&Peer::EvenkeelRelease)
-            || (peers.contains(&Peer::Evenkeel) && self.evenkeel.is_none() && !self.dist);
+            || (peers.contains(&Peer::Evenkeel) && self.evenkeel.is_none() && !self.is_shipped());
         if is_asked
             && step::run(cargo(&["build", "--release", "--quiet", "-p", "evenkeel"])) != Outcome::Passed
         {
@@ -167,16 +173,16 @@ impl BenchArgs {
     /// What the version of the program that is measured as evenkeel does not say: one that was given need not
     /// be of the working tree's commit.
     fn remark(&self) -> &'static str {
-        match (&self.evenkeel, self.dist) {
+        match (&self.evenkeel, self.is_shipped()) {
             (Some(_), _) => " (a program that was given)",
-            (None, true) => " (built with its profile)",
-            (None, false) => "",
+            (None, true) => " (as shipped: cargo xtask dist)",
+            (None, false) => " (cargo build --release)",
         }
     }
 
     fn peers(&self) -> Vec<Peer> {
         let mut peers = self.peers.clone();
-        if self.dist && peers.contains(&Peer::Evenkeel) && !peers.contains(&Peer::EvenkeelRelease) {
+        if self.is_shipped() && !peers.contains(&Peer::EvenkeelRelease) {
             peers.push(Peer::EvenkeelRelease);
         }
         peers

@@ -299,6 +299,7 @@ pub(super) mod tests {
                     redone: 0,
                     measured: Measured::Cost(Cost {
                         cost: *cost,
+                        slices: vec![*cost],
                         user: cost / 4.0,
                         system: cost * 3.0 / 4.0,
                         requests: 1_000,

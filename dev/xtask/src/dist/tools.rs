@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::Fallible;
 use crate::race::install::repository;
+use crate::step::run;
 
 /// Found tools.
 pub(super) struct Tools {
@@ -15,16 +16,19 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Looks for them in the toolchain that builds.
+    /// Looks for them in the toolchain that builds, and has rustup add what is missing.
     ///
     /// # Errors
-    /// Which one is missing, and how to install it.
+    /// Which one is still missing, and how to install it.
     pub(super) fn find() -> Fallible<Self> {
         let said = rustc("-vV")?;
         let host = said.lines().find_map(|line| line.strip_prefix("host: "));
         let host = host.ok_or("rustc does not name its host")?.to_owned();
         let libraries = PathBuf::from(rustc("--print=sysroot")?.trim()).join("lib/rustlib");
         let profdata = libraries.join(&host).join("bin/llvm-profdata");
+        if !profdata.is_file() {
+            add_component();
+        }
         if !profdata.is_file() {
             return Err(
                 "llvm-profdata is missing from the toolchain; install it with: rustup component add llvm-tools"
@@ -33,6 +37,13 @@ impl Tools {
         }
         Ok(Self { host, profdata })
     }
+}
+
+/// Whether that worked is seen by what is there then.
+fn add_component() {
+    let mut rustup = Command::new("rustup");
+    rustup.args(["component", "add", "llvm-tools"]);
+    let _ = run(rustup);
 }
 
 fn rustc(argument: &str) -> Fallible<String> {
