@@ -152,9 +152,11 @@ impl Engine {
             let news = events.iter().count();
             self.stages.begin(news);
             self.dispatch(&events);
-            // A simulated world has no time to save.
             let pause = gather.pause(news, gather::requests(), self.clock.now());
-            if let Some(pause) = pause.filter(|_| cfg!(not(feature = "sim"))) {
+            // A simulated world has no time to save.
+            #[cfg(feature = "sim")]
+            let pause = pause.filter(|_| crate::sim::clock::now().is_none());
+            if let Some(pause) = pause {
                 std::thread::sleep(pause);
                 match poll.poll(&mut events, Some(Duration::ZERO)) {
                     Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
