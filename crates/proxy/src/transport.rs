@@ -24,18 +24,17 @@ impl Transport {
     /// # Errors
     /// The kernel watches no more sockets.
     pub(crate) fn of(socket: OwnedFd) -> io::Result<Self> {
-        Ok(Self {
-            source: Source::of(&socket)?,
-            socket,
-            received: Cell::new(0),
-            sent: Cell::new(0),
-        })
+        Source::of(&socket).map(|source| Self::new(source, socket))
     }
 
     /// Takes a non-blocking socket in that was just accepted: the kernel watches it once it is waited for.
     pub(crate) fn accepted(socket: OwnedFd) -> Self {
+        Self::new(Source::fresh(&socket), socket)
+    }
+
+    fn new(source: Source, socket: OwnedFd) -> Self {
         Self {
-            source: Source::fresh(&socket),
+            source,
             socket,
             received: Cell::new(0),
             sent: Cell::new(0),

@@ -1,6 +1,10 @@
 //! Listening: what a worker accepts on.
 
+#[cfg(target_os = "linux")]
+use std::fs::File;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -102,22 +106,22 @@ pub fn hear_no_more(listener: &impl AsFd) -> io::Result<()> {
 /// There is no `/proc`.
 #[cfg(target_os = "linux")]
 pub fn handshakes(port: u16) -> io::Result<usize> {
-    let count = |path| std::fs::read_to_string(path).map(|table| handshakes_in(&table, port));
+    let count = |path| File::open(path).map(|table| handshakes_in(BufReader::new(table), port));
     // Where IPv6 is switched off there is no table of its connections.
     Ok(count("/proc/self/net/tcp")? + count("/proc/self/net/tcp6").unwrap_or(0))
 }
 
-/// proc_pid_net(5): number, local address, remote address, state, …
+/// proc_pid_net(5): number, local address, remote address, state, … A line at a time, since there can be many.
 #[cfg(target_os = "linux")]
-fn handshakes_in(table: &str, port: u16) -> usize {
+fn handshakes_in(table: impl BufRead, port: u16) -> usize {
     const SYN_RECV: &str = "03";
     let port = format!(":{port:04X}");
-    let is_one = |line: &&str| {
+    let is_one = |line: &String| {
         let mut fields = line.split_ascii_whitespace().skip(1);
         let ours = fields.next().is_some_and(|local| local.ends_with(&port));
         ours && fields.nth(1) == Some(SYN_RECV)
     };
-    table.lines().filter(is_one).count()
+    table.lines().map_while(Result::ok).filter(is_one).count()
 }
 
 /// Not on this platform.

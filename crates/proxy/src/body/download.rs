@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use wire::field::Fields;
-use wire::h1::decode::{BodyDecoder, DecodeError, Part};
+use wire::h1::decode::{BodyDecoder, DecodeError, Part, Step};
 use wire::h1::encode;
 use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
@@ -100,10 +100,7 @@ impl Download {
         limits: &Limits,
     ) -> Result<Begin, DownloadEnd> {
         loop {
-            let step = self
-                .decoder
-                .decode(input.data(), limits, &mut self.trailers)
-                .map_err(DownloadEnd::Malformed)?;
+            let step = self.step(input, limits)?;
             match step.part {
                 Part::Data(range) => {
                     self.relayed += range.len() as u64;
@@ -137,10 +134,7 @@ impl Download {
         let left = |_| DownloadEnd::ClientLeft;
         let mut reads: u32 = 0;
         loop {
-            let step = self
-                .decoder
-                .decode(input.data(), limits, &mut self.trailers)
-                .map_err(DownloadEnd::Malformed)?;
+            let step = self.step(input, limits)?;
             match step.part {
                 Part::Data(range) => {
                     self.relayed += range.len() as u64;
@@ -181,6 +175,12 @@ impl Download {
                 }
             }
         }
+    }
+
+    /// What comes next of the body in what was received.
+    fn step(&mut self, input: &ReadBuffer, limits: &Limits) -> Result<Step, DownloadEnd> {
+        let step = self.decoder.decode(input.data(), limits, &mut self.trailers);
+        step.map_err(DownloadEnd::Malformed)
     }
 
     /// Whether so much follows that need not be looked at that it may pass inside the kernel.

@@ -48,14 +48,7 @@ impl Source {
 
     /// Ready when a read may say something: bytes, end or error.
     pub(crate) fn poll_readable(&self, context: &Context<'_>) -> Poll<()> {
-        self.visit(|entry, engine| {
-            if entry.may_say_something() {
-                return Poll::Ready(());
-            }
-            entry.reader.set(context, &engine.tasks);
-            entry.poll_watched(&engine.inbox, self.key)
-        })
-        .unwrap_or(Poll::Pending)
+        self.poll(context, Entry::may_say_something, |entry| &mut entry.reader)
     }
 
     /// As [`Self::poll_readable`], for whom it is early enough a millisecond late.
@@ -88,23 +81,26 @@ impl Source {
     /// Ready once the peer has ended its side, whatever there is to read before that.
     #[cfg(feature = "sim")]
     pub(crate) fn poll_ended(&self, context: &Context<'_>) -> Poll<()> {
-        self.visit(|entry, engine| {
-            if entry.ended {
-                return Poll::Ready(());
-            }
-            entry.reader.set(context, &engine.tasks);
-            entry.poll_watched(&engine.inbox, self.key)
-        })
-        .unwrap_or(Poll::Pending)
+        self.poll(context, |entry| entry.ended, |entry| &mut entry.reader)
     }
 
     /// Ready when a write may be taken.
     pub(crate) fn poll_writable(&self, context: &Context<'_>) -> Poll<()> {
+        self.poll(context, |entry| entry.writable, |entry| &mut entry.writer)
+    }
+
+    /// Ready if `is_ready`; otherwise the kernel watches the socket, and `caller` calls whoever is polled.
+    fn poll(
+        &self,
+        context: &Context<'_>,
+        is_ready: impl FnOnce(&Entry) -> bool,
+        caller: impl FnOnce(&mut Entry) -> &mut Caller,
+    ) -> Poll<()> {
         self.visit(|entry, engine| {
-            if entry.writable {
+            if is_ready(entry) {
                 return Poll::Ready(());
             }
-            entry.writer.set(context, &engine.tasks);
+            caller(entry).set(context, &engine.tasks);
             entry.poll_watched(&engine.inbox, self.key)
         })
         .unwrap_or(Poll::Pending)
