@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::line::{EVENKEEL, EVENKEEL_RELEASE, FLOOR, HAPROXY, THOUSAND_ROUTES, TWO_WORKERS};
+use super::line::{EVENKEEL, EVENKEEL_RELEASE, FLOOR, HAPROXY, NGINX, THOUSAND_ROUTES, TWO_WORKERS};
 use super::plan::Scenario;
 use super::report::{Measured, ScenarioReport};
 
@@ -47,6 +47,12 @@ struct Bar {
 enum Value {
     /// The median ratio of one line to another.
     Ratio(&'static str, &'static str),
+    /// The median ratio of our p50, as clients see it, to that of the better one of HAProxy and nginx.
+    BestP50,
+    /// Milliseconds that a bulk transfer adds to the worst small request.
+    AddedToWorst(&'static str),
+    /// Wake-ups a second.
+    Wakeups,
     /// KiB of an idle client connection.
     IdleKib,
     /// MiB at rest.
@@ -84,6 +90,21 @@ impl Bar {
                 format!("{line} over {base}"),
                 report.ratio(line, base).map(|ratio| ratio.median),
             ),
+            Value::BestP50 => {
+                let p50 = |measured: &Measured| match measured {
+                    Measured::Latency(latency) => Some(latency.seen.p50),
+                    _ => None,
+                };
+                let ratio = report.ratio_to_best(EVENKEEL, &[HAPROXY, NGINX], p50);
+                let what = "p50 over the better one of haproxy and nginx".to_owned();
+                (what, ratio.map(|ratio| ratio.median))
+            }
+            Value::AddedToWorst(line) => {
+                let spread = report.line(line).and_then(|line| line.spread(Measured::figure));
+                let what = format!("{line}: ms added to the worst");
+                (what, spread.map(|spread| spread.median))
+            }
+            Value::Wakeups => ("wake-ups a second".to_owned(), ours(Measured::figure)),
             Value::IdleKib => ("KiB for each idle connection".to_owned(), ours(Measured::figure)),
             Value::RestMib => (
                 "MiB at rest".to_owned(),
@@ -140,7 +161,16 @@ const fn ratio(scenario: Scenario, line: &'static str, base: &'static str, limit
     }
 }
 
-const BARS: [Bar; 13] = [
+const fn bar(scenario: Scenario, value: Value, limit: f64) -> Bar {
+    Bar {
+        scenario,
+        value,
+        limit,
+        stretch: None,
+    }
+}
+
+const BARS: [Bar; 24] = [
     over_haproxy(Scenario::Small, 0.80, Some(0.70)),
     ratio(Scenario::Small, EVENKEEL, FLOOR, 1.20),
     ratio(Scenario::Small, EVENKEEL, EVENKEEL_RELEASE, 1.05),
@@ -150,7 +180,22 @@ const BARS: [Bar; 13] = [
     over_haproxy(Scenario::Churn, 0.85, None),
     over_haproxy(Scenario::Log, 0.80, None),
     ratio(Scenario::Routes, THOUSAND_ROUTES, EVENKEEL, 1.05),
+    over_haproxy(Scenario::Chunked100, 1.0, None),
+    over_haproxy(Scenario::Chunked1k, 1.0, None),
     ratio(Scenario::Latency, EVENKEEL, FLOOR, 1.05),
+    bar(Scenario::Latency, Value::BestP50, 1.15),
+    bar(Scenario::Latency9k, Value::BestP50, 1.15),
+    bar(Scenario::Latency15k, Value::BestP50, 1.15),
+    bar(Scenario::Latency30k, Value::BestP50, 1.15),
+    bar(Scenario::Fairness, Value::AddedToWorst("evenkeel, download"), 2.0),
+    bar(Scenario::Fairness, Value::AddedToWorst("evenkeel, upload"), 2.0),
+    bar(Scenario::Fairness, Value::AddedToWorst("evenkeel, tunnel"), 2.0),
+    bar(
+        Scenario::Fairness,
+        Value::AddedToWorst("evenkeel, pipelining"),
+        2.0,
+    ),
+    bar(Scenario::Rest, Value::Wakeups, 2.0),
     ratio(Scenario::Scale, TWO_WORKERS, EVENKEEL, 1.05),
     Bar {
         scenario: Scenario::Memory,

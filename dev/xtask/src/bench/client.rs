@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
 
-use super::message::Incoming;
+use super::message::{Body, Incoming};
 
 /// A connection with at most one request under way.
 pub(super) struct Client {
@@ -74,17 +74,17 @@ impl Client {
         self.unsent > 0
     }
 
-    /// Reads once, and checks what came against a body of `length`.
+    /// Reads once, and checks what came against the body that was agreed.
     ///
     /// # Errors
     /// What is wrong with the response, or with the connection.
-    pub(super) fn receive(&mut self, scratch: &mut [u8], length: usize) -> Result<Received, String> {
+    pub(super) fn receive(&mut self, scratch: &mut [u8], body: Body) -> Result<Received, String> {
         match self.stream.read(scratch) {
             Ok(0) if self.incoming.has_begun() => Err("cut off within a response".to_owned()),
             Ok(0) => Ok(Received::End),
             Ok(count) => self
                 .incoming
-                .take(&scratch[..count], length)
+                .take(&scratch[..count], body)
                 .map(|whole| if whole { Received::Whole } else { Received::Part }),
             Err(why) if why.kind() == ErrorKind::WouldBlock => Ok(Received::Part),
             Err(why) => Err(why.to_string()),

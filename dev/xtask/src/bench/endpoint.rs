@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use memchr::memmem;
 use socket2::{Domain, Socket, Type};
 
-use super::message;
+use super::message::{self, Body};
 use super::poll::{Interest, Poller};
 use super::proc::pin;
 use crate::Fallible;
@@ -77,13 +77,13 @@ impl Endpoint {
         SocketAddrV4::new(address(index), self.port)
     }
 
-    /// From now on responses have a body of this length.
+    /// From now on responses have this body.
     ///
     /// # Panics
-    /// When the rig asks for a length that is not in `LENGTHS`.
-    pub(super) fn give(&self, length: usize) {
-        let given = LENGTHS.iter().position(|known| *known == length);
-        let given = given.expect("a length that the endpoint has prepared");
+    /// When the rig asks for a body that is not in `BODIES`.
+    pub(super) fn give(&self, body: Body) {
+        let given = BODIES.iter().position(|known| *known == body);
+        let given = given.expect("a body that the endpoint has prepared");
         self.shared.given.store(given, Ordering::Relaxed);
     }
 
@@ -151,7 +151,7 @@ impl Room {
             listeners,
             peers: Vec::new(),
             free: Vec::new(),
-            responses: LENGTHS.map(message::response).into(),
+            responses: BODIES.map(message::response).into(),
             shared,
         })
     }
@@ -287,7 +287,23 @@ impl Peer {
 }
 
 /// The bodies that scenarios ask for.
-pub(super) const LENGTHS: [usize; 3] = [100, 16 * 1024, 1024 * 1024];
+pub(super) const BODIES: [Body; 5] = [
+    Body::Length(100),
+    Body::Length(16 * 1024),
+    Body::Length(1024 * 1024),
+    CHUNKS_OF_100,
+    CHUNKS_OF_1K,
+];
+/// As a template engine or an event stream writes.
+pub(super) const CHUNKS_OF_100: Body = Body::Chunked {
+    length: 64 * 1024,
+    chunk: 100,
+};
+/// As a JSON encoder with a small buffer does.
+pub(super) const CHUNKS_OF_1K: Body = Body::Chunked {
+    length: 64 * 1024,
+    chunk: 1024,
+};
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// More than connect at once in any scenario.
 const BACKLOG: i32 = 1_024;
@@ -300,7 +316,7 @@ mod tests {
     #[test]
     fn every_request_gets_the_response_of_the_hour() -> Fallible<()> {
         let endpoint = Endpoint::start(&[LOAD_CORE], 2)?;
-        let ask = |to: SocketAddrV4, request: &[u8], length: usize| -> Fallible<()> {
+        let ask = |to: SocketAddrV4, request: &[u8], body: Body| -> Fallible<()> {
             let mut stream = TcpStream::connect(to)?;
             let mut incoming = message::Incoming::default();
             let mut bytes = vec![0; 4096];
@@ -309,16 +325,16 @@ mod tests {
             }
             loop {
                 let count = stream.read(&mut bytes)?;
-                if count == 0 || incoming.take(&bytes[..count], length)? {
+                if count == 0 || incoming.take(&bytes[..count], body)? {
                     assert!(count > 0, "ended early");
                     return Ok(());
                 }
             }
         };
-        for length in LENGTHS {
-            endpoint.give(length);
-            ask(endpoint.address(), &message::get("/", false), length)?;
-            ask(endpoint.address_of_cluster(1), &message::post("/", 4096), length)?;
+        for body in BODIES {
+            endpoint.give(body);
+            ask(endpoint.address(), &message::get("/", false), body)?;
+            ask(endpoint.address_of_cluster(1), &message::post("/", 4096), body)?;
         }
         Ok(())
     }
@@ -335,12 +351,12 @@ mod tests {
     #[test]
     fn a_request_that_wants_so_is_the_last_of_its_connection() -> Fallible<()> {
         let endpoint = Endpoint::start(&[LOAD_CORE], 0)?;
-        endpoint.give(100);
+        endpoint.give(Body::Length(100));
         let mut stream = TcpStream::connect(endpoint.address())?;
         stream.write_all(&message::get("/", true))?;
         let mut all = Vec::new();
         stream.read_to_end(&mut all)?;
-        assert_eq!(all, message::response(100));
+        assert_eq!(all, message::response(Body::Length(100)));
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The lines of a scenario's table: each is a proxy as it is set up, and the cores on which everybody runs.
 
+use super::fairness::Bulk;
 use super::load::Turns;
 use super::peers::{Peer, SetUp};
 use super::plan::ROUTES;
@@ -20,6 +21,8 @@ pub(super) struct Line {
     pub(super) load_cores: &'static [usize],
     /// The line that it is compared with, where that is not the scenario's.
     pub(super) base: Option<&'static str>,
+    /// The bulk transfer beside it.
+    pub(super) bulk: Option<Bulk>,
 }
 
 impl Line {
@@ -32,6 +35,7 @@ impl Line {
             cores: &[PROXY_CORE],
             load_cores: &[LOAD_CORE],
             base: None,
+            bulk: None,
         }
     }
 
@@ -44,6 +48,7 @@ impl Line {
             cores: &[],
             load_cores: &[LOAD_CORE],
             base: None,
+            bulk: None,
         }
     }
 
@@ -108,9 +113,27 @@ pub(super) fn of_scale() -> Vec<Line> {
     ]
 }
 
+/// Small requests beside each kind of bulk transfer, through us and the peers. nginx, as it is set up here, has no
+/// tunnels, and would write an upload to disk first.
+pub(super) fn of_fairness() -> Vec<Line> {
+    let peers = [Peer::Evenkeel, Peer::Haproxy, Peer::Nginx];
+    let all = peers
+        .into_iter()
+        .flat_map(|peer| Bulk::ALL.map(|bulk| (peer, bulk)));
+    all.filter(|pair| !matches!(pair, (Peer::Nginx, Bulk::Tunnel | Bulk::Upload)))
+        .map(|(peer, bulk)| Line {
+            name: format!("{}, {}", peer.name(), bulk.name()),
+            bulk: Some(bulk),
+            ..Line::plain(SetUp::plain(peer))
+        })
+        .collect()
+}
+
+pub(super) const EVENKEEL_DOWNLOAD: &str = "evenkeel, download";
 pub(super) const EVENKEEL: &str = "evenkeel";
 pub(super) const EVENKEEL_RELEASE: &str = "evenkeel-release";
 pub(super) const HAPROXY: &str = "haproxy";
+pub(super) const NGINX: &str = "nginx";
 pub(super) const FLOOR: &str = "floor";
 pub(super) const THOUSAND_ROUTES: &str = "1,000 routes";
 pub(super) const TWO_WORKERS: &str = "2 workers";

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::client::{Client, Received};
+use super::message::Body;
 use super::poll::{Interest, Poller};
 use super::proc::pin;
 use crate::Fallible;
@@ -21,8 +22,8 @@ pub(super) struct Workload {
     pub(super) requests: Arc<[Vec<u8>]>,
     /// Who asks which of them.
     pub(super) turns: Turns,
-    /// The length of each response's body.
-    pub(super) length: usize,
+    /// Each response's body.
+    pub(super) body: Body,
     /// How long a connection lives.
     pub(super) life: Life,
 }
@@ -222,7 +223,7 @@ impl<'a> Crowd<'a> {
             }
             return Ok(());
         }
-        match member.client.receive(scratch, self.workload.length)? {
+        match member.client.receive(scratch, self.workload.body)? {
             Received::Part => Ok(()),
             Received::Whole if member.answered => Err("a response that nobody asked for".into()),
             Received::Whole => match self.workload.life {
@@ -282,7 +283,7 @@ mod tests {
     use crate::bench::message;
     use crate::bench::proc::{LOAD_CORE, PROXY_CORE};
 
-    fn answered_by(endpoint: &Endpoint, life: Life, length: usize) -> Fallible<(u64, Option<String>)> {
+    fn answered_by(endpoint: &Endpoint, life: Life, body: Body) -> Fallible<(u64, Option<String>)> {
         let workload = Workload {
             to: endpoint.address(),
             connections: 4,
@@ -295,7 +296,7 @@ mod tests {
             } else {
                 Turns::InTurn
             },
-            length,
+            body,
             life,
         };
         let load = Load::start(&workload, &[LOAD_CORE, PROXY_CORE])?;
@@ -314,9 +315,10 @@ mod tests {
     #[test]
     fn connections_ask_again_and_again_and_a_wrong_length_is_an_error() -> Fallible<()> {
         let endpoint = Endpoint::start(&[LOAD_CORE, PROXY_CORE], 0)?;
-        endpoint.give(16 * 1024);
-        assert_eq!(answered_by(&endpoint, Life::KeptAlive, 16 * 1024)?, (0, None));
-        let (failed, first) = answered_by(&endpoint, Life::KeptAlive, 100)?;
+        let body = Body::Length(16 * 1024);
+        endpoint.give(body);
+        assert_eq!(answered_by(&endpoint, Life::KeptAlive, body)?, (0, None));
+        let (failed, first) = answered_by(&endpoint, Life::KeptAlive, Body::Length(100))?;
         assert!(failed > 0 && first.is_some());
         Ok(())
     }

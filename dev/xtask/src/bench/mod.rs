@@ -4,6 +4,7 @@ mod bars;
 mod client;
 mod endpoint;
 mod facts;
+mod fairness;
 mod floor;
 mod line;
 mod load;

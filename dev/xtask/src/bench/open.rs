@@ -11,6 +11,7 @@ use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags, TimerSetTimeFlags};
 use serde::Serialize;
 
 use super::client::{Client, Received};
+use super::message::Body;
 use super::poll::{Interest, Poller};
 use super::report::rounded;
 use crate::Fallible;
@@ -38,12 +39,7 @@ pub(super) struct Quantiles {
 ///
 /// # Errors
 /// The first request that fails.
-pub(super) fn run(
-    to: SocketAddrV4,
-    request: &[u8],
-    length: usize,
-    schedule: Schedule,
-) -> Fallible<Quantiles> {
+pub(super) fn run(to: SocketAddrV4, request: &[u8], body: Body, schedule: Schedule) -> Fallible<Quantiles> {
     let mut poller = Poller::new()?;
     let mut waiting: Vec<Option<Instant>> = vec![None; CONNECTIONS];
     let mut clients = Vec::with_capacity(CONNECTIONS);
@@ -77,7 +73,7 @@ pub(super) fn run(
                 timer.wait()?;
                 continue;
             };
-            match client.receive(&mut scratch, length)? {
+            match client.receive(&mut scratch, body)? {
                 Received::Part => {}
                 Received::End => return Err("a connection was closed between requests".into()),
                 Received::Whole => {

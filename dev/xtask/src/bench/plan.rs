@@ -1,10 +1,13 @@
 //! The scenarios: what each asks, of whom, and what its figures are compared with.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 
+use super::endpoint::{CHUNKS_OF_1K, CHUNKS_OF_100};
 use super::line::{self, EVENKEEL, FLOOR, HAPROXY, Line};
 use super::load::Life;
-use super::message;
+use super::message::{self, Body};
 use super::peers::{AccessLog, Peer, SetUp};
 
 /// What is measured, by name.
@@ -34,8 +37,27 @@ pub(crate) enum Scenario {
     Retry,
     /// `small` with 1,000 routes to 1,000 clusters, beside one route
     Routes,
+    /// GET, 64 KiB body in chunks of 100 bytes, 16 connections
+    #[value(name = "chunked-100")]
+    Chunked100,
+    /// The same in chunks of 1 KiB
+    #[value(name = "chunked-1k")]
+    Chunked1k,
     /// 2,000 requests a second, open loop: what the proxy adds
     Latency,
+    /// The same at 9,000 requests a second
+    #[value(name = "latency-9k")]
+    Latency9k,
+    /// The same at 15,000 requests a second
+    #[value(name = "latency-15k")]
+    Latency15k,
+    /// The same at 30,000 requests a second
+    #[value(name = "latency-30k")]
+    Latency30k,
+    /// The worst of 2,000 small GETs, one after the other, beside one bulk transfer as fast as loopback goes
+    Fairness,
+    /// Nobody asks for anything: wake-ups and CPU time
+    Rest,
     /// At rest, and for each idle client connection after one request
     Memory,
     /// `small` with 2 workers, beside 1; load and endpoint are on both cores either way
@@ -49,8 +71,12 @@ pub(crate) enum Scenario {
 pub(super) enum Kind {
     /// CPU time under closed-loop load.
     Cost(Shape),
-    /// Waiting time under open-loop load.
-    Latency,
+    /// Waiting time under open-loop load, with so long between two requests.
+    Latency(Duration),
+    /// Waiting time beside bulk transfers.
+    Fairness,
+    /// Wake-ups without load.
+    Rest,
     /// Resident memory.
     Memory,
     /// System calls under closed-loop load.
@@ -64,8 +90,8 @@ pub(super) struct Shape {
     pub(super) connections: usize,
     /// The method.
     pub(super) ask: Ask,
-    /// The length of each response's body.
-    pub(super) length: usize,
+    /// Each response's body.
+    pub(super) body: Body,
     /// How long a client connection lives.
     pub(super) life: Life,
 }
@@ -98,11 +124,16 @@ impl Scenario {
         let small = Shape {
             connections: 64,
             ask: Ask::Get,
-            length: 100,
+            body: Body::Length(100),
             life: Life::KeptAlive,
         };
         let post = Shape {
             ask: Ask::Post,
+            ..small
+        };
+        let chunked = |body: Body| Shape {
+            connections: 16,
+            body,
             ..small
         };
         Kind::Cost(match self {
@@ -116,12 +147,12 @@ impl Scenario {
                 ..small
             },
             Self::Body16k => Shape {
-                length: 16 * 1024,
+                body: Body::Length(16 * 1024),
                 ..small
             },
             Self::Body1m => Shape {
                 connections: 16,
-                length: 1024 * 1024,
+                body: Body::Length(1024 * 1024),
                 ..small
             },
             Self::Post | Self::Retry => post,
@@ -129,7 +160,14 @@ impl Scenario {
                 life: Life::OneRequest,
                 ..small
             },
-            Self::Latency => return Kind::Latency,
+            Self::Chunked100 => chunked(CHUNKS_OF_100),
+            Self::Chunked1k => chunked(CHUNKS_OF_1K),
+            Self::Latency => return Kind::Latency(Duration::from_micros(500)),
+            Self::Latency9k => return Kind::Latency(Duration::from_nanos(1_000_000_000 / 9_000)),
+            Self::Latency15k => return Kind::Latency(Duration::from_nanos(1_000_000_000 / 15_000)),
+            Self::Latency30k => return Kind::Latency(Duration::from_nanos(1_000_000_000 / 30_000)),
+            Self::Fairness => return Kind::Fairness,
+            Self::Rest => return Kind::Rest,
             Self::Memory => return Kind::Memory,
             Self::Syscalls => return Kind::Syscalls(small),
         })
@@ -140,7 +178,9 @@ impl Scenario {
         match self.kind() {
             Kind::Cost(shape) if shape.counts_bytes() => "CPU ms/GiB",
             Kind::Cost(_) => "CPU µs/request",
-            Kind::Latency => "µs added to p50",
+            Kind::Latency(_) => "µs added to p50",
+            Kind::Fairness => "ms added to the worst",
+            Kind::Rest => "wake-ups/s",
             Kind::Memory => "KiB/connection",
             Kind::Syscalls(_) => "calls/request",
         }
@@ -150,7 +190,8 @@ impl Scenario {
     pub(super) fn base(self) -> &'static str {
         match self {
             Self::Routes | Self::Scale => EVENKEEL,
-            Self::Latency => FLOOR,
+            Self::Latency | Self::Latency9k | Self::Latency15k | Self::Latency30k => FLOOR,
+            Self::Fairness => line::EVENKEEL_DOWNLOAD,
             _ => HAPROXY,
         }
     }
@@ -166,8 +207,8 @@ impl Scenario {
     /// How often it is measured, of so many rounds: what hardly varies is not measured as often.
     pub(super) fn rounds(self, rounds: usize) -> usize {
         match self.kind() {
-            Kind::Cost(_) | Kind::Latency => rounds,
-            Kind::Memory => rounds.min(2),
+            Kind::Cost(_) | Kind::Latency(_) | Kind::Fairness => rounds,
+            Kind::Memory | Kind::Rest => rounds.min(2),
             Kind::Syscalls(_) => 1,
         }
     }
@@ -177,13 +218,14 @@ impl Scenario {
         let mut lines: Vec<Line> = match self {
             Self::Routes => line::of_routes(),
             Self::Scale => line::of_scale(),
+            Self::Fairness => line::of_fairness(),
             _ => {
                 let entrants = self.entrants().iter();
                 entrants.map(|peer| Line::plain(self.set_up(*peer))).collect()
             }
         };
         lines.retain(|line| line.set_up.is_none_or(|set_up| peers.contains(&set_up.peer)));
-        if self == Self::Latency {
+        if matches!(self.kind(), Kind::Latency(_)) {
             // First, since the others are told as what they add to it.
             lines.insert(0, Line::direct());
         }
@@ -212,7 +254,8 @@ impl Scenario {
             }
             Self::Body1m => &[Evenkeel, Haproxy, HaproxySplice, Nginx, Envoy, Pingora, Floor],
             Self::Log => &[Evenkeel, Haproxy, Nginx, Envoy, Pingora],
-            Self::Retry => &[Evenkeel, Haproxy, Nginx, Envoy],
+            Self::Retry | Self::Rest => &[Evenkeel, Haproxy, Nginx, Envoy],
+            Self::Latency9k | Self::Latency15k | Self::Latency30k => &[Evenkeel, Haproxy, Nginx, Floor],
             _ => &[Evenkeel, Haproxy, Nginx, Envoy, Pingora, Floor],
         }
     }
@@ -238,7 +281,7 @@ impl Scenario {
 impl Shape {
     /// Whether what counts is bytes, not requests.
     pub(super) fn counts_bytes(self) -> bool {
-        self.length >= 1024 * 1024
+        self.body.length() >= 1024 * 1024
     }
 
     /// The requests that a proxy set up like this is asked.
@@ -275,7 +318,12 @@ mod tests {
         for scenario in Scenario::value_variants() {
             let lines = scenario.lines(peers);
             let has = |name: &str| lines.iter().any(|line| line.name == name);
-            assert!(has(scenario.base()) && has(EVENKEEL), "{}", scenario.name());
+            let ours = |line: &Line| line.set_up.is_some_and(|set_up| set_up.peer == Peer::Evenkeel);
+            assert!(
+                has(scenario.base()) && lines.iter().any(ours),
+                "{}",
+                scenario.name()
+            );
             let mut bases = lines.iter().filter_map(|line| line.base);
             assert!(bases.all(has), "{}", scenario.name());
             assert!(!scenario.meaning().is_empty(), "{}", scenario.name());

@@ -157,6 +157,33 @@ pub(super) fn spawn_on(cores: &[usize], command: &mut Command) -> Fallible<Child
     Ok(child.map_err(|why| format!("{:?}: {why}", command.get_program()))?)
 }
 
+/// How often the threads of a process have gone to sleep, and so were woken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wakeups(u64);
+
+impl Wakeups {
+    /// Of the threads of the process `pid` that live.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub(super) fn of(pid: u32) -> Fallible<Self> {
+        let mut all = 0;
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            // A thread may end while one looks.
+            let status = std::fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+            let lines = status.lines();
+            let switches = lines.filter_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            all += switches.filter_map(first_number).sum::<u64>();
+        }
+        Ok(Self(all))
+    }
+
+    /// How often since `before`.
+    pub(super) fn since(self, before: Self) -> u64 {
+        self.0.saturating_sub(before.0)
+    }
+}
+
 fn first_number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }

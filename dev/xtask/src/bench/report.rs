@@ -76,6 +76,8 @@ pub(super) enum Measured {
     Cost(Cost),
     Latency(Latency),
     Memory(Memory),
+    Fairness(Fairness),
+    Rest(Rest),
     Calls(Calls),
 }
 
@@ -111,6 +113,28 @@ pub(super) struct Latency {
     pub(super) added: Option<Quantiles>,
     /// The share of the proxy's core that others used.
     pub(super) others: f64,
+}
+
+/// Waiting time of small requests, in milliseconds, without and with a bulk transfer beside them.
+#[derive(Debug, Serialize)]
+pub(super) struct Fairness {
+    /// The worst one without.
+    pub(super) alone_worst_ms: f64,
+    /// The worst one with it.
+    pub(super) beside_worst_ms: f64,
+    /// … and the hundredth worst of ten thousand.
+    pub(super) beside_p99_ms: f64,
+    /// What the bulk transfer moved meanwhile, in MiB a second.
+    pub(super) bulk_mib_per_second: f64,
+}
+
+/// A proxy that nobody asks for anything.
+#[derive(Debug, Serialize)]
+pub(super) struct Rest {
+    /// How often one of its threads is woken.
+    pub(super) wakeups_per_second: f64,
+    /// What it burns.
+    pub(super) cpu_ms_per_second: f64,
 }
 
 /// Resident memory.
@@ -204,6 +228,25 @@ impl ScenarioReport {
         Spread::of(ratios.collect())
     }
 
+    /// How one line's figure compares with the least of some others', within each round that has one of them.
+    pub(super) fn ratio_to_best(
+        &self,
+        line: &str,
+        bases: &[&str],
+        figure: impl Fn(&Measured) -> Option<f64>,
+    ) -> Option<Spread> {
+        let line = self.line(line)?;
+        let ratios = line.samples.iter().filter_map(|sample| {
+            let bases = bases.iter().filter_map(|base| self.line(base));
+            let beside = bases.flat_map(|base| base.samples.iter().filter(|s| s.round == sample.round));
+            let best = beside
+                .filter_map(|beside| figure(&beside.measured))
+                .min_by(f64::total_cmp)?;
+            (best > 0.0).then_some(figure(&sample.measured)? / best)
+        });
+        Spread::of(ratios.collect())
+    }
+
     /// Whether a run of ours failed.
     fn has_failed(&self) -> bool {
         self.lines
@@ -227,6 +270,8 @@ impl Measured {
             Self::Cost(cost) => Some(cost.cost),
             Self::Latency(latency) => latency.added.map(|added| added.p50),
             Self::Memory(memory) => Some(memory.idle_kib),
+            Self::Fairness(fairness) => Some(rounded(fairness.beside_worst_ms - fairness.alone_worst_ms)),
+            Self::Rest(rest) => Some(rest.wakeups_per_second),
             Self::Calls(calls) => Some(calls.all),
         }
     }
@@ -236,7 +281,7 @@ impl Measured {
         match self {
             Self::Cost(cost) => cost.others,
             Self::Latency(latency) => Some(latency.others),
-            Self::Memory(_) | Self::Calls(_) => None,
+            Self::Memory(_) | Self::Fairness(_) | Self::Rest(_) | Self::Calls(_) => None,
         }
     }
 }

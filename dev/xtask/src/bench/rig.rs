@@ -6,14 +6,15 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::endpoint::Endpoint;
+use super::fairness::{self, BulkEndpoint};
 use super::line::Line;
 use super::load::{Load, Workload};
-use super::message::{self, Incoming};
+use super::message::{self, Body, Incoming};
 use super::open::{self, Quantiles, Schedule};
 use super::peers::{Programs, RunningPeer, SetUp, Site};
 use super::plan::{IDLE_CONNECTIONS, Kind, Shape};
-use super::proc::{CoreTime, CpuTime, LOAD_CORE, PROXY_CORE, Resident};
-use super::report::{Cost, Latency, Measured, Memory, Spread, rounded};
+use super::proc::{CoreTime, CpuTime, LOAD_CORE, PROXY_CORE, Resident, Wakeups};
+use super::report::{Cost, Fairness, Latency, Measured, Memory, Rest, Spread, rounded};
 use super::strace;
 use crate::Fallible;
 
@@ -40,6 +41,10 @@ pub(super) struct Pace {
     pub(super) idle_connections: usize,
     /// How long memory may settle.
     pub(super) settle: Duration,
+    /// How long nobody asks for anything.
+    pub(super) rest: Duration,
+    /// Small requests without, and as many with, a bulk transfer beside them.
+    pub(super) small_requests: usize,
 }
 
 impl Pace {
@@ -50,6 +55,8 @@ impl Pace {
         open_span: Duration::from_millis(2_500),
         idle_connections: IDLE_CONNECTIONS,
         settle: Duration::from_millis(1_500),
+        rest: Duration::from_secs(10),
+        small_requests: 2_000,
     };
 
     /// To see that everything works.
@@ -59,6 +66,8 @@ impl Pace {
         open_span: Duration::from_millis(800),
         idle_connections: 1_000,
         settle: Duration::from_millis(500),
+        rest: Duration::from_secs(1),
+        small_requests: 300,
     };
 }
 
@@ -70,7 +79,9 @@ impl Rig {
     pub(super) fn measure(&self, kind: Kind, line: &Line, direct: Option<Quantiles>) -> Fallible<Measured> {
         match kind {
             Kind::Cost(shape) => self.cost(shape, line).map(Measured::Cost),
-            Kind::Latency => self.latency(line, direct).map(Measured::Latency),
+            Kind::Latency(every) => self.latency(line, direct, every).map(Measured::Latency),
+            Kind::Fairness => self.fairness(line).map(Measured::Fairness),
+            Kind::Rest => self.rest(line).map(Measured::Rest),
             Kind::Memory => self.memory(line).map(Measured::Memory),
             Kind::Syscalls(shape) => {
                 let run = self.start(shape, line)?;
@@ -120,9 +131,9 @@ impl Rig {
         })
     }
 
-    fn latency(&self, line: &Line, direct: Option<Quantiles>) -> Fallible<Latency> {
-        let length = 100;
-        self.endpoint.give(length);
+    fn latency(&self, line: &Line, direct: Option<Quantiles>, every: Duration) -> Fallible<Latency> {
+        let body = Body::Length(100);
+        self.endpoint.give(body);
         let peer = self.peer(line)?;
         let to = peer
             .as_ref()
@@ -133,7 +144,7 @@ impl Rig {
             Ok((Instant::now(), CoreTime::of(PROXY_CORE)?, spent))
         };
         let schedule = Schedule {
-            every: OPEN_LOOP_EVERY,
+            every,
             warm_up: self.pace.warm_up,
             span: self.pace.open_span,
         };
@@ -141,7 +152,7 @@ impl Rig {
         let seen = open::run(
             to,
             &message::get("/catalogue/item?id=4711", false),
-            length,
+            body,
             schedule,
         )?;
         let after = look()?;
@@ -150,8 +161,40 @@ impl Rig {
         Ok(Latency::new(seen, direct, rounded(others)))
     }
 
+    /// The same requests without, then with a bulk transfer beside them, through one process.
+    fn fairness(&self, line: &Line) -> Fallible<Fairness> {
+        let bulk = line.bulk.ok_or("nothing beside it")?;
+        let set_up = line.set_up.ok_or("nobody to be fair")?;
+        let endpoint = BulkEndpoint::start()?;
+        let site = Site {
+            endpoint: &self.endpoint,
+            elsewhere: Some(endpoint.address()),
+            programs: &self.programs,
+            cores: line.cores,
+        };
+        let peer = RunningPeer::start(set_up, &site)?;
+        fairness::run(peer.address(), bulk, self.pace.small_requests)
+    }
+
+    fn rest(&self, line: &Line) -> Fallible<Rest> {
+        self.endpoint.give(Body::Length(100));
+        let peer = self.peer(line)?.ok_or("nobody rests")?;
+        // It has served once, and has a connection in its pool, as any gateway at rest does.
+        let _client = ask_once(peer.address(), &message::get("/", false))?;
+        sleep(self.pace.settle * 2);
+        let (wakeups, cpu) = (Wakeups::of(peer.pid())?, CpuTime::of(peer.pid())?);
+        sleep(self.pace.rest);
+        let seconds = self.pace.rest.as_secs_f64();
+        let woken = Wakeups::of(peer.pid())?.since(wakeups) as f64;
+        let spent = CpuTime::of(peer.pid())?.since(cpu).total;
+        Ok(Rest {
+            wakeups_per_second: rounded(woken / seconds),
+            cpu_ms_per_second: rounded(spent.as_secs_f64() * 1e3 / seconds),
+        })
+    }
+
     fn memory(&self, line: &Line) -> Fallible<Memory> {
-        self.endpoint.give(100);
+        self.endpoint.give(Body::Length(100));
         let peer = self.peer(line)?.ok_or("nothing to look at")?;
         sleep(self.pace.settle);
         let rest = Resident::of(peer.pid())?;
@@ -186,7 +229,7 @@ impl Rig {
             cores => Some(Endpoint::start(cores, 0)?),
         };
         let endpoint = own.as_ref().unwrap_or(&self.endpoint);
-        endpoint.give(shape.length);
+        endpoint.give(shape.body);
         let set_up = line.set_up.ok_or("load needs a proxy")?;
         let peer = self.peer_of(set_up, line, endpoint)?;
         let workload = Workload {
@@ -194,7 +237,7 @@ impl Rig {
             connections: shape.connections,
             requests: shape.requests(set_up).into(),
             turns: line.turns,
-            length: shape.length,
+            body: shape.body,
             life: shape.life,
         };
         Ok(Run {
@@ -217,6 +260,7 @@ impl Rig {
     fn peer_of(&self, set_up: SetUp, line: &Line, endpoint: &Endpoint) -> Fallible<RunningPeer> {
         let site = Site {
             endpoint,
+            elsewhere: None,
             programs: &self.programs,
             cores: line.cores,
         };
@@ -260,7 +304,7 @@ impl Look {
         let cpu = self.proxy.since(before.proxy).total.as_secs_f64();
         let answered = self.answered - before.answered;
         let cost = if shape.counts_bytes() {
-            cpu * 1e3 / ((answered as usize * shape.length) as f64 / GIB)
+            cpu * 1e3 / ((answered as usize * shape.body.length()) as f64 / GIB)
         } else {
             cpu * 1e6 / answered as f64
         };
@@ -293,7 +337,7 @@ fn ask_once(to: SocketAddrV4, request: &[u8]) -> Fallible<TcpStream> {
         if count == 0 {
             return Err("closed without a response".into());
         }
-        if incoming.take(&bytes[..count], 100)? {
+        if incoming.take(&bytes[..count], Body::Length(100))? {
             return Ok(stream);
         }
     }
@@ -303,6 +347,4 @@ fn ask_once(to: SocketAddrV4, request: &[u8]) -> Fallible<TcpStream> {
 /// which last for some tenths of a second.
 const SLICES: u32 = 10;
 const GIB: f64 = (1024 * 1024 * 1024) as f64;
-/// 2,000 requests a second.
-const OPEN_LOOP_EVERY: Duration = Duration::from_micros(500);
 const FIRST_CONNECTIONS: usize = 100;

@@ -75,7 +75,9 @@ pub(super) fn section(report: &ScenarioReport) -> String {
     let mut text = format!("## {}: {}\n\n", scenario.name(), scenario.meaning());
     text.push_str(&match scenario.kind() {
         Kind::Cost(_) => cost_table(report),
-        Kind::Latency => latency_table(report),
+        Kind::Latency(_) => latency_table(report),
+        Kind::Fairness => fairness_table(report),
+        Kind::Rest => rest_table(report),
         Kind::Memory => memory_table(report),
         Kind::Syscalls(_) => calls_table(report),
     });
@@ -184,6 +186,48 @@ fn memory_table(report: &ScenarioReport) -> String {
             range(memory(|memory| memory.idle_kib), 2),
             median(memory(|memory| memory.idle_anonymous_kib), 2),
             median(memory(|memory| memory.connections as f64), 0),
+        ]
+    })
+}
+
+fn fairness_table(report: &ScenarioReport) -> String {
+    let head = [
+        "ms added to the worst",
+        "min–max",
+        "worst alone",
+        "worst beside it",
+        "p99 beside it",
+        "bulk MiB/s",
+    ];
+    table(report, &head, |line| {
+        let fairness = |figure: fn(&super::report::Fairness) -> f64| {
+            line.spread(|measured| match measured {
+                Measured::Fairness(fairness) => Some(figure(fairness)),
+                _ => None,
+            })
+        };
+        vec![
+            median(line.spread(Measured::figure), 2),
+            range(line.spread(Measured::figure), 2),
+            median(fairness(|fairness| fairness.alone_worst_ms), 2),
+            median(fairness(|fairness| fairness.beside_worst_ms), 2),
+            median(fairness(|fairness| fairness.beside_p99_ms), 2),
+            median(fairness(|fairness| fairness.bulk_mib_per_second), 0),
+        ]
+    })
+}
+
+fn rest_table(report: &ScenarioReport) -> String {
+    table(report, &["wake-ups/s", "CPU ms/s"], |line| {
+        let rest = |figure: fn(&super::report::Rest) -> f64| {
+            line.spread(|measured| match measured {
+                Measured::Rest(rest) => Some(figure(rest)),
+                _ => None,
+            })
+        };
+        vec![
+            median(rest(|rest| rest.wakeups_per_second), 1),
+            median(rest(|rest| rest.cpu_ms_per_second), 2),
         ]
     })
 }

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::endpoint::Endpoint;
 use super::line::{EVENKEEL, Line};
-use super::message;
+use super::message::{self, Body};
 use super::open::{self, Schedule};
 use super::peers::{AccessLog, Peer, Programs, RunningPeer, SetUp};
 use super::plan::{Kind, ROUTES, Scenario, Shape};
@@ -112,7 +112,7 @@ impl Lesson {
         };
         let drill = match scenario.kind() {
             Kind::Cost(shape) | Kind::Syscalls(shape) => Drill::Load(shape),
-            Kind::Latency | Kind::Memory => Drill::Trickle,
+            Kind::Latency(_) | Kind::Memory | Kind::Rest | Kind::Fairness => Drill::Trickle,
         };
         Self { name, line, drill }
     }
@@ -148,8 +148,8 @@ impl Lesson {
     }
 
     fn trickle(&self, rig: &Rig) -> Fallible<RunningPeer> {
-        let length = 100;
-        rig.endpoint.give(length);
+        let body = Body::Length(100);
+        rig.endpoint.give(body);
         let peer = rig.peer(&self.line)?.ok_or("nobody to train")?;
         let schedule = Schedule {
             every: TRICKLE_EVERY,
@@ -157,7 +157,7 @@ impl Lesson {
             span: SPAN,
         };
         let request = message::get("/catalogue/item?id=4711", false);
-        open::run(peer.address(), &request, length, schedule)?;
+        open::run(peer.address(), &request, body, schedule)?;
         Ok(peer)
     }
 

@@ -46,9 +46,7 @@ pub(super) fn version(name: &str, package: &str) -> Fallible<String> {
 /// one.
 pub(super) fn command(name: &str, order: &Order<'_>) -> Fallible<Command> {
     let mut command = Command::new(program(name)?);
-    command
-        .arg(order.listen.to_string())
-        .arg(order.endpoint.address().to_string());
+    command.arg(order.listen.to_string()).arg(order.to.to_string());
     if order.set_up.log.is_on() {
         command.arg(order.directory.join("access.log"));
     }

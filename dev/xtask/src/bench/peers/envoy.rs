@@ -48,7 +48,7 @@ fn configuration(order: &Order<'_>) -> Value {
         "clusters": [{
             "name": "endpoint", "type": "STATIC", "connect_timeout": "5s",
             "load_assignment": {"cluster_name": "endpoint", "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": socket_address(order.endpoint.address())}}]}]},
+                {"lb_endpoints": [{"endpoint": {"address": socket_address(order.to)}}]}]},
         }],
     }})
 }

@@ -17,7 +17,7 @@ pub(super) fn command(order: &Order<'_>, program: &Path) -> Fallible<Command> {
         command.arg("-c").arg(order.directory);
     } else {
         command
-            .args(["--to", &order.endpoint.address().to_string()])
+            .args(["--to", &order.to.to_string()])
             .args(["--listen", &order.listen.to_string()]);
     }
     command
@@ -61,7 +61,7 @@ fn write_route(text: &mut String, order: &Order<'_>, index: usize) {
             order.endpoint.address_of_cluster(index),
         )
     } else {
-        ("/".to_owned(), order.endpoint.address())
+        ("/".to_owned(), order.to)
     };
     let retry = if order.set_up.retry {
         "\n    retry: {codes: [503], attempts: 2}"

@@ -41,7 +41,7 @@ fn configuration(order: &Order<'_>) -> String {
     }
     text.push_str(&format!(
         " default_backend endpoint\nbackend endpoint\n server endpoint {}\n",
-        order.endpoint.address()
+        order.to
     ));
     text
 }

@@ -86,6 +86,8 @@ pub(super) struct Programs {
 pub(super) struct Site<'a> {
     /// What it forwards to.
     pub(super) endpoint: &'a Endpoint,
+    /// What it forwards to instead, where the rig's endpoint can not give what is asked for.
+    pub(super) elsewhere: Option<SocketAddrV4>,
     /// Our programs.
     pub(super) programs: &'a Programs,
     /// The cores that it may use.
@@ -106,6 +108,8 @@ struct Order<'a> {
     set_up: SetUp,
     listen: SocketAddrV4,
     endpoint: &'a Endpoint,
+    /// Where everything goes that is not a cluster of its own.
+    to: SocketAddrV4,
     /// Its own directory, for its configuration and its access log.
     directory: &'a Path,
 }
@@ -186,6 +190,7 @@ impl RunningPeer {
             set_up,
             listen: address,
             endpoint: site.endpoint,
+            to: site.elsewhere.unwrap_or_else(|| site.endpoint.address()),
             directory: directory.path(),
         };
         let mut command = match set_up.peer {
@@ -280,7 +285,7 @@ fn floor(order: &Order<'_>) -> Fallible<Command> {
     command
         .arg("bench-floor")
         .arg(order.listen.to_string())
-        .arg(order.endpoint.address().to_string());
+        .arg(order.to.to_string());
     Ok(command)
 }
 

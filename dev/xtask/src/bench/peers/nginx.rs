@@ -42,7 +42,7 @@ fn configuration(order: &Order<'_>) -> String {
          upstream endpoint {{ server {endpoint}; keepalive 256; keepalive_requests 100000000; }}\n \
          server {{\n  listen {listen};\n  location / {{ proxy_pass http://endpoint; }}\n }}\n}}\n",
         connections = set_up.clients_max.max(2_000) + 1_000,
-        endpoint = order.endpoint.address(),
+        endpoint = order.to,
         listen = order.listen,
     )
 }
