@@ -91,9 +91,9 @@ codes! {
     NoParent "EK0037" Error "A route without `parentRefs`, and more or less than one Gateway.",
     NotAccepted "EK0038" Error "No listener of the Gateway accepts the route, by namespace, kind or hostname.",
     ListenerClash "EK0039" Error "Two listeners have the same address, port and hostname.",
+    SharedAddress "EK0040" Error "Listeners of one address would treat their clients differently.",
     OldVersion "EK0100" Warning "An older version of the API; it still works.",
     Ignored "EK0101" Warning "The field is accepted and has no effect.",
     NoShare "EK0102" Warning "Nothing can receive the rule's requests: they are answered with 500.",
     FirstCounts "EK0103" Warning "A match names the same field or parameter twice; only the first counts.",
-    Widened "EK0104" Warning "The setting applies to more than it names.",
 }

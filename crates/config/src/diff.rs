@@ -10,7 +10,10 @@ use crate::model::Model;
 pub fn changes(old: &Model, new: &Model) -> Vec<String> {
     let mut phrases = Vec::new();
     let listeners = |model: &Model| -> BTreeMap<String, _> {
-        let parts = |l: &crate::model::Listener| (format!("{} on {}", l.name, l.address), l.hostname.clone());
+        let parts = |l: &crate::model::Listener| {
+            let settings = (l.hostname.clone(), l.downstream.clone());
+            (format!("{} on {}", l.name, l.address), settings)
+        };
         model.listeners.iter().map(parts).collect()
     };
     compare("listener", &listeners(old), &listeners(new), &mut phrases);
@@ -19,9 +22,6 @@ pub fn changes(old: &Model, new: &Model) -> Vec<String> {
     compare("rate limit", &rate_limits(old), &rate_limits(new), &mut phrases);
     if old.access_log != new.access_log {
         phrases.push("access log changed".to_owned());
-    }
-    if old.downstream != new.downstream {
-        phrases.push("client limits changed".to_owned());
     }
     phrases
 }

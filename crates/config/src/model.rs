@@ -1,6 +1,6 @@
 //! Values that cannot be wrong: what the shell gets after every mistake has been reported.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +24,6 @@ pub struct Model {
     pub written: Vec<WrittenRoute>,
     /// Access log.
     pub access_log: AccessLog,
-    /// Settings of the downstream side, per address (the same for all of an address).
-    pub downstream: Downstream,
     /// What is legal but probably not meant; shown by `check` and at start.
     pub warnings: Vec<String>,
     /// The resources as read, for `/config_dump`.
@@ -42,6 +40,9 @@ pub struct Listener {
     /// Its hostname filter, lower case, `*.` allowed; `None` is every host. Among listeners of one
     /// address the most specific one that matches takes the request (listener isolation).
     pub hostname: Option<String>,
+    /// Settings of the downstream side. All listeners of one address have the same, because a
+    /// connection is there before its first request names a host.
+    pub downstream: Arc<Downstream>,
 }
 
 /// One cluster.
@@ -134,13 +135,16 @@ pub struct Downstream {
     pub body_timeout: Duration,
     /// Reverse proxies before us whose `X-Forwarded-*` are believed. Default 0: none is.
     pub trusted_hops: u32,
+    /// Networks (address and prefix length) of reverse proxies whose `X-Forwarded-*` are believed.
+    /// Default: none. `trusted_hops` is 0 where there are any.
+    pub trusted_networks: Vec<(IpAddr, u8)>,
     /// Bytes of a head. Default 60 KiB.
     pub head_bytes: usize,
     /// Fields of a head. Default 100.
     pub fields: usize,
     /// Bytes of a request line. Default 16 KiB.
     pub request_line: usize,
-    /// Client connections at once, per process. Default: what the descriptor limit allows, less a reserve.
+    /// Client connections at once, per address and over all workers. Default: what the descriptor limit allows, less a reserve.
     pub max_connections: Option<u32>,
 }
 
@@ -151,6 +155,7 @@ impl Default for Downstream {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),
             trusted_hops: 0,
+            trusted_networks: Vec::new(),
             head_bytes: 60 * 1024,
             fields: 100,
             request_line: 16 * 1024,

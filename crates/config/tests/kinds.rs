@@ -332,7 +332,7 @@ fn without_a_policy_the_documented_defaults_hold() {
         ..ClusterPlan::default()
     };
     assert_eq!(*cluster(&model, "/").plan, plan);
-    assert_eq!(model.downstream, Downstream::default());
+    assert_eq!(*model.listeners[0].downstream, Downstream::default());
     assert_eq!(model.access_log, AccessLog::default());
 }
 
@@ -433,12 +433,13 @@ spec:
         head_timeout: Duration::from_secs(3),
         body_timeout: Duration::from_secs(30),
         trusted_hops: 2,
+        trusted_networks: Vec::new(),
         head_bytes: 8192,
         fields: 50,
         request_line: 2048,
         max_connections: Some(1000),
     };
-    assert_eq!(model.downstream, expected);
+    assert_eq!(*model.listeners[0].downstream, expected);
 }
 
 #[test]

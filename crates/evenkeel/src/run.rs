@@ -226,7 +226,6 @@ fn remembered(model: &Model) -> Model {
         rate_limits: model.rate_limits.clone(),
         written: model.written.clone(),
         access_log: model.access_log.clone(),
-        downstream: model.downstream.clone(),
         warnings: Vec::new(),
         dump: model.dump.clone(),
     }

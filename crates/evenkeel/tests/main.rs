@@ -4,6 +4,7 @@
 mod access_log;
 mod admin;
 mod change_under_load;
+mod client_policy;
 mod command_line;
 mod conformance;
 mod drain;

@@ -26,7 +26,7 @@ impl Affinity {
         let Balance::ConsistentHash(hash) = &plan.balance else {
             return Self::default();
         };
-        let trusted_hops = client.snapshot.downstream().trusted_hops;
+        let trusted_hops = client.downstream().trusted_hops;
         let address = client_address(fields, client.connection.peer.ip(), trusted_hops);
         let found = balance::key(&hash.on, Some(address), |name| fields.get_named(name.as_bytes()));
         match (&hash.on, found) {

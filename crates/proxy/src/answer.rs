@@ -183,7 +183,7 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, n
         Sent::All => return next,
         Sent::Failed => false,
         Sent::Part => {
-            let limit = exchange.client.snapshot.downstream().body_timeout;
+            let limit = exchange.client.downstream().body_timeout;
             Box::pin(exchange.client.flush(limit)).await
         }
     };
@@ -265,7 +265,7 @@ impl Relaying<'_> {
             return Ok(Begin::Rest(Download::new(framing)));
         }
         let client = &mut *exchange.client;
-        let limits = &client.snapshot.limits;
+        let limits = client.snapshot.limits(client.listener);
         let Client { out, behind, .. } = client;
         Download::begin(framing, &mut self.lease.input, out, behind, limits)
     }

@@ -5,7 +5,7 @@ mod upkeep;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use crate::admin::AdminSource;
 use crate::clock::Clock;
 use crate::discovery::Discovery;
+use crate::downstream::count::ConnectionCounts;
 use crate::record::LogWriter;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::stats::{ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
@@ -35,7 +36,7 @@ pub(crate) struct Control {
     pub(crate) clock: Clock,
     pub(crate) stats: Vec<Arc<WorkerStats>>,
     /// Client connections of all workers.
-    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) connections: Arc<ConnectionCounts>,
     log_counts: Arc<LogCounts>,
     /// `None` once it is finished.
     log: Mutex<Option<LogWriter>>,

@@ -189,7 +189,7 @@ impl<'a> Exchange<'a> {
             upgrade: accepted.upgrade,
             host: setting.routed.host.as_deref(),
             asked_host: authority,
-            trusted_hops: self.client.snapshot.downstream().trusted_hops,
+            trusted_hops: self.client.downstream().trusted_hops,
             max_forwards: accepted.max_forwards,
         };
         let mut outgoing = std::mem::take(outgoing);
@@ -339,7 +339,10 @@ impl<'a> Exchange<'a> {
         if !twice || setting.accepted.upgrade {
             return None;
         }
-        let twin = upload.twin(&mut self.client.input, &self.client.snapshot.limits)?;
+        let twin = upload.twin(
+            &mut self.client.input,
+            self.client.snapshot.limits(self.client.listener),
+        )?;
         let hedge = Hedge::new(self.worker, setting.cluster, plan, *want, twin, &setting.limits);
         Some(Box::new(hedge))
     }

@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::downstream::connection::Connection;
@@ -36,6 +37,8 @@ struct Socket {
     source: Source,
     listener: TcpListener,
     address: Rc<SocketAddr>,
+    /// The client connections that came to it, over all workers.
+    connections: Arc<AtomicUsize>,
 }
 
 impl Listening {
@@ -52,6 +55,7 @@ impl Listening {
             source: Source::of(&listener)?,
             listener,
             address: Rc::new(address),
+            connections: worker.connections_everywhere.of(address),
         });
         let task = engine::spawn(accept(worker.clone(), socket.clone()));
         Ok(Self {
@@ -72,7 +76,7 @@ impl Listening {
         }
         self.task.cancel();
         while let Ok((stream, peer)) = sys::accept(&self.socket.listener) {
-            admit(&self.worker, &self.socket.address, stream, peer);
+            admit(&self.worker, &self.socket, stream, peer);
         }
     }
 }
@@ -100,7 +104,7 @@ async fn accept(worker: Rc<Worker>, socket: Rc<Socket>) {
     loop {
         match sys::accept(&socket.listener) {
             Ok((stream, peer)) => {
-                admit(&worker, &socket.address, stream, peer);
+                admit(&worker, &socket, stream, peer);
                 batch += 1;
                 if batch % BATCH == 0 {
                     engine::yield_now().await;
@@ -130,13 +134,17 @@ fn is_about_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-fn admit(worker: &Rc<Worker>, address: &Rc<SocketAddr>, stream: OwnedFd, peer: SocketAddr) {
-    let configured = worker.snapshot().downstream().max_connections;
-    let most = configured.map_or(worker.connections_max, |most| most as usize);
-    if worker.connections_everywhere.load(Ordering::Relaxed) >= most {
+fn admit(worker: &Rc<Worker>, socket: &Socket, stream: OwnedFd, peer: SocketAddr) {
+    let current = worker.snapshot();
+    let configured = current
+        .downstream(current.listener(*socket.address))
+        .max_connections;
+    let full_here =
+        configured.is_some_and(|most| socket.connections.load(Ordering::Relaxed) >= most as usize);
+    if full_here || worker.connections_everywhere.all() >= worker.connections_max {
         worker.stats.cx_overflow();
         return;
     }
-    let connection = Connection::open(worker, address, stream, peer);
+    let connection = Connection::open(worker, &socket.address, &socket.connections, stream, peer);
     worker.lobby.welcome(worker, connection);
 }

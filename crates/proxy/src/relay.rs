@@ -48,9 +48,10 @@ pub(crate) async fn run(
         out,
         alarm,
         snapshot,
+        listener,
         ..
     } = client;
-    let head_limits = &snapshot.limits;
+    let head_limits = snapshot.limits(*listener);
     let client_transport = &connection.transport;
     let Connection {
         transport,

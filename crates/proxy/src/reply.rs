@@ -80,7 +80,7 @@ async fn send(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)],
     if !head_only {
         exchange.record.bytes_sent(body.len() as u64);
     }
-    let limit = exchange.client.snapshot.downstream().body_timeout;
+    let limit = exchange.client.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
         return Next::Drop;
     }

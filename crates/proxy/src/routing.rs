@@ -163,7 +163,7 @@ pub(crate) fn find<'a>(
     let quota = match route.rate_limit {
         None => None,
         Some(limit) => {
-            let trusted_hops = snapshot.downstream().trusted_hops;
+            let trusted_hops = client.downstream().trusted_hops;
             let address = client_address(&request.fields, client.connection.peer.ip(), trusted_hops);
             let limit = snapshot.rate_limit(limit);
             limit.pass(address, &request.fields, worker.clock.now())?

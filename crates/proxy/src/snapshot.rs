@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use config::model::{Downstream, Model};
 use policy::cluster::Address;
 use policy::route::{ClusterRef, ListenerId, RateLimitRef, RouteTable};
+use wire::h1::head::Limits;
 
 use crate::clock::Clock;
 use crate::rate_limit::{RateLimits, SharedRateLimit};
@@ -41,8 +42,33 @@ pub(crate) struct Snapshot {
     rate_limits: Vec<Arc<SharedRateLimit>>,
     /// No other snapshot of this process has the same.
     pub(crate) serial: NonZeroU64,
-    /// Limits on what clients send.
-    pub(crate) limits: wire::h1::head::Limits,
+    /// Of each listener, in the model's order.
+    client_sides: Vec<ClientSide>,
+    /// Of connections that this configuration has no listener for: nobody is believed.
+    nowhere: ClientSide,
+}
+
+/// How clients of one listener are treated.
+#[derive(Debug, Default)]
+struct ClientSide {
+    settings: Arc<Downstream>,
+    /// Limits on what they send.
+    limits: Limits,
+}
+
+impl ClientSide {
+    fn of(settings: &Arc<Downstream>) -> Self {
+        let limits = Limits {
+            head_bytes: settings.head_bytes,
+            fields: settings.fields,
+            request_line: settings.request_line,
+            ..Limits::default()
+        };
+        Self {
+            settings: settings.clone(),
+            limits,
+        }
+    }
 }
 
 impl Snapshot {
@@ -73,19 +99,17 @@ impl Snapshot {
         };
         let handles = model.clusters.iter().zip(endpoints).map(handle).collect();
         let rate_limits = clusters.rate_limits.adopt(&model.rate_limits);
-        let limits = wire::h1::head::Limits {
-            head_bytes: model.downstream.head_bytes,
-            fields: model.downstream.fields,
-            request_line: model.downstream.request_line,
-            ..wire::h1::head::Limits::default()
-        };
+        let listeners = model.listeners.iter();
+        let client_sides = listeners.map(|listener| ClientSide::of(&listener.downstream));
+        let client_sides = client_sides.collect();
         static SNAPSHOTS: AtomicU64 = AtomicU64::new(0);
         Self {
             model,
             clusters: handles,
             rate_limits,
             serial: NonZeroU64::MIN.saturating_add(SNAPSHOTS.fetch_add(1, Relaxed)),
-            limits,
+            client_sides,
+            nowhere: ClientSide::default(),
         }
     }
 
@@ -94,9 +118,18 @@ impl Snapshot {
         &self.model.routes
     }
 
-    /// Settings of the downstream side.
-    pub(crate) fn downstream(&self) -> &Downstream {
-        &self.model.downstream
+    /// How clients of a listener are treated; `None` is a connection whose listener is gone.
+    pub(crate) fn downstream(&self, listener: Option<ListenerId>) -> &Downstream {
+        &self.client_side(listener).settings
+    }
+
+    /// The limits on what clients of a listener send.
+    pub(crate) fn limits(&self, listener: Option<ListenerId>) -> &Limits {
+        &self.client_side(listener).limits
+    }
+
+    fn client_side(&self, listener: Option<ListenerId>) -> &ClientSide {
+        listener.map_or(&self.nowhere, |listener| &self.client_sides[listener.0 as usize])
     }
 
     /// The cluster that a route refers to.

@@ -211,7 +211,7 @@ impl Limits {
             request: self.request,
             per_try,
             silence: Some(cluster.plan.timeouts.connect),
-            client: client.snapshot.downstream().body_timeout,
+            client: client.downstream().body_timeout,
             idle: cluster.plan.timeouts.stream_idle,
         }
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use policy::cluster::WorkerId;
@@ -14,6 +13,7 @@ use policy::time::Dice;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock::{Calendar, Clock};
+use crate::downstream::count::ConnectionCounts;
 use crate::downstream::lobby::Lobby;
 use crate::engine;
 use crate::listener::Listening;
@@ -73,7 +73,7 @@ pub(crate) struct Worker {
     /// Client connections of this worker.
     pub(crate) connections: Cell<usize>,
     /// Client connections of all workers.
-    pub(crate) connections_everywhere: Arc<AtomicUsize>,
+    pub(crate) connections_everywhere: Arc<ConnectionCounts>,
     /// As many of them as the descriptor limit allows.
     pub(crate) connections_max: usize,
 }
@@ -99,7 +99,7 @@ pub(crate) struct Setup {
     pub(crate) orders: UnboundedReceiver<Order>,
     pub(crate) log: LogHandle,
     pub(crate) stats: Arc<WorkerStats>,
-    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) connections: Arc<ConnectionCounts>,
     pub(crate) connections_max: usize,
 }
 
@@ -107,11 +107,6 @@ impl Worker {
     /// The configuration that a request which starts now runs under.
     pub(crate) fn snapshot(&self) -> Rc<Current> {
         self.current.borrow().clone()
-    }
-
-    /// How long a client's connection may wait for a request.
-    pub(crate) fn idle_timeout(&self) -> Duration {
-        self.current.borrow().downstream().idle_timeout
     }
 
     /// Whether this is the configuration in force.

@@ -1,11 +1,13 @@
 //! Gateways: listeners and their addresses, and which of them a route may attach to.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use policy::route::ListenerId;
 
 use crate::mistake::{Code, Report};
-use crate::model::Listener;
+use crate::model::{Downstream, Listener};
 use crate::node::Spot;
 use crate::shape::{APOXY_GROUP, GATEWAY_GROUP, ResourceKind};
 
@@ -35,7 +37,19 @@ pub(super) struct Section {
     pub(super) hostname: Option<String>,
     pub(super) allows: Allows,
     pub(super) ids: Vec<ListenerId>,
-    spot: Spot,
+    pub(super) spot: Spot,
+}
+
+/// Listeners of one address that were given different settings.
+#[derive(Debug)]
+pub(super) struct Unlike<S> {
+    pub(super) address: SocketAddr,
+    /// `gateway/listener` of all of them.
+    pub(super) names: Vec<String>,
+    /// One that differs from the first.
+    pub(super) spot: Spot,
+    /// What each was given.
+    pub(super) settled: Vec<Option<S>>,
 }
 
 /// The routes that may attach.
@@ -128,11 +142,46 @@ impl Gateways {
                     name: listener_name(&gateway, &section, &addresses, *address).into(),
                     address: SocketAddr::new(*address, section.port),
                     hostname: section.hostname.clone(),
+                    downstream: Arc::default(),
                 });
             }
             gateway.sections.push(section);
         }
         self.list.push(gateway);
+    }
+
+    /// Gives each listener what `of` says of it, and answers the addresses whose listeners differ.
+    pub(super) fn settle<S>(
+        &mut self,
+        of: impl Fn(&Gateway, &str) -> Option<S>,
+        settings: impl Fn(&S) -> Arc<Downstream>,
+    ) -> Vec<Unlike<S>> {
+        let mut by_address: BTreeMap<SocketAddr, Vec<(String, Spot, Option<S>)>> = BTreeMap::new();
+        for gateway in &self.list {
+            for section in &gateway.sections {
+                for id in &section.ids {
+                    let listener = &mut self.listeners[id.0 as usize];
+                    let found = of(gateway, &section.name);
+                    listener.downstream = found.as_ref().map(&settings).unwrap_or_default();
+                    let known = by_address.entry(listener.address).or_default();
+                    known.push((format!("{}/{}", gateway.name, section.name), section.spot, found));
+                }
+            }
+        }
+        let value = |found: &Option<S>| found.as_ref().map(&settings).unwrap_or_default();
+        let unlike = by_address.into_iter().filter_map(|(address, listeners)| {
+            // An ill-formed port has been noted.
+            let (first, _) = listeners.split_first().filter(|_| address.port() > 0)?;
+            let first_value = value(&first.2);
+            let (_, spot, _) = listeners.iter().find(|other| value(&other.2) != first_value)?;
+            Some(Unlike {
+                address,
+                spot: *spot,
+                names: listeners.iter().map(|(name, ..)| name.clone()).collect(),
+                settled: listeners.into_iter().map(|(.., found)| found).collect(),
+            })
+        });
+        unlike.collect()
     }
 
     /// Two listeners that nothing tells apart would take each other's requests.

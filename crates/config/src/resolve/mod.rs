@@ -8,6 +8,7 @@ mod filter;
 mod gateway;
 mod http_route;
 mod matching;
+mod network;
 mod reference;
 mod resource;
 mod retry;
@@ -32,11 +33,11 @@ use traffic_policy::Policies;
 /// if the report has no error.
 pub(crate) fn model(documents: &[Node], options: &ReadOptions, report: &mut Report) -> Option<Model> {
     let resources = Resources::gather(documents, options, report);
-    let gateways = Gateways::resolve(&resources, report);
+    let mut gateways = Gateways::resolve(&resources, report);
+    client_policy::resolve(&resources, &mut gateways, report);
     let backends = backend::resolve(&resources, report);
     let policies = Policies::resolve(&resources, report);
     let access_log = telemetry::resolve(&resources, report);
-    let downstream = client_policy::resolve(&resources, report);
     let grants = Grants::gather(&resources);
     let clusters = Clusters::new(&backends, &policies, gateways.count());
     let mut world = World {
@@ -66,7 +67,6 @@ pub(crate) fn model(documents: &[Node], options: &ReadOptions, report: &mut Repo
         rate_limits: policies.rate_limits().to_vec(),
         written: http_route::written(&resources),
         access_log,
-        downstream,
         warnings: Vec::new(),
         dump: Dump::default(),
     })

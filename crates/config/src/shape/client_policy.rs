@@ -11,7 +11,8 @@ pub(crate) static CLIENT_TRAFFIC_POLICY: KindShape = KindShape {
     versions: &["evenkeel.dev/v1alpha1", "gateway.envoyproxy.io/v1alpha1"],
     old_versions: &[],
     doc: "How clients are treated: limits, time limits, whose `X-Forwarded-*` is believed. \
-          At most one; it applies to every listener.",
+          It applies to the listeners of its Gateways, or to one of them by `sectionName`. Listeners that share \
+          an address share their settings.",
     root: &Shape {
         name: "ClientTrafficPolicy",
         fields: &[
@@ -80,7 +81,12 @@ static TARGET: Shape = Shape {
             "The Gateway's name, in the policy's namespace.",
         )
         .required(),
-        comes_later("sectionName", "the policy applies to every listener; remove it"),
+        field(
+            "sectionName",
+            Kind::Text(Format::Name),
+            "One listener of the Gateway; its policy holds whole instead of the Gateway's.",
+        )
+        .default("every listener"),
     ],
 };
 
@@ -103,7 +109,16 @@ static FORWARDED: Shape = Shape {
             "Reverse proxies before this one whose `X-Forwarded-*` is believed.",
         )
         .default("`0`"),
-        comes_later("trustedCIDRs", "use `numTrustedHops`"),
+        field(
+            "trustedCIDRs",
+            Kind::Texts {
+                of: Format::Network,
+                least: 1,
+                most: 64,
+            },
+            "Networks of the reverse proxies whose `X-Forwarded-*` is believed; excludes `numTrustedHops`. From \
+             the right of `X-Forwarded-For`, the first address outside of them is the client's.",
+        ),
     ],
 };
 
@@ -195,7 +210,7 @@ static LIMIT: Shape = Shape {
         field(
             "value",
             Kind::Int(1, 4_294_967_295),
-            "Client connections at once, of the whole process.",
+            "Client connections at once, at each address that the listeners have.",
         )
         .default("what the descriptor limit allows, less a reserve"),
         field("closeDelay", Kind::Duration { least_ms: 0 }, "")

@@ -55,7 +55,7 @@ impl Rest<'_> {
                 }
             }
         };
-        let limit = exchange.client.snapshot.downstream().body_timeout;
+        let limit = exchange.client.downstream().body_timeout;
         if !exchange.client.flush(limit).await {
             return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
         }
@@ -136,7 +136,7 @@ async fn upgrade(
         Upgrade::Keep,
         service,
     );
-    let limit = exchange.client.snapshot.downstream().body_timeout;
+    let limit = exchange.client.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
         return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
     }

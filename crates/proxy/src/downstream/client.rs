@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use config::model::Downstream;
 use policy::route::ListenerId;
 use policy::time::Moment;
 
@@ -76,6 +77,11 @@ impl Client {
             snapshot,
             connection,
         }
+    }
+
+    /// How clients of its listener are treated.
+    pub(crate) fn downstream(&self) -> &Downstream {
+        self.snapshot.downstream(self.listener)
     }
 
     /// Leaves its server.

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use policy::time::Moment;
 
@@ -19,6 +20,8 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     /// The configured address that it came to.
     pub(crate) address: Rc<SocketAddr>,
+    /// The count of connections there.
+    at: Arc<AtomicUsize>,
     pub(crate) worker: Rc<Worker>,
     /// The last configuration that listened at its address, if the one in force does not.
     pub(crate) last: Option<Rc<Current>>,
@@ -35,12 +38,13 @@ impl Connection {
     pub(crate) fn open(
         worker: &Rc<Worker>,
         address: &Rc<SocketAddr>,
+        at: &Arc<AtomicUsize>,
         socket: OwnedFd,
         peer: SocketAddr,
     ) -> Box<Self> {
         let transport = Transport::accepted(socket);
         worker.connections.set(worker.connections.get() + 1);
-        worker.connections_everywhere.fetch_add(1, Ordering::Relaxed);
+        worker.connections_everywhere.opened(at);
         worker.stats.cx_opened();
         let local = if address.ip().is_unspecified() {
             let local = socket2::SockRef::from(&transport).local_addr();
@@ -54,6 +58,7 @@ impl Connection {
             peer,
             local: local.unwrap_or(**address),
             address: address.clone(),
+            at: at.clone(),
             worker: worker.clone(),
             last: None,
             door: worker.lobby.door(),
@@ -68,7 +73,7 @@ impl Connection {
         if std::mem::take(&mut self.counted) {
             let worker = &self.worker;
             worker.connections.set(worker.connections.get() - 1);
-            worker.connections_everywhere.fetch_sub(1, Ordering::Relaxed);
+            worker.connections_everywhere.closed(&self.at);
             worker.stats.cx_closed();
             worker.stats.cx_rx_bytes_total.add(self.transport.received());
             worker.stats.cx_tx_bytes_total.add(self.transport.sent());

@@ -96,7 +96,7 @@ async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
     let Exchange {
         worker, client, work, ..
     } = exchange;
-    let limits = &client.snapshot.limits;
+    let limits = client.snapshot.limits(client.listener);
     let mut scan = Scan::default();
     let mut timed = false;
     loop {
@@ -112,7 +112,7 @@ async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
             // Total, not per read: a trickle must not hold the connection.
             client
                 .alarm
-                .set(worker.clock.now() + client.snapshot.downstream().head_timeout);
+                .set(worker.clock.now() + client.downstream().head_timeout);
             timed = true;
         }
         let most = limits.head_bytes + READ_SIZE;

@@ -284,11 +284,13 @@ impl Lobby {
 
 /// When a waiting connection has been idle too long.
 fn due(worker: &Worker, connection: &Connection) -> Moment {
+    let current = worker.snapshot();
+    let listener = current.listener(*connection.address);
     let idle = match &connection.last {
-        None => worker.idle_timeout(),
-        Some(last) => last.downstream().idle_timeout,
+        None => current.downstream(listener).idle_timeout,
+        Some(last) => last.downstream(last.listener(*connection.address)).idle_timeout,
     };
-    if worker.is_leaving(*connection.address) {
+    if worker.draining.get() || listener.is_none() {
         return connection.since + idle.min(DRAIN_IDLE);
     }
     connection.since + idle

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod connection;
+pub(crate) mod count;
 pub(crate) mod h1;
 pub(crate) mod leaving;
 pub(crate) mod lobby;

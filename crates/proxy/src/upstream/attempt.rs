@@ -135,7 +135,7 @@ impl<'a> Speaker<'a> {
         let speaker = Self {
             transport: &client.connection.transport,
             input: &mut client.input,
-            limits: &client.snapshot.limits,
+            limits: client.snapshot.limits(client.listener),
             takes_interim: !client.http_10,
         };
         (speaker, &client.alarm)
