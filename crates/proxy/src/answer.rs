@@ -8,7 +8,7 @@ use std::time::Duration;
 use policy::attempts::{Outcome, Summary};
 use policy::evidence::{End, Grade, Written};
 use policy::filter::{Filter, HeaderEdits};
-use policy::outcome::{Before, Failure, Flag, FlagSet, Then};
+use policy::outcome::{Before, Death, Failure, Flag, FlagSet, Then};
 use policy::time::Moment;
 use wire::field::Known;
 use wire::h1::encode::{Announce, Upgrade};
@@ -74,11 +74,10 @@ pub(crate) fn settle<'c>(
                 before,
             });
         }
-        TriedEnd::Unconnected(ConnectError::TimedOut(_)) => Failure::ConnectTimeout.into(),
-        TriedEnd::Unconnected(error) => Failure::Connect {
-            reason: error.reason().into(),
+        TriedEnd::Unconnected(ConnectError::TimedOut) => Failure::ConnectTimeout.into(),
+        TriedEnd::Unconnected(ConnectError::Refused(error)) => {
+            Failure::Connect(ConnectError::fault(&error)).into()
         }
-        .into(),
         TriedEnd::Dead(lease) => {
             let facts = facts.expect("a dead attempt has facts");
             let fresh = lease.fresh;
@@ -86,15 +85,14 @@ pub(crate) fn settle<'c>(
             if fresh && facts.written == Written::WholeHead {
                 sentence.push_str(SILENT_CLOSE);
             }
-            let failure = match facts.end {
-                End::Silent => Failure::Silent,
-                End::Reset => Failure::Died {
-                    reason: Some("connection reset by peer".into()),
-                },
-                _ => Failure::Died { reason: None },
+            let death = match facts.end {
+                End::Silent | End::TimedOut => Death::Silent,
+                End::Reset => Death::Reset,
+                End::Eof | End::BrokenPipe => Death::Closed,
+                End::ConnectFailed | End::Other => Death::Lost,
             };
             Fault {
-                failure,
+                failure: Failure::Died(death),
                 before,
                 sentence: sentence.into(),
                 raced: !fresh,

@@ -1,9 +1,12 @@
 //! A failure on its way to its verdict, with what a person is told of it.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use policy::outcome::{Before, Failure};
+use policy::outcome::{Before, Failure, HeadLimit};
+use wire::h1::decode::DecodeError;
 use wire::h1::head::HeadError;
+use wire::h1::protocol::Protocol;
 
 /// Bytes quoted of what is no HTTP response: enough for a greeting.
 const QUOTED_MAX: usize = 40;
@@ -24,34 +27,39 @@ impl Fault {
     pub(crate) fn bad_request(status: u16, details: &'static str, sentence: &'static str) -> Self {
         Self {
             sentence: sentence.into(),
-            ..Failure::BadRequest { status, details }.into()
+            ..Failure::BadRequest {
+                status,
+                details,
+                what: sentence,
+            }
+            .into()
         }
     }
 
     /// An endpoint's response that is not relayed.
-    pub(crate) fn bad_response(sentence: &'static str) -> Self {
-        let failure = Failure::Protocol {
-            reason: sentence.trim_end_matches('.').into(),
-        };
+    pub(crate) fn bad_response(what: &'static str) -> Self {
         Self {
-            sentence: sentence.into(),
-            ..failure.into()
+            sentence: what.into(),
+            ..Failure::BadResponse { what }.into()
         }
     }
 
     /// What an endpoint sent is no HTTP response; `first` are its first bytes.
     pub(crate) fn not_http(error: HeadError, first: &[u8]) -> Self {
+        let failure = match error {
+            HeadError::NotHttp(protocol) if protocol != Protocol::Unknown => Failure::OtherProtocol {
+                name: protocol.name(),
+            },
+            HeadError::TooLarge | HeadError::TooManyFields => Failure::ResponseHeadTooLarge,
+            _ => Failure::BadResponse {
+                what: error.sentence(),
+            },
+        };
         let sentence = error.sentence().trim_end_matches('.');
-        let quoted = first[..first.len().min(QUOTED_MAX)]
-            .trim_ascii_end()
-            .escape_ascii();
-        let reason = format!("{sentence} (it began with \"{quoted}\")");
+        let began = Began(&first[..first.len().min(QUOTED_MAX)]);
         Self {
-            sentence: reason.clone().into(),
-            ..Failure::Protocol {
-                reason: reason.into(),
-            }
-            .into()
+            sentence: format!("{sentence} (it began with {began})").into(),
+            ..failure.into()
         }
     }
 
@@ -66,7 +74,12 @@ impl Fault {
     pub(crate) fn ends_connection(&self) -> bool {
         matches!(
             self.failure,
-            Failure::BadRequest { .. } | Failure::HeadTimeout | Failure::BodyTimeout
+            Failure::BadRequest { .. }
+                | Failure::BadRequestBody { .. }
+                | Failure::ClientOtherProtocol { .. }
+                | Failure::HeadLimit(_)
+                | Failure::HeadTimeout
+                | Failure::BodyTimeout
         )
     }
 }
@@ -89,6 +102,59 @@ impl From<Failure> for Fault {
     }
 }
 
+/// First bytes that no HTTP response has, as a person reads them: text as it is, all else as numbers.
+/// The log escapes what it has to.
+struct Began<'a>(&'a [u8]);
+
+impl fmt::Display for Began<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.trim_ascii_end();
+        let printable = |byte: &u8| matches!(byte, b' '..=b'~');
+        match std::str::from_utf8(text) {
+            Ok(text) if text.bytes().all(|byte| printable(&byte)) => write!(f, "'{text}'"),
+            _ => {
+                f.write_str("the bytes")?;
+                self.0.iter().try_for_each(|byte| write!(f, " {byte:02x}"))
+            }
+        }
+    }
+}
+
+impl From<HeadError> for Fault {
+    fn from(error: HeadError) -> Self {
+        let failure = match error {
+            HeadError::TooLarge => Failure::HeadLimit(HeadLimit::Bytes),
+            HeadError::TooManyFields => Failure::HeadLimit(HeadLimit::Fields),
+            HeadError::RequestLineTooLong => Failure::HeadLimit(HeadLimit::RequestLine),
+            HeadError::NotHttp(protocol) if protocol != Protocol::Unknown => Failure::ClientOtherProtocol {
+                name: protocol.name(),
+            },
+            _ => return Self::bad_request(error.status(), error.details(), error.sentence()),
+        };
+        Self {
+            sentence: error.sentence().into(),
+            ..failure.into()
+        }
+    }
+}
+
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
+        let failure = match error {
+            DecodeError::TrailersTooLarge => Failure::HeadLimit(HeadLimit::TrailerBytes),
+            DecodeError::TooManyTrailers => Failure::HeadLimit(HeadLimit::TrailerFields),
+            _ => Failure::BadRequestBody {
+                details: error.details(),
+                what: error.sentence(),
+            },
+        };
+        Self {
+            sentence: error.sentence().into(),
+            ..failure.into()
+        }
+    }
+}
+
 /// Errors of `wire` in what a client sent.
 macro_rules! from_bad_request {
     ($($error:ty),*) => { $(impl From<$error> for Fault {
@@ -98,9 +164,7 @@ macro_rules! from_bad_request {
     })* };
 }
 from_bad_request!(
-    HeadError,
     wire::h1::framing::FramingError,
-    wire::h1::decode::DecodeError,
     wire::hop::HopError,
     wire::path::TargetError,
     wire::host::HostError

@@ -30,7 +30,7 @@ async fn local(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)]
 pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault) -> Next {
     let verdict = verdict(&fault.failure, fault.before);
     exchange.record.flags(verdict.flags);
-    exchange.record.details(&verdict.details);
+    exchange.record.details(verdict.details);
     if !fault.sentence.is_empty() {
         exchange.record.sentence(&fault.sentence);
     }

@@ -63,7 +63,7 @@ impl<'a> Tried<'a> {
     pub(crate) fn unconnected(unreached: Unreached, upload: &Upload, asked: Moment) -> Self {
         let Unreached { endpoint, error, .. } = unreached;
         let result = match error {
-            ConnectError::TimedOut(_) => Outcome::ConnectTimedOut,
+            ConnectError::TimedOut => Outcome::ConnectTimedOut,
             ConnectError::Refused(_) => Outcome::Died {
                 end: End::ConnectFailed,
                 grade: Grade::Unsent,

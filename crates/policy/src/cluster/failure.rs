@@ -11,25 +11,31 @@ impl Cluster {
         match failure {
             Failure::RequestTimeout | Failure::LateTimeout => counters.rq_timeout += 1,
             Failure::PerTryTimeout => counters.rq_per_try_timeout += 1,
-            Failure::Died { .. } | Failure::Silent | Failure::Truncated => counters.rq_rx_reset += 1,
-            Failure::Protocol { .. } | Failure::ProtocolInBody => counters.cx_protocol_error += 1,
+            Failure::Died(_) | Failure::Truncated(_) => counters.rq_rx_reset += 1,
+            Failure::OtherProtocol { .. }
+            | Failure::BadResponse { .. }
+            | Failure::ResponseHeadTooLarge
+            | Failure::ProtocolInBody { .. } => counters.cx_protocol_error += 1,
             Failure::DownstreamLeft
             | Failure::IdleDownstream
             | Failure::IdleUpstream
+            | Failure::IdleInResponse
             | Failure::BodyTimeout
-            | Failure::BadRequest { .. } => counters.rq_tx_reset += 1,
+            | Failure::BadRequest { .. }
+            | Failure::BadRequestBody { .. }
+            | Failure::HeadLimit(_) => counters.rq_tx_reset += 1,
             // Refusals and connects are counted where they are decided; the rest met no cluster.
             Failure::Refused(_)
             | Failure::RateLimited(_)
             | Failure::Unresolved
-            | Failure::Connect { .. }
+            | Failure::Connect(_)
             | Failure::ConnectTimeout
             | Failure::HeadTimeout
+            | Failure::ClientOtherProtocol { .. }
             | Failure::NoRoute
             | Failure::NoCluster
             | Failure::OptionsEndsHere
-            | Failure::TraceEndsHere
-            | Failure::UpgradeRefused => {}
+            | Failure::TraceEndsHere => {}
         }
         counters.rq_retry_limit_exceeded += u64::from(before.limit_exceeded);
         counters.race_failed += u64::from(raced);
@@ -39,6 +45,7 @@ impl Cluster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Death;
 
     #[test]
     fn a_failed_race_is_counted_as_a_reset_and_as_a_race() {
@@ -47,7 +54,7 @@ mod tests {
             made_again: true,
             limit_exceeded: true,
         };
-        cluster.on_failure(&Failure::Died { reason: None }, before, true);
+        cluster.on_failure(&Failure::Died(Death::Closed), before, true);
         cluster.on_failure(&Failure::PerTryTimeout, Before::default(), false);
         let counters = &cluster.counters;
         assert_eq!(

@@ -1,160 +1,123 @@
+use std::time::Duration;
+
 use super::*;
+use crate::cluster::Refusal;
 use crate::evidence::{End, Facts, Written};
 use crate::keepalive::{Learner, Sign};
 use crate::plan::KeepAlivePlan;
+use crate::rate_limit::Quota;
 use crate::time::Moment;
 
-const RESET: &str = "upstream connect error or disconnect/reset before headers. reset reason: ";
+/// One failure of each cause that a failure can have.
+fn failures() -> Vec<Failure> {
+    let bad = |status| Failure::BadRequest {
+        status,
+        details: "http1.invalid_url",
+        what: "It is bad.",
+    };
+    let what = "It is bad.";
+    let name = "TLS";
+    let mut all = vec![
+        Failure::BadRequestBody {
+            details: "http1.codec_error",
+            what,
+        },
+        Failure::ClientOtherProtocol { name },
+        Failure::HeadTimeout,
+        Failure::BodyTimeout,
+        Failure::DownstreamLeft,
+        Failure::NoRoute,
+        Failure::NoCluster,
+        Failure::OptionsEndsHere,
+        Failure::TraceEndsHere,
+        Failure::RateLimited(quota()),
+        Failure::Unresolved,
+        Failure::ConnectTimeout,
+        Failure::OtherProtocol { name },
+        Failure::BadResponse { what },
+        Failure::ResponseHeadTooLarge,
+        Failure::ProtocolInBody { what },
+        Failure::PerTryTimeout,
+        Failure::RequestTimeout,
+        Failure::LateTimeout,
+        Failure::IdleDownstream,
+        Failure::IdleUpstream,
+        Failure::IdleInResponse,
+    ];
+    all.extend([400, 405, 417, 501, 505].map(bad));
+    let limits = [
+        HeadLimit::Bytes,
+        HeadLimit::Fields,
+        HeadLimit::RequestLine,
+        HeadLimit::TrailerBytes,
+        HeadLimit::TrailerFields,
+    ];
+    all.extend(limits.map(Failure::HeadLimit));
+    all.extend([Refusal::NoEndpoint, Refusal::Overflow, Refusal::Shed].map(Failure::Refused));
+    let faults = [
+        ConnectFault::Refused,
+        ConnectFault::Unreachable,
+        ConnectFault::NoSocketFile,
+        ConnectFault::Forbidden,
+        ConnectFault::OutOfResources,
+        ConnectFault::Other,
+    ];
+    all.extend(faults.map(Failure::Connect));
+    let deaths = [Death::Closed, Death::Reset, Death::Silent, Death::Lost];
+    all.extend(deaths.map(Failure::Died));
+    all.extend(deaths.map(Failure::Truncated));
+    all
+}
 
-fn told(failure: &Failure) -> (Option<u16>, String, String, String) {
-    let verdict = verdict(failure, Before::default());
-    (
-        verdict.status,
-        verdict.flags.to_string(),
-        verdict.details.into_owned(),
-        verdict.body.into_owned(),
-    )
+fn quota() -> Quota {
+    Quota {
+        rule: 0,
+        limit: 5,
+        per: Duration::from_secs(60),
+        remaining: 0,
+        reset: Duration::from_secs(60),
+        wait: Duration::from_millis(11_200),
+    }
 }
 
 #[test]
-fn each_failure_is_told_in_envoys_words() {
-    let row = |status: u16, flags: &str, details: &str, body: &str| {
-        (
-            (status > 0).then_some(status),
-            flags.to_owned(),
-            details.to_owned(),
-            body.to_owned(),
-        )
-    };
-    let bad = Failure::BadRequest {
-        status: 431,
-        details: "http1.headers_too_large",
-    };
-    let refused = Failure::Connect {
-        reason: "Connection refused".into(),
-    };
-    let uwsgi = Failure::Protocol {
-        reason: "the endpoint speaks uwsgi".into(),
-    };
-    let started = "upstream_reset_before_response_started";
-    let rows = [
-        (
-            bad,
-            row(
-                431,
-                "DPE",
-                "http1.headers_too_large",
-                "Request Header Fields Too Large",
-            ),
-        ),
-        (
-            Failure::HeadTimeout,
-            row(408, "DPE", "request_header_timeout", "request header timeout"),
-        ),
-        (
-            Failure::BodyTimeout,
-            row(408, "SI", "stream_idle_timeout", "stream timeout"),
-        ),
-        (
-            Failure::DownstreamLeft,
-            row(0, "DC", "downstream_remote_disconnect", ""),
-        ),
-        (Failure::NoRoute, row(404, "NR", "route_not_found", "")),
-        (Failure::NoCluster, row(500, "NC", "cluster_not_found", "")),
-        (Failure::OptionsEndsHere, row(200, "-", "direct_response", "")),
-        (Failure::TraceEndsHere, row(405, "-", "direct_response", "")),
-        (Failure::UpgradeRefused, row(403, "-", "upgrade_failed", "")),
-        (
-            Failure::Refused(Refusal::NoEndpoint),
-            row(503, "UH", "no_healthy_upstream", "no healthy upstream"),
-        ),
-        (
-            Failure::Refused(Refusal::Overflow),
-            row(
-                503,
-                "UO",
-                &format!("{started}{{overflow}}"),
-                &format!("{RESET}overflow"),
-            ),
-        ),
-        (
-            Failure::Unresolved,
-            row(503, "DF", "dns_resolution_failure", "DNS resolution failure"),
-        ),
-        (
-            refused,
-            row(
-                503,
-                "UF",
-                &format!("{started}{{remote_connection_failure|Connection_refused}}"),
-                &format!("{RESET}remote connection failure, transport failure reason: Connection refused"),
-            ),
-        ),
-        (
-            Failure::ConnectTimeout,
-            row(
-                503,
-                "UF",
-                &format!("{started}{{connection_timeout}}"),
-                &format!("{RESET}connection timeout"),
-            ),
-        ),
-        (
-            Failure::Died { reason: None },
-            row(
-                503,
-                "UC",
-                &format!("{started}{{connection_termination}}"),
-                &format!("{RESET}connection termination"),
-            ),
-        ),
-        (
-            uwsgi,
-            row(
-                502,
-                "UPE",
-                &format!("{started}{{protocol_error|the_endpoint_speaks_uwsgi}}"),
-                &format!("{RESET}protocol error, transport failure reason: the endpoint speaks uwsgi"),
-            ),
-        ),
-        (
-            Failure::Truncated,
-            row(
-                0,
-                "UC",
-                "upstream_reset_after_response_started{connection_termination}",
-                "",
-            ),
-        ),
-        (
-            Failure::ProtocolInBody,
-            row(
-                0,
-                "UPE",
-                "upstream_reset_after_response_started{protocol_error}",
-                "",
-            ),
-        ),
-        (
-            Failure::PerTryTimeout,
-            row(504, "UT", "upstream_per_try_timeout", "upstream request timeout"),
-        ),
-        (
-            Failure::RequestTimeout,
-            row(504, "UT", "response_timeout", "upstream request timeout"),
-        ),
-        (
-            Failure::IdleDownstream,
-            row(408, "SI", "stream_idle_timeout", "stream timeout"),
-        ),
-        (
-            Failure::IdleUpstream,
-            row(504, "SI", "stream_idle_timeout", "stream timeout"),
-        ),
-        (Failure::LateTimeout, row(0, "UT", "response_timeout", "")),
-    ];
-    for (failure, expected) in rows {
-        assert_eq!(told(&failure), expected, "{failure:?}");
+fn each_failure_is_told_as_its_row_says() {
+    for failure in failures() {
+        let (row, verdict) = (failure.cause().row(), verdict(&failure, Before::default()));
+        assert_eq!(verdict.flags, row.flag.into(), "{failure:?}");
+        assert_eq!(verdict.status, row.told.status(), "{failure:?}");
+        assert_eq!(verdict.body, row.body, "{failure:?}");
+        let parsers = matches!(
+            failure,
+            Failure::BadRequest { .. } | Failure::BadRequestBody { .. }
+        );
+        assert!(parsers || verdict.details == row.details, "{failure:?}");
+    }
+}
+
+#[test]
+fn every_row_is_whole_and_in_envoys_form() {
+    for &cause in Cause::ALL {
+        let row = cause.row();
+        for text in [row.happened, row.look, row.set] {
+            assert!(text.ends_with('.') && text.len() > 7, "{cause:?}: {text}");
+        }
+        let details = row.details;
+        assert!(
+            !details.is_empty() && !details.contains(char::is_whitespace),
+            "{cause:?}: {details}"
+        );
+        let answers = row.told.status().is_some_and(|status| status >= 400);
+        let empty = matches!(cause, Cause::NoRoute | Cause::NoBackend | Cause::TraceEndsHere);
+        assert_eq!(answers && !empty, !row.body.is_empty(), "{cause:?}");
+    }
+}
+
+#[test]
+fn every_flag_is_some_causes() {
+    for flag in Flag::ALL {
+        let raised = Cause::ALL.iter().any(|cause| cause.row().flag == Some(*flag));
+        assert!(raised, "nothing raises {flag:?}");
     }
 }
 
@@ -168,20 +131,16 @@ fn an_overflow_says_so_to_the_client_and_when_to_return() {
 
 #[test]
 fn a_request_that_came_too_early_is_told_when_to_return_and_what_it_may_have() {
-    let quota = Quota {
-        rule: 0,
-        limit: 5,
-        per: Duration::from_secs(60),
-        remaining: 0,
-        reset: Duration::from_secs(60),
-        wait: Duration::from_millis(11_200),
-    };
+    let quota = quota();
     let verdict = verdict(&Failure::RateLimited(quota), Before::default());
     assert_eq!(
         (verdict.status, verdict.flags.to_string()),
         (Some(429), "RL".into())
     );
-    assert_eq!((&*verdict.details, &*verdict.body), (RATE_LIMITED, RATE_LIMITED));
+    assert_eq!(
+        (verdict.details, &*verdict.body),
+        ("local_rate_limited", "local_rate_limited")
+    );
     assert_eq!(verdict.retry_after, Some(Duration::from_secs(12)));
     assert_eq!(verdict.quota, Some(quota));
     assert!(!verdict.overloaded, "that speaks of endpoints");
@@ -193,7 +152,7 @@ fn a_failure_after_retries_says_so_in_body_and_flags() {
         made_again: true,
         limit_exceeded: true,
     };
-    let verdict = verdict(&Failure::Died { reason: None }, before);
+    let verdict = verdict(&Failure::Died(Death::Closed), before);
     assert_eq!(verdict.flags.to_string(), "UC,URX");
     assert!(
         verdict
@@ -203,20 +162,10 @@ fn a_failure_after_retries_says_so_in_body_and_flags() {
 }
 
 #[test]
-fn a_silent_path_is_told_apart_from_a_close() {
-    let (status, flags, details, _) = told(&Failure::Silent);
-    assert_eq!((status, flags.as_str()), (Some(503), "UC"));
-    assert!(
-        details.contains("|nothing_that_was_sent_is_acknowledged}"),
-        "{details}"
-    );
-}
-
-#[test]
 fn flags_are_written_in_their_order_and_none_is_a_dash() {
     assert_eq!(FlagSet::NONE.to_string(), "-");
     assert_eq!(FlagSet::NONE.with(Flag::URX).with(Flag::UF).to_string(), "UF,URX");
-    for flag in Flag::ALL {
+    for &flag in Flag::ALL {
         let set = FlagSet::NONE.with(flag);
         assert_eq!(set.iter().collect::<Vec<_>>(), [flag]);
         assert_eq!(set.to_string(), format!("{flag:?}"));

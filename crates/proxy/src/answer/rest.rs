@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::outcome::{Before, Failure, verdict};
+use policy::outcome::{Before, Death, Failure, verdict};
 use wire::field::{Fields, Known};
 use wire::h1::encode::{Announce, Upgrade};
 use wire::h1::framing::BodyLength;
@@ -98,12 +98,14 @@ pub(super) fn cut(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, end: Rel
     let failure = match end {
         RelayEnd::Upstream(DownloadEnd::Malformed(error)) => {
             exchange.record.sentence(error.sentence());
-            Failure::ProtocolInBody
+            Failure::ProtocolInBody {
+                what: error.sentence(),
+            }
         }
-        RelayEnd::Upstream(_) => Failure::Truncated,
+        RelayEnd::Upstream(_) => Failure::Truncated(Death::Closed),
         RelayEnd::ClientLeft => Failure::DownstreamLeft,
         RelayEnd::ClientStuck => Failure::IdleDownstream,
-        RelayEnd::Idle => Failure::IdleUpstream,
+        RelayEnd::Idle => Failure::IdleInResponse,
         RelayEnd::Late => Failure::LateTimeout,
     };
     cluster
@@ -111,7 +113,7 @@ pub(super) fn cut(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, end: Rel
         .with(|state| state.cluster.on_failure(&failure, Before::default(), false));
     let verdict = verdict(&failure, Before::default());
     exchange.record.flags(verdict.flags);
-    exchange.record.details(&verdict.details);
+    exchange.record.details(verdict.details);
     exchange.client.forget();
     Next::Drop
 }

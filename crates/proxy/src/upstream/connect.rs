@@ -2,9 +2,9 @@
 
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
 
 use policy::cluster::Address;
+use policy::outcome::ConnectFault;
 use policy::plan::ClusterPlan;
 use socket2::{SockAddr, SockRef};
 
@@ -17,24 +17,34 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(crate) enum ConnectError {
     /// Not within the connect timeout.
-    TimedOut(Duration),
+    TimedOut,
     /// The kernel or the peer said no.
     Refused(io::Error),
 }
 
 impl ConnectError {
-    /// The reason in words, for the local reply and the log.
-    pub(crate) fn reason(&self) -> String {
-        match self {
-            Self::TimedOut(limit) => format!("no answer within {} ms", limit.as_millis()),
-            Self::Refused(error) => match error.kind() {
-                io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-                io::ErrorKind::NotFound => "the socket file does not exist".to_owned(),
-                _ => error.to_string(),
+    /// Why, in words of the table of failures.
+    pub(crate) fn fault(error: &io::Error) -> ConnectFault {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => ConnectFault::Refused,
+            io::ErrorKind::NotFound => ConnectFault::NoSocketFile,
+            io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown => ConnectFault::Unreachable,
+            io::ErrorKind::PermissionDenied => ConnectFault::Forbidden,
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory => ConnectFault::OutOfResources,
+            _ => match error.raw_os_error() {
+                Some(EMFILE | ENFILE | ENOBUFS) => ConnectFault::OutOfResources,
+                _ => ConnectFault::Other,
             },
         }
     }
 }
+
+/// What Linux calls being out of descriptors and buffers; `std` has no kind for it.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+const ENOBUFS: i32 = 105;
 
 /// Opens a connection as the cluster's plan says.
 pub(crate) async fn connect(
@@ -47,9 +57,9 @@ pub(crate) async fn connect(
     alarm.set(worker.clock.now() + limit);
     match within(&alarm, pin!(dial(address, plan))).await {
         Ok(Ok(transport)) => Ok(transport),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(ConnectError::TimedOut(limit)),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(ConnectError::TimedOut),
         Ok(Err(error)) => Err(ConnectError::Refused(error)),
-        Err(_) => Err(ConnectError::TimedOut(limit)),
+        Err(_) => Err(ConnectError::TimedOut),
     }
 }
 

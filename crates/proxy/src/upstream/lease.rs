@@ -239,7 +239,7 @@ impl<'a> Asker<'a, '_> {
             Ok(transport) => transport,
             Err(error) => {
                 permit.held = false;
-                let timed_out = matches!(error, ConnectError::TimedOut(_));
+                let timed_out = matches!(error, ConnectError::TimedOut);
                 shared.with(|s| s.cluster.connect_failed(id, timed_out, now));
                 return Err(NoLease::Connect(Unreached {
                     endpoint,
