@@ -31,6 +31,12 @@ pub struct Mistake {
 }
 
 impl Mistake {
+    /// Whether it keeps the configuration from being used; a warning does not.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.code.severity() == Severity::Error
+    }
+
     /// What would be right.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use config::model::Model;
-use config::{Mistakes, ReadOptions, Source};
+use config::{Mistake, Mistakes, ReadOptions, Source};
 
 use crate::complaint::Complaint;
 
@@ -19,6 +19,34 @@ pub(crate) enum NoModel {
     Unreadable(Complaint),
     /// They were read and are wrong.
     Wrong(Mistakes),
+}
+
+impl NoModel {
+    /// The first mistake and the number of the others, in one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        match self {
+            Self::Unreadable(complaint) => complaint.to_string().trim_end().replace('\n', ";"),
+            Self::Wrong(mistakes) => {
+                let first = mistakes.list().iter().find(|one| one.is_error());
+                let first = first.map_or_else(String::new, |one| {
+                    let Mistake {
+                        code,
+                        file,
+                        line,
+                        column,
+                        message,
+                        ..
+                    } = one;
+                    format!("{file}:{line}:{column}: {message} ({})", code.number())
+                });
+                match mistakes.errors() {
+                    0 | 1 => first,
+                    2 => first + "; and 1 more mistake",
+                    count => format!("{first}; and {} more mistakes", count - 1),
+                }
+            }
+        }
+    }
 }
 
 /// Reads `path` (a file, a folder, or `-`) into a checked model.

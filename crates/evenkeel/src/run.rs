@@ -151,8 +151,10 @@ impl Running {
         let model = match self.origin.model() {
             Ok(model) => with_access_log(model, self.access_log),
             Err(why) => {
+                let reason = why.in_one_line();
+                self.server.reload_rejected(&reason);
                 eprintln!("{}", fatal(why).to_string().trim_end());
-                tracing::error!("configuration rejected, the one in force stays");
+                tracing::error!("configuration rejected, the one in force stays: {reason}");
                 return;
             }
         };

@@ -8,6 +8,7 @@ mod client_policy;
 mod command_line;
 mod conformance;
 mod drain;
+mod events;
 mod harness;
 mod health;
 mod limits;

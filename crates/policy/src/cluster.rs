@@ -7,6 +7,7 @@ mod ask;
 mod books;
 mod counters;
 mod discipline;
+mod events;
 mod failure;
 mod members;
 mod place;
@@ -22,8 +23,9 @@ use std::time::Duration;
 
 pub use ask::*;
 pub use counters::{Counters, Statuses};
+pub use events::{Event, EventKind, KEPT_AGAIN};
 pub use members::Members;
-pub use report::{EndpointReport, Gauges, QueueReport, ServiceReport, Vitals};
+pub use report::{EndpointReport, Gauges, LastError, QueueReport, ServiceReport, Vitals};
 pub use service::Check;
 
 use crate::endpoint::Endpoint;
@@ -75,6 +77,8 @@ pub struct Cluster {
     /// Endpoints that a snapshot holds and that are not in service.
     out: usize,
     health_counters: HealthCounters,
+    /// What the log has not been told yet.
+    events: Vec<Event>,
     /// No later than what `checks_due` has to say next.
     checks_at: Moment,
     budget: RetryBudget,
@@ -107,6 +111,7 @@ impl Cluster {
             outliers: Outliers::new(),
             out: 0,
             health_counters: HealthCounters::default(),
+            events: Vec::new(),
             checks_at: Moment::default(),
             budget: RetryBudget::new(),
             usual: None,
@@ -173,6 +178,14 @@ impl Cluster {
         self.counters.rq_total += 1;
     }
 
+    /// A connection could not be opened, in the system's words: told before
+    /// [`Cluster::connect_failed`], and shown as the endpoint's last error.
+    pub fn connect_error(&mut self, endpoint: EndpointId, words: String) {
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+            endpoint.service.trouble.on_connect_error(words.into());
+        }
+    }
+
     /// It could not be opened; its permit is free again.
     pub fn connect_failed(&mut self, connection: ConnectionId, timed_out: bool, now: Moment) {
         let endpoint = self.connections.get(connection).map(|failed| failed.endpoint);
@@ -231,10 +244,11 @@ impl Cluster {
         parked
     }
 
-    /// Whether [`Cluster::granted`] or [`Cluster::evicted`] has something to say; mostly not.
+    /// Whether [`Cluster::granted`], [`Cluster::evicted`] or [`Cluster::take_events`] has something to
+    /// say; mostly not.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.queue.has_calls() || !self.evicted.is_empty()
+        self.queue.has_calls() || !self.evicted.is_empty() || !self.events.is_empty()
     }
 
     /// The next idle connection that had to go to make room for another; the shell closes it.

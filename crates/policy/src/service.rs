@@ -1,9 +1,14 @@
 //! Whether an endpoint is in service, as far as its answers, checks and closes tell.
 
+mod trouble;
+
 use crate::health::Health;
 use crate::leaving::Leaving;
-use crate::outlier::Standing;
+use crate::outlier::{Ejection, Standing};
 use crate::time::Moment;
+
+pub use trouble::LastError;
+pub(crate) use trouble::{Attempted, Trouble};
 
 /// What decides whether an endpoint is chosen.
 #[derive(Debug)]
@@ -21,6 +26,10 @@ pub(crate) struct Service {
     pub(crate) success: u64,
     /// Attempts that it failed. A keep-alive race is none.
     pub(crate) error: u64,
+    /// What it failed at last.
+    pub(crate) trouble: Trouble,
+    /// The ejection that the log was last told of, until its end is told too.
+    pub(crate) told_ejection: Option<Ejection>,
 }
 
 /// How an endpoint stands, for `/clusters`.
@@ -30,6 +39,11 @@ pub struct ServiceReport {
     pub failed_outlier_check: bool,
     /// It is out by active checks.
     pub failed_active_check: bool,
+    /// It is in use, but its latest attempts failed: the last got no answer, or several answers in a row
+    /// were 5xx. It is not ejected, because that has not been decided yet or may not be.
+    pub failing: bool,
+    /// Its ejection, while that lasts.
+    pub ejection: Option<Ejection>,
     /// It seems to leave: others are preferred.
     pub leaving: bool,
     /// Attempts that it answered, but for 5xx (`rq_success`).
@@ -39,12 +53,14 @@ pub struct ServiceReport {
 }
 
 impl ServiceReport {
-    /// Envoy's `health_flags`: `healthy`, or each reason why not.
+    /// Envoy's `health_flags`: `healthy`, or each reason why not. `/failing` is ours: Envoy calls an
+    /// endpoint healthy that fails every request but may not be ejected.
     #[must_use]
     pub fn flags(&self) -> String {
         let flags = [
             (self.failed_active_check, "/failed_active_hc"),
             (self.failed_outlier_check, "/failed_outlier_check"),
+            (self.failing, "/failing"),
         ];
         let text: String = flags
             .iter()
@@ -72,6 +88,8 @@ impl Service {
             counted_out: false,
             success: 0,
             error: 0,
+            trouble: Trouble::default(),
+            told_ejection: None,
         }
     }
 
@@ -91,10 +109,24 @@ impl Service {
             .max(health.unwrap_or_default())
     }
 
+    /// Whether a good answer changes nothing that is shown or told of it.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.told_ejection.is_none() && self.trouble.is_over()
+    }
+
+    /// Whether its ejection is another than the one that the log was told of.
+    pub(crate) fn has_untold_standing(&self, now: Moment) -> bool {
+        let standing = self.standing.as_ref();
+        standing.and_then(|standing| standing.ejection(now)) != self.told_ejection
+    }
+
     pub(crate) fn report(&self, now: Moment) -> ServiceReport {
-        let ejected = |standing: &Standing| !standing.serves(now);
+        let ejection = self.standing.as_ref();
+        let ejection = ejection.and_then(|standing| standing.ejection(now));
         ServiceReport {
-            failed_outlier_check: self.standing.as_ref().is_some_and(ejected),
+            failed_outlier_check: ejection.is_some(),
+            failing: ejection.is_none() && self.trouble.is_failing(),
+            ejection,
             failed_active_check: self.health.as_ref().is_some_and(|health| !health.serves()),
             leaving: self.leaving.is_away(now),
             rq_success: self.success,

@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::SystemTime;
 
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
+pub use crate::control::Reloads;
 use crate::stats::{self, ClusterView, Liveness, LogCounts, Selection, ServerView, Snapshot, WorkerStats};
 use guard::Guard;
 
@@ -39,6 +41,8 @@ pub trait AdminSource: Send + Sync + 'static {
     fn workers(&self) -> &[Arc<WorkerStats>];
     /// What became of access log lines.
     fn log(&self) -> &LogCounts;
+    /// What became of the configurations given so far.
+    fn reloads(&self) -> Reloads;
     /// The configuration in force, as JSON.
     fn config(&self) -> Value;
     /// Hostnames by which the admin may be asked for, besides `localhost` and IP addresses.
@@ -155,7 +159,13 @@ impl Admin {
 
     fn snapshot(&self) -> Snapshot {
         let source = &*self.source;
-        Snapshot::read(self.server(), &source.clusters(), source.workers(), source.log())
+        Snapshot::read(
+            self.server(),
+            &source.reloads(),
+            &source.clusters(),
+            source.workers(),
+            source.log(),
+        )
     }
 
     /// Makes a page on a thread of its own: of thousands of clusters it takes long, and the control's
@@ -315,7 +325,28 @@ async fn server_info(State(admin): State<Admin>) -> Response {
         "state": server.state.word(),
         "uptime_current_epoch": format!("{}s", server.uptime.as_secs()),
         "command_line_options": { "concurrency": server.workers },
+        "configuration": reloads(&admin.source.reloads()),
     }))
+}
+
+/// What became of the configurations given: whether the last one is in force, and if not, why.
+fn reloads(reloads: &Reloads) -> Value {
+    json!({
+        "last_reload": {
+            "ok": reloads.last_ok(),
+            "at": utc(reloads.last_at),
+            "reason": reloads.rejection,
+        },
+        "applied_at": utc(reloads.applied_at),
+        "reloads_applied": reloads.applied - 1,
+        "reloads_rejected": reloads.rejected,
+    })
+}
+
+/// A time as RFC 3339 has it, to the millisecond.
+fn utc(at: SystemTime) -> Option<String> {
+    let at = jiff::Timestamp::try_from(at).ok()?;
+    Some(format!("{at:.3}"))
 }
 
 /// People read these two, and pipe them through nothing.

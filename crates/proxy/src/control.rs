@@ -1,5 +1,6 @@
 //! What all workers share and none of them waits for: configuration, clusters, upkeep.
 
+mod reloads;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use config::model::Model;
 use policy::cluster::Cluster;
@@ -26,6 +27,9 @@ use crate::snapshot::{Clusters, Snapshot};
 use crate::stats::{ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
 use crate::upstream::shared::ClusterHandle;
 use crate::worker::{Current, Order};
+
+pub use reloads::Reloads;
+pub(crate) use reloads::unix_seconds;
 
 /// Listening sockets for one worker: the configured address of each, and the socket.
 pub(crate) type Sockets = Vec<(SocketAddr, TcpListener)>;
@@ -48,6 +52,7 @@ pub(crate) struct Control {
     orders: Vec<UnboundedSender<Order>>,
     state: Mutex<State>,
     discovery: tokio::sync::Mutex<Discovery>,
+    reloads: Mutex<Reloads>,
 }
 
 #[derive(Debug)]
@@ -102,12 +107,18 @@ impl Control {
                 bound,
             }),
             discovery: tokio::sync::Mutex::new(discovery),
+            reloads: Mutex::new(Reloads::start(SystemTime::now())),
         };
         Ok((Arc::new(control), snapshot, sockets))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of the configurations given so far.
+    pub(crate) fn reloads(&self) -> MutexGuard<'_, Reloads> {
+        self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The configuration in force.
@@ -325,6 +336,10 @@ impl AdminSource for Control {
 
     fn log(&self) -> &LogCounts {
         &self.log_counts
+    }
+
+    fn reloads(&self) -> Reloads {
+        Self::reloads(self).clone()
     }
 
     fn config(&self) -> serde_json::Value {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use policy::cluster::{Check, Cluster, Vitals};
-use policy::health::Change;
+use policy::health::{Change, CheckResult};
 use policy::plan::HealthPlan;
 use policy::time::{Dice, Moment};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -145,6 +145,9 @@ impl Checker {
         let (endpoint, result) = (done.check.endpoint, done.finding.result());
         let (change, next, vitals) = done.cluster.with(|state| {
             let cluster: &mut Cluster = &mut state.cluster;
+            if result != CheckResult::Good {
+                cluster.check_error(endpoint, done.finding.to_string(), now);
+            }
             let change = cluster.on_check(endpoint, result, now, &mut self.dice);
             let vitals = (change != Change::None).then(|| cluster.vitals(now));
             (change, cluster.next_check(), vitals)

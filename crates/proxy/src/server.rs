@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use config::model::Model;
 use policy::cluster::{Counters, WorkerId};
@@ -120,7 +120,18 @@ impl Server {
     /// # Errors
     /// A new address cannot be listened on; the old configuration stays in force, untouched.
     pub fn reload(&self, model: Model) -> io::Result<()> {
-        self.control.reload(model, self.runtime.handle())
+        let result = self.control.reload(model, self.runtime.handle());
+        match &result {
+            Ok(()) => self.control.reloads().on_applied(SystemTime::now()),
+            Err(why) => self.reload_rejected(&why.to_string()),
+        }
+        result
+    }
+
+    /// Notes that a configuration was rejected before it came here, and why, in one line: metrics and
+    /// the admin tell it until one is applied.
+    pub fn reload_rejected(&self, why: &str) {
+        self.control.reloads().on_rejected(why, SystemTime::now());
     }
 
     /// The addresses in use, by listener name (port 0 resolved).

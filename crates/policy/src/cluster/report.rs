@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Address, Cluster, EndpointId};
+use crate::endpoint::Endpoint;
 use crate::keepalive::Knowledge;
-pub use crate::service::ServiceReport;
+pub use crate::service::{LastError, ServiceReport};
 use crate::time::Moment;
 
 /// One endpoint, for `/clusters` and the log.
@@ -39,6 +40,8 @@ pub struct EndpointReport {
     pub leaving: bool,
     /// How it stands.
     pub service: ServiceReport,
+    /// Its last failure; `None` if it never failed.
+    pub last_error: Option<LastError>,
     /// Requests in flight that it bears, where that is learned.
     pub adaptive_limit: Option<u32>,
     /// When it closes idle connections, and what follows.
@@ -81,6 +84,8 @@ pub struct Vitals {
     pub membership_total: u64,
     /// … that are in service (`membership_healthy`).
     pub membership_healthy: u64,
+    /// … that are in service although their latest attempts failed.
+    pub membership_failing: u64,
     /// … that are ejected (`outlier_detection.ejections_active`).
     pub ejections_active: u64,
     /// All endpoints are used because too few are in service.
@@ -155,6 +160,10 @@ impl Cluster {
         let used = self.connections.len() - self.spare;
         let serving = self.endpoints.iter();
         let serving = serving.filter(|(_, one)| one.held_by > 0 && one.service.serves(now));
+        let failing = |(_, one): (EndpointId, &Endpoint)| one.service.trouble.is_failing();
+        let (healthy, failing) = serving
+            .map(failing)
+            .fold((0, 0), |(all, bad), failing| (all + 1, bad + u64::from(failing)));
         Vitals {
             queue: self.queue(now),
             remaining_cx: left(limits.max_connections, used),
@@ -163,7 +172,8 @@ impl Cluster {
             remaining_retries: u64::from(self.remaining_retries(now)),
             pool_used_percent: self.pool_used_percent(),
             membership_total: self.held as u64,
-            membership_healthy: serving.count() as u64,
+            membership_healthy: healthy,
+            membership_failing: failing,
             ejections_active: u64::from(self.outliers.ejections_active()),
             panics: self.panics(&self.plan),
         }
@@ -233,6 +243,7 @@ impl Cluster {
             round_trip: endpoint.round_trip,
             leaving: endpoint.held_by == 0,
             service: endpoint.service.report(now),
+            last_error: endpoint.service.trouble.report(now),
             adaptive_limit: self.plan.adaptive.as_ref().and_then(|plan| {
                 let adaptive = endpoint.adaptive.as_ref()?;
                 Some(adaptive.limit(plan))

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Address, Ask, Cluster, EndpointId};
+use super::{Address, Ask, Cluster, EndpointId, EventKind};
 use crate::adaptive::{Adaptive, Sample};
 use crate::attempts::{self, Summary};
 use crate::balance::Draw;
@@ -12,6 +12,7 @@ use crate::evidence::{End, Grade};
 use crate::health::{self, CheckResult, Health, HealthCounters};
 use crate::outlier::{self, OutlierCounters, Standing};
 use crate::plan::{Balance, ClusterPlan};
+use crate::service::Attempted;
 use crate::time::{Dice, Moment};
 
 /// A check that is to be made.
@@ -38,6 +39,7 @@ impl Cluster {
             usual.latencies.record(latency, now);
         }
         let Some(outcome) = blame(summary) else { return };
+        let overflows = self.outliers.counters().ejections_overflow;
         let (plan, Some(endpoint)) = (&self.plan, self.endpoints.get_mut(id)) else {
             return;
         };
@@ -72,6 +74,10 @@ impl Cluster {
         let change = self
             .outliers
             .on_result(standing, outcome, begun, &plan.outlier, now);
+        if change != outlier::Change::None || !good || !endpoint.service.is_quiet() {
+            let overflow = self.outliers.counters().ejections_overflow > overflows;
+            self.note_attempt(id, Attempted::of(summary), overflow, now);
+        }
         if change != outlier::Change::None {
             self.recount(id, now);
             self.serve_waiting(now);
@@ -122,7 +128,10 @@ impl Cluster {
             self.checks_at = self.checks_at.min(health.next_deadline());
         }
         for id in late {
-            self.on_check(id, CheckResult::Failed(health::Failure::Timeout), now, dice);
+            let late = CheckResult::Failed(health::Failure::Timeout);
+            if self.on_check(id, late, now, dice) == health::Change::BecameUnhealthy {
+                self.push_event(id, EventKind::CheckLate, now);
+            }
         }
         due
     }
@@ -153,6 +162,13 @@ impl Cluster {
             self.serve_waiting(now);
         }
         change
+    }
+
+    /// A check failed, for this reason: the endpoint's last error.
+    pub fn check_error(&mut self, id: EndpointId, words: String, now: Moment) {
+        if let Some(endpoint) = self.endpoints.get_mut(id) {
+            endpoint.service.trouble.on_check(words, now);
+        }
     }
 
     /// Counters under `outlier_detection.`
@@ -214,10 +230,17 @@ impl Cluster {
             .collect();
         self.outliers.sweep(&mut standings, &self.plan.outlier, now);
         self.out = 0;
-        for (_, endpoint) in self.endpoints.iter_mut() {
+        let mut changed = Vec::new();
+        for (id, endpoint) in self.endpoints.iter_mut() {
+            if endpoint.service.has_untold_standing(now) {
+                changed.push(id);
+            }
             let out = endpoint.held_by > 0 && !endpoint.service.serves(now);
             endpoint.service.counted_out = out;
             self.out += usize::from(out);
+        }
+        for id in changed {
+            self.note_standing(id, now);
         }
     }
 

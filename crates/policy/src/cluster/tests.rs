@@ -1,5 +1,6 @@
 //! Stories of one cluster; `machine` has random ones, `world` long ones.
 
+mod events;
 mod machine;
 mod overload;
 mod service;

@@ -79,6 +79,7 @@ fn state(cluster: &ClusterView) -> Vec<Line> {
     let mut lines: Vec<Line> = vec![
         ("evenkeel_membership_healthy", vitals.membership_healthy.into()),
         ("evenkeel_membership_total", vitals.membership_total.into()),
+        ("evenkeel_membership_failing", vitals.membership_failing.into()),
         ("evenkeel_panic", vitals.panics.into()),
         ("evenkeel_pool_used_percent", vitals.pool_used_percent.into()),
         ("evenkeel_queue_waiting", vitals.queue.waiting.into()),
@@ -100,6 +101,7 @@ fn state(cluster: &ClusterView) -> Vec<Line> {
 /// Envoy's lines of an endpoint, then ours.
 fn lines(endpoint: &EndpointView) -> Vec<Line> {
     let mut lines = envoys(endpoint);
+    lines.extend(troubles(&endpoint.report));
     lines.extend(ours(&endpoint.report));
     lines
 }
@@ -121,6 +123,25 @@ fn envoys(EndpointView { report, weight }: &EndpointView) -> Vec<Line> {
         ("weight", (*weight).into()),
         ("success_rate", ((rate * 100.0).round() / 100.0).into()),
     ]
+}
+
+/// What is wrong with it, or was at last.
+fn troubles(endpoint: &EndpointReport) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    if let Some(ejection) = endpoint.service.ejection {
+        lines.extend([
+            ("evenkeel_ejected_for", Value::from(ejection.cause.name())),
+            ("evenkeel_ejections_in_a_row", ejection.times.into()),
+        ]);
+    }
+    if let Some(error) = &endpoint.last_error {
+        lines.extend([
+            ("evenkeel_last_error", error.words.clone().into()),
+            ("evenkeel_last_error_ago_ms", millis(error.ago)),
+            ("evenkeel_failures_in_a_row", error.in_a_row.into()),
+        ]);
+    }
+    lines
 }
 
 fn ours(endpoint: &EndpointReport) -> Vec<Line> {

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::stats::tests::{SERVER, cluster_view, workers};
+use crate::stats::tests::{SERVER, cluster_view, reloads, workers};
 
 /// A process that does nothing but be asked.
 #[derive(Default)]
@@ -42,6 +42,10 @@ impl AdminSource for Process {
 
     fn log(&self) -> &LogCounts {
         &self.log
+    }
+
+    fn reloads(&self) -> Reloads {
+        reloads()
     }
 
     fn config(&self) -> Value {
@@ -170,6 +174,7 @@ fn clusters_are_shown_with_what_was_learned() {
     default/web::default_priority::max_retries::1024
     default/web::evenkeel_membership_healthy::1
     default/web::evenkeel_membership_total::1
+    default/web::evenkeel_membership_failing::1
     default/web::evenkeel_panic::false
     default/web::evenkeel_pool_used_percent::80
     default/web::evenkeel_queue_waiting::3
@@ -187,9 +192,12 @@ fn clusters_are_shown_with_what_was_learned() {
     default/web::127.0.0.1:3000::rq_success::118
     default/web::127.0.0.1:3000::rq_timeout::1
     default/web::127.0.0.1:3000::rq_total::120
-    default/web::127.0.0.1:3000::health_flags::healthy
+    default/web::127.0.0.1:3000::health_flags::/failing
     default/web::127.0.0.1:3000::weight::1
     default/web::127.0.0.1:3000::success_rate::98.33
+    default/web::127.0.0.1:3000::evenkeel_last_error::it answered 503
+    default/web::127.0.0.1:3000::evenkeel_last_error_ago_ms::1500
+    default/web::127.0.0.1:3000::evenkeel_failures_in_a_row::2
     default/web::127.0.0.1:3000::evenkeel_cx_idle::1
     default/web::127.0.0.1:3000::evenkeel_oldest_idle_ms::1250
     default/web::127.0.0.1:3000::evenkeel_probe::false

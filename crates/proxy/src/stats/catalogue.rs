@@ -10,6 +10,7 @@ use super::histogram::Summary;
 use super::meter::{ClusterSummaries, DownstreamTotals, Kind, LogCounts};
 use super::tables::{self, ClusterCounter, RaceCounter};
 use super::view::{ClusterView, EndpointView, Liveness, ServerView, shown};
+use crate::control::{Reloads, unix_seconds};
 
 /// All numbers at one time.
 #[derive(Clone, Debug)]
@@ -46,6 +47,7 @@ impl Snapshot {
     #[must_use]
     pub fn read(
         server: ServerView,
+        reloads: &Reloads,
         clusters: &[ClusterView],
         workers: &[Arc<WorkerStats>],
         log: &LogCounts,
@@ -53,6 +55,7 @@ impl Snapshot {
         let mut snapshot = Self { samples: Vec::new() };
         snapshot.server(server);
         snapshot.log(log);
+        snapshot.reloads(reloads);
         snapshot.downstream(&super::downstream(workers));
         for cluster in clusters {
             snapshot.cluster(cluster);
@@ -117,6 +120,54 @@ impl Snapshot {
         ];
         for (root, name, count, help) in counters {
             self.plain(root, name, help, Value::Counter(count.load(Relaxed)));
+        }
+    }
+
+    /// Configurations given: counters by Envoy's names for its listener updates, and the two gauges by
+    /// which Prometheus itself tells of its reloads.
+    fn reloads(&mut self, reloads: &Reloads) {
+        let counters = [
+            (
+                "update_attempt",
+                reloads.applied + reloads.rejected,
+                "Configurations given, the one at the start included.",
+            ),
+            ("update_success", reloads.applied, "Configurations put in force."),
+            (
+                "update_rejected",
+                reloads.rejected,
+                "Configurations rejected; the one in force stayed.",
+            ),
+        ];
+        for (name, value, help) in counters {
+            self.samples.push(Sample {
+                name: format!("listener_manager.lds.{name}"),
+                family: format!("envoy_listener_manager_lds_{name}").into(),
+                labels: Vec::new(),
+                help,
+                value: Value::Counter(value),
+            });
+        }
+        let gauges = [
+            (
+                "last_reload_successful",
+                u64::from(reloads.last_ok()),
+                "1 if the last configuration given is in force, 0 if it was rejected.",
+            ),
+            (
+                "last_reload_success_timestamp_seconds",
+                unix_seconds(reloads.applied_at),
+                "When the configuration in force was applied, in seconds since 1970.",
+            ),
+        ];
+        for (name, value, help) in gauges {
+            self.samples.push(Sample {
+                name: format!("evenkeel.config.{name}"),
+                family: format!("evenkeel_config_{name}").into(),
+                labels: Vec::new(),
+                help,
+                value: Value::Gauge(value),
+            });
         }
     }
 

@@ -188,6 +188,13 @@ impl Snapshot {
         );
         self.ours(
             cluster,
+            "membership_failing",
+            "evenkeel_membership_failing",
+            "Endpoints in service whose latest attempts failed: they are not ejected yet, or may not be.",
+            Value::Gauge(vitals.membership_failing),
+        );
+        self.ours(
+            cluster,
             "panic",
             "evenkeel_panic",
             "1 while all endpoints are used because too few are in service.",

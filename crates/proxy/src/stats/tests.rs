@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use insta::assert_snapshot;
 use policy::cluster::{
-    Address, Counters, EndpointId, EndpointReport, Gauges, QueueReport, ServiceReport, Vitals,
+    Address, Counters, EndpointId, EndpointReport, Gauges, LastError, QueueReport, ServiceReport, Vitals,
 };
 use policy::health::HealthCounters;
 use policy::keepalive::{Knowledge, Limit, Source};
@@ -14,6 +14,7 @@ use policy::plan::{AutoTimeout, Limits};
 use regex::Regex;
 
 use super::*;
+use crate::control::Reloads;
 
 /// A cluster that met two races and has one endpoint.
 pub(crate) fn cluster_view(name: &str) -> ClusterView {
@@ -50,8 +51,14 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
         service: ServiceReport {
             rq_success: 118,
             rq_error: 2,
+            failing: true,
             ..ServiceReport::default()
         },
+        last_error: Some(LastError {
+            words: "it answered 503".into(),
+            ago: Duration::from_millis(1500),
+            in_a_row: 2,
+        }),
         adaptive_limit: None,
         knowledge,
         sentence: knowledge.sentence(),
@@ -91,6 +98,7 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
             pool_used_percent: 80,
             membership_total: 1,
             membership_healthy: 1,
+            membership_failing: 1,
             ejections_active: 0,
             panics: false,
         },
@@ -134,6 +142,17 @@ pub(crate) fn workers() -> Vec<Arc<WorkerStats>> {
     workers
 }
 
+/// A start and a rejected reload.
+pub(crate) fn reloads() -> Reloads {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let mut reloads = Reloads::start(at(1_700_000_000));
+    reloads.on_rejected(
+        "gateway.yaml:3:1: there is no field `nonsense` (EK0003)",
+        at(1_700_000_060),
+    );
+    reloads
+}
+
 pub(crate) const SERVER: ServerView = ServerView {
     state: Liveness::Live,
     uptime: Duration::from_secs(90),
@@ -143,7 +162,13 @@ pub(crate) const SERVER: ServerView = ServerView {
 fn snapshot() -> Snapshot {
     let log = LogCounts::default();
     log.dropped.fetch_add(7, Relaxed);
-    Snapshot::read(SERVER, &[cluster_view("default/web")], &workers(), &log)
+    Snapshot::read(
+        SERVER,
+        &reloads(),
+        &[cluster_view("default/web")],
+        &workers(),
+        &log,
+    )
 }
 
 #[test]
@@ -161,6 +186,7 @@ fn the_text_form_is_envoys() {
     cluster.default/web.evenkeel.auto_timeout_ms: 2500
     cluster.default/web.evenkeel.endpoint.127.0.0.1:3000.reuse_limit_ms: 4900
     cluster.default/web.evenkeel.hedge_wait_ms: 40
+    cluster.default/web.evenkeel.membership_failing: 1
     cluster.default/web.evenkeel.pool_used_percent: 80
     cluster.default/web.evenkeel.queue_oldest_wait_ms: 120
     cluster.default/web.evenkeel.queue_overloaded: 1
@@ -187,11 +213,15 @@ fn the_text_form_is_envoys() {
     cluster.default/web.upstream_rq_5xx: 2
     cluster.default/web.upstream_rq_active: 1
     cluster.default/web.upstream_rq_total: 120
+    evenkeel.config.last_reload_success_timestamp_seconds: 1700000000
     http.ingress.downstream_cx_active: 1
     http.ingress.downstream_cx_destroy: 1
     http.ingress.downstream_cx_total: 2
     http.ingress.downstream_rq_2xx: 118
     http.ingress.downstream_rq_total: 120
+    listener_manager.lds.update_attempt: 2
+    listener_manager.lds.update_rejected: 1
+    listener_manager.lds.update_success: 1
     server.concurrency: 2
     server.live: 1
     server.uptime: 90
@@ -315,7 +345,7 @@ fn the_prometheus_form_is_valid() {
         cluster_view("default/web"),
         cluster_view("odd \"name\" \\ of\na cluster"),
     ];
-    let snapshot = Snapshot::read(SERVER, &views, &workers(), &LogCounts::default());
+    let snapshot = Snapshot::read(SERVER, &reloads(), &views, &workers(), &LogCounts::default());
     let page = prometheus(&snapshot, &Selection::default());
     let series = check_exposition(&page);
     assert!(series > 200, "{series} series");

@@ -23,6 +23,18 @@ pub(crate) enum ConnectError {
 }
 
 impl ConnectError {
+    /// Why, in the system's words: what `/clusters` and the log show as the endpoint's last error.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::TimedOut => "the connection was not opened within the connect timeout".to_owned(),
+            Self::Refused(error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+                io::ErrorKind::NotFound => "the socket file does not exist".to_owned(),
+                _ => error.to_string(),
+            },
+        }
+    }
+
     /// Why, in words of the table of failures.
     pub(crate) fn fault(error: &io::Error) -> ConnectFault {
         match error.kind() {

@@ -240,7 +240,10 @@ impl<'a> Asker<'a, '_> {
             Err(error) => {
                 permit.held = false;
                 let timed_out = matches!(error, ConnectError::TimedOut);
-                shared.with(|s| s.cluster.connect_failed(id, timed_out, now));
+                shared.with(|s| {
+                    s.cluster.connect_error(endpoint, error.words());
+                    s.cluster.connect_failed(id, timed_out, now);
+                });
                 return Err(NoLease::Connect(Unreached {
                     endpoint,
                     address,

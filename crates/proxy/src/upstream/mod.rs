@@ -3,5 +3,6 @@
 pub(crate) mod attempt;
 pub(crate) mod connect;
 pub(crate) mod connection;
+mod events;
 pub(crate) mod lease;
 pub(crate) mod shared;

@@ -82,7 +82,9 @@ impl SharedCluster {
         if state.cluster.has_news() {
             state.wake_granted();
             let evicted = state.unpark_evicted();
+            let events = state.cluster.take_events();
             drop(state);
+            super::events::log(&self.name, &events);
             // Closing is a system call each, which nobody has to wait for.
             drop(evicted);
         }
