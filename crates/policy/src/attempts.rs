@@ -290,15 +290,18 @@ impl Outcome {
     }
 }
 
-/// The pause before the owner's `nth` retry: half of a span that doubles each time, and up to the
-/// other half by chance, so that clients that failed together do not return together.
+/// The pause before the owner's `nth` retry: never less than the owner's back-off, which is a minimum (Gateway API,
+/// `HTTPRouteRetry.backoff`), doubled each time up to the owner's longest, and up to half as much again by chance, so
+/// that clients that failed together do not return together.
 fn pause(owner: &OwnerRetry, nth: u32, dice: &mut Dice) -> Duration {
     let Some(first) = owner.backoff else {
         return Duration::ZERO;
     };
-    let most = owner.backoff_max.unwrap_or(first * BACKOFF_GROWTH);
-    let span = first.saturating_mul(2_u32.saturating_pow(nth - 1)).min(most);
-    span / 2 + dice.up_to(span / 2)
+    let most = owner.backoff_max.unwrap_or(first * BACKOFF_GROWTH).max(first);
+    // At the longest pause chance still has a third of it to choose from, where the owner left that much room.
+    let doubled = first.saturating_mul(2_u32.saturating_pow(nth - 1));
+    let least = doubled.min(most - most / 3).max(first);
+    least + dice.up_to((least / 2).min(most - least))
 }
 
 /// Replays of one exchange. Each is on a fresh connection, so a second one is rare already; past

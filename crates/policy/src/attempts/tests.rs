@@ -169,19 +169,27 @@ fn the_owners_retry_covers_every_method_on_the_configured_cases() {
 }
 
 #[test]
-fn the_owners_pause_doubles_with_jitter_up_to_ten_times_the_first() {
+fn the_owners_pause_is_a_minimum_and_doubles_with_jitter_up_to_the_longest() {
     let first = Duration::from_millis(200);
-    let retry = OwnerRetry {
-        attempts: 9,
-        backoff: Some(first),
-        backoff_max: None,
-        on: RetryOn::default(),
-    };
-    for seed in 0..50 {
-        for nth in 1..=9 {
-            let span = first.saturating_mul(1 << (nth - 1)).min(first * 10);
-            let pause = pause(&retry, nth, &mut Dice::seeded(seed));
-            assert!(pause >= span / 2 && pause <= span, "{nth}: {pause:?} of {span:?}");
+    for longest in [None, Some(first), Some(Duration::from_millis(300))] {
+        let retry = OwnerRetry {
+            attempts: 9,
+            backoff: Some(first),
+            backoff_max: longest,
+            on: RetryOn::default(),
+        };
+        let most = longest.unwrap_or(first * 10);
+        for (nth, doubled) in (1..).zip([1, 2, 4, 8, 16, 32, 64]) {
+            let pauses = (0..50).map(|seed| pause(&retry, nth, &mut Dice::seeded(seed)));
+            let (least, largest) = pauses.fold((Duration::MAX, Duration::ZERO), |(least, most), pause| {
+                (least.min(pause), most.max(pause))
+            });
+            let expected = (first * doubled).min(most - most / 3).max(first);
+            assert!(
+                least >= expected && largest <= most,
+                "{nth}: {least:?} to {largest:?}"
+            );
+            assert!(largest > least || most == first, "{nth}: no jitter");
         }
     }
 }
