@@ -19,3 +19,4 @@ mod quickstart;
 mod race;
 mod reload;
 mod routing;
+mod waiting;

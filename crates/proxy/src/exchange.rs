@@ -76,10 +76,10 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Begins with the first byte of a head.
+    /// Begins with the first byte of a head. What it waited for us since that was read counts.
     pub(crate) fn open(worker: &'a Rc<Worker>, client: &'a mut Client, work: &'a mut Workspace) -> Self {
         engine::count_request();
-        let start = worker.clock.now();
+        let start = client.heard;
         let mut record = Record::open(&worker.log(), start, worker.calendar.unix_nanos(start));
         record.downstream(client.connection.peer, client.connection.local);
         Self {

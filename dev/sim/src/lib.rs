@@ -5,7 +5,7 @@
 //!      '------- what each saw -------> ledger <------- what each did --'         time that jumps
 //! ```
 //! Everything that happens is drawn from the seed, so a day that fails is told by one number and
-//! happens again. What is checked, continuously and whenever a world comes to rest:
+//! happens again. Tasks of the proxy are polled more than they must be, by chance: each bears it. What is checked, continuously and whenever a world comes to rest:
 //! - an endpoint never sees more connections than allowed, nobody waits longer than he may;
 //! - no request that must not be applied twice is;
 //! - each request gets one whole answer that is its own, or a connection that ends; none hangs;

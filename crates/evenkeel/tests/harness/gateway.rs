@@ -61,8 +61,13 @@ impl Gateway {
 
     #[track_caller]
     fn start(arguments: &[&str], file: Option<PathBuf>, folder: Option<tempfile::TempDir>) -> Self {
+        let workers: &[&str] = match arguments.contains(&"--workers") {
+            true => &[],
+            false => &["--workers", "2"],
+        };
         let mut child = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
-            .args(["run", "--admin", "127.0.0.1:0", "--workers", "2"])
+            .args(["run", "--admin", "127.0.0.1:0"])
+            .args(workers)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -31,6 +31,8 @@ pub(crate) struct Client {
     pub(crate) connection: Box<Connection>,
     /// Received and not consumed.
     pub(crate) input: ReadBuffer,
+    /// When the first byte of the request was read; of one that came behind another, when its turn came.
+    pub(crate) heard: Moment,
     /// To be sent …
     pub(crate) out: Vec<u8>,
     /// … and then this, as it came from the endpoint.
@@ -64,10 +66,12 @@ impl Client {
         let Visitor {
             mut connection,
             input,
+            heard,
         } = visitor;
         let snapshot = connection.last.take().unwrap_or_else(|| worker.snapshot());
         Self {
             input,
+            heard,
             behind: ReadBuffer::default(),
             out: buffer::outgoing(),
             alarm,

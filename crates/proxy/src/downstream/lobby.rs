@@ -7,7 +7,7 @@
 //! A task with all that a request needs is some kilobytes; most connections of a gateway ask for
 //! nothing most of the time. So there are as many tasks (*servers*) as there are requests.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::future::poll_fn;
@@ -41,8 +41,8 @@ pub(crate) struct Lobby {
     places: RefCell<Slab<Place>>,
     /// Those who knocked, for the next free server.
     visitors: RefCell<VecDeque<Visitor>>,
-    /// Servers without work.
-    free: RefCell<Vec<Spawned>>,
+    /// Servers without work, each once.
+    free: RefCell<Vec<Rc<Seat>>>,
     /// When to look whether a place's connection has been idle too long.
     looks: RefCell<BinaryHeap<Reverse<(Moment, u32)>>>,
     /// Goes off at the first look.
@@ -54,6 +54,22 @@ pub(crate) struct Lobby {
 pub(super) struct Visitor {
     pub(super) connection: Box<Connection>,
     pub(super) input: ReadBuffer,
+    /// When it was read, or when there was something to be read.
+    pub(super) heard: Moment,
+}
+
+/// A server's place among those without work.
+#[derive(Debug)]
+pub(super) struct Seat {
+    server: Spawned,
+    /// It is on the list, once.
+    listed: Cell<bool>,
+}
+
+/// While this lives, a server may be on the list of those without work; whoever takes it off calls it.
+struct Listing<'a> {
+    lobby: &'a Lobby,
+    seat: &'a Rc<Seat>,
 }
 
 /// What a connection has to say.
@@ -118,7 +134,7 @@ impl Lobby {
 
     /// A connection has just been opened: most say at once what they want.
     pub(crate) fn welcome(&self, worker: &Rc<Worker>, connection: Box<Connection>) {
-        match self.hear(connection) {
+        match self.hear(worker, connection) {
             Heard::Visitor(visitor) => self.usher(worker, visitor),
             Heard::Nothing(connection) => self.enter(worker, connection),
             Heard::End => {}
@@ -133,7 +149,7 @@ impl Lobby {
             return;
         };
         drop(places);
-        match self.hear(connection) {
+        match self.hear(worker, connection) {
             Heard::Visitor(visitor) => self.usher(worker, visitor),
             Heard::Nothing(connection) => {
                 if let Some(place) = self.places.borrow_mut().get_mut(door as usize) {
@@ -149,7 +165,10 @@ impl Lobby {
         self.visitors.borrow_mut().push_back(visitor);
         let free = self.free.borrow_mut().pop();
         match free {
-            Some(server) => server.wake_at(Stage::Act),
+            Some(seat) => {
+                seat.listed.set(false);
+                seat.server.wake_at(Stage::Act);
+            }
             None => {
                 engine::spawn(h1::serve(worker.clone()));
             }
@@ -157,7 +176,7 @@ impl Lobby {
     }
 
     /// Reads what a connection has to say.
-    fn hear(&self, connection: Box<Connection>) -> Heard {
+    fn hear(&self, worker: &Worker, connection: Box<Connection>) -> Heard {
         let mut input = ReadBuffer::default();
         if self.visitors.borrow().len() < HEARD_MAX {
             match connection.transport.try_read(input.space(READ_SIZE)) {
@@ -166,23 +185,28 @@ impl Lobby {
                 _ => return Heard::End,
             }
         }
-        Heard::Visitor(Visitor { connection, input })
+        Heard::Visitor(Visitor {
+            connection,
+            input,
+            heard: worker.clock.now(),
+        })
     }
 
-    /// The next connection that has something to say, for a server that is free; `None` if enough
-    /// others are.
-    pub(super) async fn next(&self) -> Option<Visitor> {
+    /// The next connection that has something to say, for the free server that has this seat; `None` if
+    /// enough others are free.
+    pub(super) async fn next(&self, seat: &Rc<Seat>) -> Option<Visitor> {
+        let listing = Listing { lobby: self, seat };
         poll_fn(|_| {
             let visitor = self.visitors.borrow_mut().pop_front();
             if visitor.is_some() {
                 return Poll::Ready(visitor);
             }
-            let mut free = self.free.borrow_mut();
-            if free.len() >= SPARE_SERVERS {
-                return Poll::Ready(None);
+            // Whoever is on the list may be polled in vain. Whoever was called may come too late, and is free still.
+            if listing.enter() {
+                Poll::Pending
+            } else {
+                Poll::Ready(None)
             }
-            free.push(Spawned::running());
-            Poll::Pending
         })
         .await
     }
@@ -240,6 +264,11 @@ impl Lobby {
         }
     }
 
+    #[cfg(test)]
+    fn free_servers(&self) -> usize {
+        self.free.borrow().len()
+    }
+
     fn look_at(&self, door: u32, at: Moment) {
         let mut places = self.places.borrow_mut();
         let Some(place) = places.get_mut(door as usize).filter(|place| at < place.look) else {
@@ -282,6 +311,43 @@ impl Lobby {
     }
 }
 
+impl Seat {
+    /// One for the task that is being polled.
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            server: Spawned::running(),
+            listed: Cell::new(false),
+        })
+    }
+}
+
+impl Listing<'_> {
+    /// Puts the server on the list, unless it is there; false if enough others are.
+    fn enter(&self) -> bool {
+        let mut free = self.lobby.free.borrow_mut();
+        if !self.seat.listed.get() {
+            if free.len() >= SPARE_SERVERS {
+                return false;
+            }
+            self.seat.listed.set(true);
+            free.push(self.seat.clone());
+        }
+        true
+    }
+}
+
+impl Drop for Listing<'_> {
+    /// A server that took another's visitor, or is gone, must not be called for the next one.
+    fn drop(&mut self) {
+        if self.seat.listed.take() {
+            self.lobby
+                .free
+                .borrow_mut()
+                .retain(|other| !Rc::ptr_eq(other, self.seat));
+        }
+    }
+}
+
 /// When a waiting connection has been idle too long.
 fn due(worker: &Worker, connection: &Connection) -> Moment {
     let current = worker.snapshot();
@@ -294,4 +360,82 @@ fn due(worker: &Worker, connection: &Connection) -> Moment {
         return connection.since + idle.min(DRAIN_IDLE);
     }
     connection.since + idle
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    fn with_lobby(test: impl AsyncFnOnce(Lobby) + 'static) {
+        engine::run(Clock::start(), async { test(Lobby::new()).await }).expect("an engine");
+    }
+
+    #[test]
+    fn a_server_polled_in_vain_is_on_the_list_once() {
+        with_lobby(async |lobby| {
+            let seat = Seat::new();
+            let mut next = pin!(lobby.next(&seat));
+            poll_fn(|cx| {
+                for _ in 0..3 {
+                    assert!(next.as_mut().poll(cx).is_pending());
+                    assert_eq!(lobby.free_servers(), 1);
+                }
+                Poll::Ready(())
+            })
+            .await;
+        });
+    }
+
+    #[test]
+    fn a_server_that_was_called_too_late_is_on_the_list_again() {
+        with_lobby(async |lobby| {
+            let seat = Seat::new();
+            let mut next = pin!(lobby.next(&seat));
+            poll_fn(|cx| {
+                assert!(next.as_mut().poll(cx).is_pending());
+                // Called for a visitor that another server has taken since.
+                lobby.free.take()[0].listed.set(false);
+                assert!(next.as_mut().poll(cx).is_pending());
+                assert_eq!(lobby.free_servers(), 1);
+                Poll::Ready(())
+            })
+            .await;
+        });
+    }
+
+    #[test]
+    fn a_server_that_waits_no_more_is_not_on_the_list() {
+        with_lobby(async |lobby| {
+            let seat = Seat::new();
+            {
+                let mut next = pin!(lobby.next(&seat));
+                poll_fn(|cx| {
+                    assert!(next.as_mut().poll(cx).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+            }
+            assert_eq!(lobby.free_servers(), 0);
+        });
+    }
+
+    #[test]
+    fn past_so_many_free_servers_the_next_one_ends() {
+        with_lobby(async |lobby| {
+            let seats: Vec<_> = (0..=SPARE_SERVERS).map(|_| Seat::new()).collect();
+            let mut waiting: Vec<_> = seats.iter().map(|seat| Box::pin(lobby.next(seat))).collect();
+            poll_fn(|cx| {
+                let pending: usize = waiting
+                    .iter_mut()
+                    .map(|w| usize::from(w.as_mut().poll(cx).is_pending()))
+                    .sum();
+                assert_eq!(pending, SPARE_SERVERS);
+                Poll::Ready(())
+            })
+            .await;
+        });
+    }
 }

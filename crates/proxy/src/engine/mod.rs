@@ -17,6 +17,7 @@ mod source;
 mod sources;
 mod stages;
 mod tasks;
+mod vain;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -114,6 +115,8 @@ impl Engine {
             while self.stages.advance(|task| self.tasks.wake(task)) {
                 self.tasks.run(TURN);
             }
+            #[cfg(feature = "sim")]
+            self.tasks.poll_in_vain();
             if let Some(result) = done() {
                 return Ok(result);
             }

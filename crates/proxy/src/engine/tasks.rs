@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use slab::Slab;
@@ -19,16 +19,19 @@ type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 /// All tasks of a thread.
 pub(super) struct Tasks {
     slots: RefCell<Slab<Slot>>,
-    ready: RefCell<VecDeque<u32>>,
+    /// That of the task spawned last.
+    generation: Cell<u32>,
+    ready: RefCell<VecDeque<Spawned>>,
     /// The task that is being polled, and where its waker is.
     running: Cell<Option<(Spawned, *const Waker)>>,
     inbox: Arc<Inbox>,
 }
 
-enum Slot {
-    Waiting(Box<Task>),
-    /// Being polled, or cancelled while it was.
-    Running,
+struct Slot {
+    /// Slots are used again: a wake for the task that had it before is not for this one.
+    generation: u32,
+    /// `None` while it is being polled.
+    waiting: Option<Box<Task>>,
 }
 
 struct Task {
@@ -39,15 +42,19 @@ struct Task {
 
 /// What a waker knows.
 struct Handle {
-    task: u32,
+    task: Spawned,
     /// It is among the ready ones.
     queued: AtomicBool,
     inbox: Arc<Inbox>,
 }
 
-/// A task that was spawned. Dropping this leaves it running.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Spawned(u32);
+/// A task that was spawned. Dropping this leaves it running. It names no other task once this one has ended
+/// (before four milliard others were spawned).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spawned {
+    slot: u32,
+    generation: u32,
+}
 
 /// What other threads have to say to this one.
 pub(super) struct Inbox {
@@ -62,7 +69,7 @@ pub(super) struct Inbox {
 /// Messages of other threads.
 #[derive(Default)]
 pub(super) struct Posted {
-    pub(super) woken: Vec<u32>,
+    pub(super) woken: Vec<Spawned>,
     pub(super) dropped: Vec<u64>,
 }
 
@@ -70,6 +77,7 @@ impl Tasks {
     pub(super) fn new(inbox: Arc<Inbox>) -> Self {
         Self {
             slots: RefCell::default(),
+            generation: Cell::new(0),
             ready: RefCell::default(),
             running: Cell::new(None),
             inbox,
@@ -77,22 +85,28 @@ impl Tasks {
     }
 
     pub(super) fn spawn(&self, future: LocalFuture) -> Spawned {
+        let generation = self.generation.get().wrapping_add(1);
+        self.generation.set(generation);
         let mut slots = self.slots.borrow_mut();
         let entry = slots.vacant_entry();
-        let task = u32::try_from(entry.key()).unwrap_or_else(|_| panic!("four milliard tasks"));
+        let slot = u32::try_from(entry.key()).unwrap_or_else(|_| panic!("four milliard tasks"));
+        let task = Spawned { slot, generation };
         let handle = Arc::new(Handle {
             task,
             queued: AtomicBool::new(true),
             inbox: self.inbox.clone(),
         });
         let waker = Waker::from(handle.clone());
-        entry.insert(Slot::Waiting(Box::new(Task {
-            handle,
-            waker,
-            future,
-        })));
+        entry.insert(Slot {
+            generation,
+            waiting: Some(Box::new(Task {
+                handle,
+                waker,
+                future,
+            })),
+        });
         self.ready.borrow_mut().push_back(task);
-        Spawned(task)
+        task
     }
 
     /// Whether no task is ready.
@@ -101,24 +115,24 @@ impl Tasks {
     }
 
     /// A task has been woken.
-    pub(super) fn ready(&self, task: u32) {
+    pub(super) fn ready(&self, task: Spawned) {
         self.ready.borrow_mut().push_back(task);
     }
 
-    /// Wakes a task of this thread.
+    /// Wakes a task of this thread, unless it has ended.
     pub(super) fn wake(&self, task: Spawned) {
-        match self.slots.borrow().get(task.0 as usize) {
-            Some(Slot::Waiting(waiting)) => {
-                // As in [`Handle::wake_by_ref`].
-                if waiting.handle.queued.load(Ordering::Relaxed) {
-                    return;
-                }
-                waiting.handle.queued.store(true, Ordering::Relaxed);
+        let slots = self.slots.borrow();
+        let Some(slot) = task.slot_in(&slots) else {
+            return;
+        };
+        if let Some(waiting) = &slot.waiting {
+            // As in [`Handle::wake_by_ref`].
+            if waiting.handle.queued.load(Ordering::Relaxed) {
+                return;
             }
-            Some(Slot::Running) => {}
-            None => return, // it has ended
+            waiting.handle.queued.store(true, Ordering::Relaxed);
         }
-        self.ready(task.0);
+        self.ready(task);
     }
 
     /// The task that is being polled, if `waker` is the one that it is polled with.
@@ -137,29 +151,35 @@ impl Tasks {
         }
     }
 
-    fn poll(&self, id: u32) {
-        let taken = self
-            .slots
-            .borrow_mut()
-            .get_mut(id as usize)
-            .map(|slot| std::mem::replace(slot, Slot::Running));
-        let Some(Slot::Waiting(mut task)) = taken else {
+    fn poll(&self, id: Spawned) {
+        let taken = id
+            .slot_in_mut(&mut self.slots.borrow_mut())
+            .and_then(|slot| slot.waiting.take());
+        let Some(mut task) = taken else {
             return; // ended since it was woken
         };
         task.handle.begin_poll();
         clock::pass();
         let mut context = Context::from_waker(&task.waker);
-        self.running.set(Some((Spawned(id), &raw const task.waker)));
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| task.future.as_mut().poll(&mut context)));
+        self.running.set(Some((id, &raw const task.waker)));
+        let mut poll = || task.future.as_mut().poll(&mut context);
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let polled = poll();
+            // Every future of ours bears to be polled in vain.
+            match polled.is_pending() && super::vain::once_more() {
+                true => poll(),
+                false => polled,
+            }
+        }));
         self.running.set(None);
         let mut slots = self.slots.borrow_mut();
-        match polled {
-            Ok(std::task::Poll::Pending) if slots.contains(id as usize) => {
-                slots[id as usize] = Slot::Waiting(task);
-            }
-            ended => {
-                if slots.contains(id as usize) {
-                    slots.remove(id as usize);
+        // It may have been cancelled meanwhile.
+        let slot = id.slot_in_mut(&mut slots);
+        match (polled, slot) {
+            (Ok(Poll::Pending), Some(slot)) => slot.waiting = Some(task),
+            (ended, slot) => {
+                if slot.is_some() {
+                    slots.remove(id.slot as usize);
                 }
                 drop(slots);
                 if ended.is_err() {
@@ -167,6 +187,23 @@ impl Tasks {
                 }
                 drop(task);
             }
+        }
+    }
+
+    /// Now and then, polls a task that nobody woke.
+    #[cfg(feature = "sim")]
+    pub(super) fn poll_in_vain(&self) {
+        let chosen = {
+            let slots = self.slots.borrow();
+            super::vain::one_of(slots.len())
+                .and_then(|place| slots.iter().nth(place))
+                .map(|(slot, entry)| Spawned {
+                    slot: slot as u32,
+                    generation: entry.generation,
+                })
+        };
+        if let Some(task) = chosen {
+            self.poll(task);
         }
     }
 
@@ -192,8 +229,7 @@ impl Spawned {
         running.expect("a task is being polled").0
     }
 
-    /// Wakes it when it is time for `stage`, on its own thread. If it has ended, another one may be polled
-    /// once in vain.
+    /// Wakes it when it is time for `stage`, on its own thread; nobody, if it has ended.
     pub(crate) fn wake_at(self, stage: Stage) {
         super::here(|engine| {
             if engine.stages.poll(self, stage).is_ready() {
@@ -206,9 +242,22 @@ impl Spawned {
     pub(crate) fn cancel(self) {
         let task = super::here(|engine| {
             let mut slots = engine.tasks.slots.borrow_mut();
-            slots.try_remove(self.0 as usize)
+            self.slot_in(&slots)?;
+            slots.try_remove(self.slot as usize)
         });
         drop(task);
+    }
+
+    fn slot_in(self, slots: &Slab<Slot>) -> Option<&Slot> {
+        slots
+            .get(self.slot as usize)
+            .filter(|slot| slot.generation == self.generation)
+    }
+
+    fn slot_in_mut(self, slots: &mut Slab<Slot>) -> Option<&mut Slot> {
+        slots
+            .get_mut(self.slot as usize)
+            .filter(|slot| slot.generation == self.generation)
     }
 }
 

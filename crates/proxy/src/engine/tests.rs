@@ -85,6 +85,61 @@ fn a_cancelled_task_is_dropped_where_it_waits() {
     });
 }
 
+/// Counts how often it is polled, for ever.
+async fn counting(polls: Rc<Cell<u32>>) {
+    poll_fn(|_| {
+        polls.set(polls.get() + 1);
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+#[test]
+fn a_wake_for_a_task_that_ended_reaches_no_other() {
+    with_engine(async |_| {
+        let kept = Rc::new(RefCell::new(None));
+        let other = kept.clone();
+        let gone = spawn(async move {
+            poll_fn(|cx| {
+                other.replace(Some(cx.waker().clone()));
+                Poll::Ready(())
+            })
+            .await;
+        });
+        sleep(Duration::from_millis(1)).await;
+        let polls = Rc::new(Cell::new(0));
+        let next = spawn(counting(polls.clone()));
+        sleep(Duration::from_millis(1)).await;
+        let before = polls.get();
+        let waker = kept.take().expect("it ran");
+        waker.wake_by_ref();
+        here(|engine| engine.tasks.wake(gone));
+        gone.wake_at(Stage::Answer);
+        gone.cancel();
+        std::thread::spawn(move || waker.wake()).join().expect("woken");
+        sleep(Duration::from_millis(5)).await;
+        assert_eq!(polls.get(), before);
+        here(|engine| engine.tasks.wake(next));
+        sleep(Duration::from_millis(1)).await;
+        assert!(polls.get() > before);
+    });
+}
+
+#[test]
+fn a_task_that_cancels_itself_makes_room_for_another() {
+    with_engine(async |_| {
+        let polls = Rc::new(Cell::new(0));
+        let inner = polls.clone();
+        spawn(async move {
+            Spawned::running().cancel();
+            spawn(counting(inner));
+            std::future::pending::<()>().await;
+        });
+        sleep(Duration::from_millis(1)).await;
+        assert!(polls.get() > 0, "the other has its place");
+    });
+}
+
 #[test]
 fn another_thread_wakes_a_sleeping_engine() {
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();

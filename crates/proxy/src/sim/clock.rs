@@ -15,6 +15,8 @@ thread_local! {
     static NOW: Cell<Option<Moment>> = const { Cell::new(None) };
     static TURNS: Cell<u32> = const { Cell::new(0) };
     static DICE: RefCell<Dice> = const { RefCell::new(Dice::seeded(0)) };
+    /// For polls in vain.
+    static VAIN: RefCell<Dice> = const { RefCell::new(Dice::seeded(0)) };
 }
 
 /// Time is simulated on this thread for as long as this lives.
@@ -26,6 +28,7 @@ impl Begun {
         NOW.set(Some(begin));
         TURNS.set(0);
         DICE.set(Dice::seeded(seed));
+        VAIN.set(Dice::seeded(!seed));
         Self(())
     }
 
@@ -53,6 +56,17 @@ pub(crate) fn unix_nanos() -> Option<u64> {
 /// The next seed of this world.
 pub(crate) fn entropy() -> Option<u64> {
     NOW.get().map(|_| DICE.with_borrow_mut(Dice::bits))
+}
+
+/// True once in so many times; `None` where there is no world.
+pub(crate) fn one_in(count: u64) -> Option<bool> {
+    NOW.get()
+        .map(|_| VAIN.with_borrow_mut(|dice| dice.below(count)) == 0)
+}
+
+/// A number below `count`, which is not 0.
+pub(crate) fn below(count: usize) -> usize {
+    VAIN.with_borrow_mut(|dice| dice.below(count as u64)) as usize
 }
 
 /// How long the engine may really sleep that asks for `timeout`: in a world, not at all.
