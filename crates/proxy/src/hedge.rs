@@ -117,10 +117,11 @@ impl<'a, 'b> Hedge<'a, 'b> {
             }
             Race::Second(mut second, failed) => {
                 match failed {
-                    None => {
+                    None if lease.endpoint == second.lease.endpoint => {
                         lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
                         lease.close();
                     }
+                    None => lease.outrun(begun.leased, upload.sent_whole()),
                     Some(attempted) => {
                         let status = exchange.work.response.status;
                         let tried = Tried::after(attempted, lease, upload, status, begun)?;

@@ -43,6 +43,9 @@ impl Cluster {
         let (plan, Some(endpoint)) = (&self.plan, self.endpoints.get_mut(id)) else {
             return;
         };
+        if answered {
+            endpoint.stragglers.answered(begun);
+        }
         let good = matches!(outcome, outlier::Outcome::Status(..500));
         endpoint.service.success += u64::from(good);
         endpoint.service.error += u64::from(!good);
@@ -183,8 +186,8 @@ impl Cluster {
         &self.health_counters
     }
 
-    /// The endpoint for a request: one in service that neither failed it nor seems to leave; then one
-    /// that seems to; then one that failed it. Where hardly any is in service all are.
+    /// The endpoint for a request: one in service that neither failed it nor seems to leave or to
+    /// stall; then one that seems to; then one that failed it. Where hardly any is in service all are.
     pub(super) fn choose(&mut self, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Option<EndpointId> {
         let panics = self.panics(ask.plan);
         self.counters.lb_healthy_panic += u64::from(panics);
@@ -199,7 +202,7 @@ impl Cluster {
         };
         let serves = |endpoint: &Endpoint| panics || endpoint.service.serves(now);
         let spared = |id: EndpointId| !ask.avoid.contains(&id);
-        draw.choose(|id, one| serves(one) && spared(id) && !one.service.leaving.is_away(now))
+        draw.choose(|id, one| serves(one) && spared(id) && !one.is_doubtful(now))
             .or_else(|| draw.choose(|id, one| serves(one) && spared(id)))
             .or_else(|| draw.choose(|_, one| serves(one)))
             // The others of the cluster may all be another snapshot's.
