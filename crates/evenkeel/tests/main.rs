@@ -19,4 +19,5 @@ mod quickstart;
 mod race;
 mod reload;
 mod routing;
+mod slow_uploads;
 mod waiting;

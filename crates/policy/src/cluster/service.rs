@@ -7,6 +7,7 @@ use super::{Address, Ask, Cluster, EndpointId, EventKind};
 use crate::adaptive::{Adaptive, Sample};
 use crate::attempts::{self, Summary};
 use crate::balance::Draw;
+use crate::deadline::Arrival;
 use crate::endpoint::Endpoint;
 use crate::evidence::{End, Grade};
 use crate::health::{self, CheckResult, Health, HealthCounters};
@@ -28,12 +29,15 @@ pub struct Check {
 
 impl Cluster {
     /// What became of an attempt that began at `begun`: each is reported once, when its response's
-    /// head has come or it has failed. A keep-alive race is no fault and changes nothing.
+    /// head has come or it has failed. A keep-alive race is no fault and changes nothing. `begun` is no
+    /// earlier than the request's last byte; how long it took tells nothing where more was to come.
     pub fn on_attempt(&mut self, summary: &Summary, begun: Moment, now: Moment) {
         let Some(id) = summary.endpoint else { return };
         let latency = now.since(begun);
+        let timed = summary.arrival == Arrival::Whole;
         let answered = matches!(summary.result, attempts::Outcome::Status(_));
         if let Some(usual) = &mut self.usual
+            && timed
             && (answered || timed_out(summary))
         {
             usual.latencies.record(latency, now);
@@ -50,7 +54,7 @@ impl Cluster {
         endpoint.service.success += u64::from(good);
         endpoint.service.error += u64::from(!good);
         endpoint.timeouts += u64::from(timed_out(summary));
-        if plan.balance == Balance::PeakEwma {
+        if timed && plan.balance == Balance::PeakEwma {
             endpoint.on_latency(latency, good, now);
         }
         if let Some(adaptive) = &plan.adaptive {
@@ -64,7 +68,9 @@ impl Cluster {
                 .get_or_insert_with(|| Box::new(Adaptive::new(now)));
             match outcome {
                 outlier::Outcome::Status(status) if status != TOO_MUCH => {
-                    machine.on_response(&sample, adaptive, now);
+                    if timed {
+                        machine.on_response(&sample, adaptive, now);
+                    }
                 }
                 outlier::Outcome::Status(_) => machine.on_drop(adaptive, now),
                 outlier::Outcome::Local if timed_out(summary) => machine.on_drop(adaptive, now),
@@ -269,8 +275,12 @@ impl Cluster {
 }
 
 /// What an attempt says of its endpoint; `None` if it died on a connection that was closing anyway,
-/// which is no fault, or began to be answered and was counted by its status.
+/// which is no fault, or began to be answered and was counted by its status, or ended because the client
+/// kept it waiting.
 fn blame(summary: &Summary) -> Option<outlier::Outcome> {
+    if summary.arrival == Arrival::Stalled {
+        return None;
+    }
     match summary.result {
         attempts::Outcome::Status(status) => Some(outlier::Outcome::Status(status)),
         attempts::Outcome::ConnectTimedOut => Some(outlier::Outcome::Local),

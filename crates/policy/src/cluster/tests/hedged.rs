@@ -200,6 +200,7 @@ impl Sim {
             reused: true,
             copy_whole: true,
             answered: false,
+            arrival: crate::deadline::Arrival::Whole,
             result: Outcome::Status(200),
         };
         cluster.on_attempt(&summary, out.begun, now);

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attempts::{Outcome, Summary};
+use crate::deadline::Arrival;
 use crate::evidence::End;
 use crate::health::CheckResult;
 use crate::keepalive::Limit;
@@ -328,6 +329,7 @@ impl Shell {
             reused: at.is_multiple_of(2),
             copy_whole: true,
             answered: false,
+            arrival: Arrival::Whole,
             result,
         };
         self.cluster.on_attempt(&summary, self.now, self.now);
