@@ -7,6 +7,7 @@ mod pipe;
 mod socket;
 mod stream;
 mod tcp_info;
+mod terminal;
 
 pub use listen::{SILENCE, accept, handshakes, hear_no_more, listen, listen_backlog};
 pub use peek::{Peek, peek};
@@ -14,3 +15,4 @@ pub use pipe::Pipe;
 pub use socket::{connect, keep_alive, make_room_for_fds, raise_fd_limit, sleep_exactly};
 pub use stream::{receive, send, send_both};
 pub use tcp_info::{TcpFacts, tcp_facts};
+pub use terminal::terminal_size;

@@ -13,7 +13,7 @@ use policy::time::Dice;
 use super::demo::{ID_FIELD, IDLE_TIMEOUT};
 
 /// Lanes, each with one connection to the gateway and one request at a time.
-const LANES: u64 = 12;
+pub(crate) const LANES: u64 = 12;
 /// Requests of a lane before it falls silent.
 const BURST: u32 = 4;
 /// Three silences of four are aimed at the upstream's idle timeout, at most this far from it. The

@@ -109,7 +109,7 @@ fn has_bytes(stream: &TcpStream) -> bool {
 }
 
 /// The length of the first request in `buffer`, once it is whole.
-fn request_length(buffer: &[u8]) -> io::Result<Option<usize>> {
+pub(crate) fn request_length(buffer: &[u8]) -> io::Result<Option<usize>> {
     if buffer.len() > REQUEST_BYTES_MAX {
         return Err(ErrorKind::InvalidData.into());
     }

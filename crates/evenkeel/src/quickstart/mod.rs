@@ -3,9 +3,10 @@
 
 mod client;
 mod demo;
+mod plain_pool;
 mod report;
+mod screen;
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -15,20 +16,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use config::model::LogSink;
 use proxy::server::{Options, Server};
 
-use self::client::{Client, Seen};
+use self::client::{Client, LANES, Seen};
 use self::demo::Demo;
-use self::report::{Learned, Report};
-use crate::cli::{Format, QuickstartArgs};
+use self::report::{Learned, Report, Witness};
+use self::screen::Screen;
+use crate::cli::{Format, LogFormat, QuickstartArgs};
 use crate::complaint::Complaint;
 use crate::{logging, ports, signals};
 
-/// A terminal's line is rewritten this often; elsewhere a new line is printed every [`LINE_EVERY`].
+/// A terminal's lines are drawn this often; elsewhere a new line is printed every [`LINE_EVERY`].
 const REWRITE_EVERY: Duration = Duration::from_millis(250);
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs the demonstration for the span asked for, or until Ctrl-C.
 pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<ExitCode, Complaint> {
-    logging::start("warn")?;
+    logging::start("warn", LogFormat::Text)?;
     let (stop, stopped) = channel();
     signals::listen(move |ask| stop.send(ask).is_ok()).map_err(|why| failed("signals", &why))?;
 
@@ -43,15 +45,24 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<ExitCode, Complaint> {
         .duration_since(UNIX_EPOCH)
         .map_or(1, |since| since.as_nanos() as u64);
     let client = Client::start(gateway, seed).map_err(|why| failed("the demo client", &why))?;
+    let plain = args.compare.then(|| Plain::start(seed)).transpose();
+    let plain = plain.map_err(|why| failed("the plain pool", &why))?;
     let end = args.span.map(|span| Instant::now() + span);
-    narrate(end, &stopped, || report(&server, &demo, &client.seen));
+    let now = || {
+        let plain = plain
+            .as_ref()
+            .map(|plain| witness(&plain.client.seen, &plain.demo));
+        report(&server, witness(&client.seen, &demo), plain)
+    };
+    narrate(end, &stopped, now);
     let seen = client.stop();
-    let last = report(&server, &demo, &seen);
+    let plain = plain.map(|plain| witness(&plain.client.stop(), &plain.demo));
+    let last = report(&server, witness(&seen, &demo), plain);
     match args.format {
         Format::Json => println!("{}", last.json()),
         Format::Text => print!("{}", last.table()),
     }
-    Ok(if last.client_errors == 0 && last.duplicates == 0 {
+    Ok(if last.client.errors == 0 && last.client.duplicates == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -73,6 +84,7 @@ fn start_gateway(demo: &Demo, listen: SocketAddr, admin: Option<SocketAddr>) -> 
         workers: 0,
         admin,
         drain_timeout: Duration::from_secs(1),
+        logging: None,
     };
     Server::start(model, options).map_err(|why| failed("the gateway", &why))
 }
@@ -103,17 +115,21 @@ fn introduce(args: &QuickstartArgs, demo: &Demo, gateway: SocketAddr, admin: Opt
     if let Some(admin) = admin {
         eprintln!("admin          http://{admin}  try: curl http://{admin}/clusters");
     }
-    eprintln!("demo client    12 lanes, silent together for about 1 s, so that requests meet the closes");
+    eprintln!("demo client    {LANES} lanes, silent for about 1 s, so that requests meet the closes");
+    if args.compare {
+        eprintln!("plain pool     the same client through a stock keep-alive pool, side by side");
+    }
     match args.span {
         Some(span) => eprintln!("ends after {} s, or with Ctrl-C\n", span.as_secs_f32()),
         None => eprintln!("ends with Ctrl-C\n"),
     }
 }
 
-/// Keeps one line up to date until the end or a signal.
+/// Keeps a few lines up to date until the end or a signal.
 fn narrate(end: Option<Instant>, stopped: &Receiver<signals::Ask>, report: impl Fn() -> Report) {
-    let terminal = std::io::stderr().is_terminal();
-    let step = if terminal { REWRITE_EVERY } else { LINE_EVERY };
+    let live = screen::is_live();
+    let (mut screen, mut learned) = (Screen::default(), String::new());
+    let step = if live { REWRITE_EVERY } else { LINE_EVERY };
     loop {
         let left = end.map_or(step, |end| end.saturating_duration_since(Instant::now()));
         match stopped.recv_timeout(step.min(left)) {
@@ -121,24 +137,44 @@ fn narrate(end: Option<Instant>, stopped: &Receiver<signals::Ask>, report: impl 
             Ok(signals::Ask::Reload | signals::Ask::Reopen) => {}
             _ => break,
         }
-        // ESC [K clears what a longer line before left behind.
-        if terminal {
-            eprint!("\r{}\x1b[K", report().line())
-        } else {
-            eprintln!("{}", report().line())
+        let report = report();
+        if live {
+            screen.draw(&report.lines(screen::columns()));
+            continue;
+        }
+        eprintln!("{}", report.line());
+        // What was learned is long, and changes rarely.
+        if report.sentence() != learned {
+            learned = report.sentence();
+            eprintln!("  learned: {learned}");
         }
     }
-    if terminal {
-        eprintln!();
+    screen.leave();
+}
+
+/// The counterfactual: the same client, a plain pool, and an upstream of its own, so that neither
+/// disturbs the other's connections.
+struct Plain {
+    demo: Demo,
+    client: Client,
+}
+
+impl Plain {
+    fn start(seed: u64) -> std::io::Result<Self> {
+        let demo = Demo::start()?;
+        let client = Client::start(plain_pool::start(demo.address)?, seed)?;
+        Ok(Self { demo, client })
     }
 }
 
-fn report(server: &Server, demo: &Demo, seen: &Seen) -> Report {
-    Report::new(
-        seen.requests.load(Ordering::Relaxed),
-        seen.errors.load(Ordering::Relaxed),
-        demo.duplicates(),
-        &server.cluster_counters(),
-        Learned::of(server),
-    )
+fn witness(seen: &Seen, demo: &Demo) -> Witness {
+    Witness {
+        requests: seen.requests.load(Ordering::Relaxed),
+        errors: seen.errors.load(Ordering::Relaxed),
+        duplicates: demo.duplicates(),
+    }
+}
+
+fn report(server: &Server, client: Witness, plain: Option<Witness>) -> Report {
+    Report::new(client, plain, &server.cluster_counters(), Learned::of(server))
 }
