@@ -99,11 +99,12 @@ fn outcome(accept: bool) -> Fallible<Outcome> {
     })
 }
 
-/// Builds the steps as a release is built.
+/// Builds the steps as what is shipped is built, but for its profile of real traffic.
 fn build() -> Fallible<PathBuf> {
     let mut command = cargo(&[
         "build",
-        "--release",
+        "--profile",
+        "plain",
         "--locked",
         "--quiet",
         "--package",

@@ -65,7 +65,7 @@ pub(crate) struct BenchArgs {
     /// missing or older than its sources
     #[arg(long)]
     evenkeel: Option<PathBuf>,
-    /// Measure the program that `cargo build --release` makes, as a quick run does
+    /// Measure the program that `cargo build --profile plain` makes, as a quick run does
     #[arg(long, conflicts_with = "evenkeel")]
     release: bool,
     /// Where bench.md, bench.json and bench.svg go; by default docs/results for a full run, and the build
@@ -154,7 +154,7 @@ impl BenchArgs {
     /// Our programs, of which those that take part are built first, unless they were given.
     fn programs(&self) -> Fallible<Programs> {
         let peers = self.peers();
-        let release = dist::target_directory()?.join("release/evenkeel");
+        let release = dist::target_directory()?.join("plain/evenkeel");
         let evenkeel = match &self.evenkeel {
             // Absolute, as it is started from elsewhere.
             Some(path) => std::path::absolute(path)?,
@@ -164,7 +164,7 @@ impl BenchArgs {
         let is_asked = peers.contains(&Peer::EvenkeelRelease)
             || (peers.contains(&Peer::Evenkeel) && self.evenkeel.is_none() && !self.is_shipped());
         if is_asked
-            && step::run(cargo(&["build", "--release", "--quiet", "-p", "evenkeel"])) != Outcome::Passed
+            && step::run(cargo(&["build", "--profile", "plain", "--quiet", "-p", "evenkeel"])) != Outcome::Passed
         {
             return Err("evenkeel does not build; name a program with --evenkeel, or other --peers".into());
         }
@@ -177,7 +177,7 @@ impl BenchArgs {
         match (&self.evenkeel, self.is_shipped()) {
             (Some(_), _) => " (a program that was given)",
             (None, true) => " (as shipped: cargo xtask dist)",
-            (None, false) => " (cargo build --release)",
+            (None, false) => " (cargo build --profile plain)",
         }
     }
 

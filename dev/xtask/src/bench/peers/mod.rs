@@ -25,7 +25,7 @@ use crate::race::install;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
     Evenkeel,
-    /// evenkeel as `cargo build --release` makes it.
+    /// evenkeel as `cargo build --profile plain` makes it, without a profile of real traffic.
     #[value(name = "evenkeel-release")]
     EvenkeelRelease,
     Haproxy,
@@ -78,7 +78,7 @@ pub(super) enum AccessLog {
 pub(super) struct Programs {
     /// evenkeel, as it is measured.
     pub(super) evenkeel: PathBuf,
-    /// evenkeel as `cargo build --release` makes it.
+    /// evenkeel as `cargo build --profile plain` makes it, without a profile of real traffic.
     pub(super) release: PathBuf,
 }
 
