@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 const EXAMPLES: &str = "\
 Examples:
   evenkeel quickstart                          see the keep-alive race met and absorbed, in one process
+  evenkeel quickstart --compare                beside it, the same client through a plain keep-alive pool
   evenkeel run --to http://127.0.0.1:3000      a gateway on 127.0.0.1:8080 before one backend
   evenkeel run --to :3000 --listen :80         the same, for everybody, on port 80
   evenkeel run -c /etc/evenkeel/               Gateway API resources from a folder, watched and reloaded
@@ -87,10 +88,22 @@ pub(crate) struct RunArgs {
     /// Access log on standard output; without it, as the configuration says (text by default).
     #[arg(long, value_enum, value_name = "off|text|json", hide_possible_values = true)]
     pub(crate) access_log: Option<AccessLogChoice>,
-    /// Operational log on standard error: error, warn, info, debug, trace, or directives such as
-    /// `info,evenkeel_proxy=debug`.
+    /// Operational log on standard error: off, error, warn, info, debug, trace, or directives such as
+    /// `info,evenkeel_proxy=debug` (docs/admin.md has the parts).
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: String,
+    /// The operational log's lines: for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// What `--log-format` may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// What `--access-log` may say.
@@ -121,6 +134,10 @@ pub(crate) struct QuickstartArgs {
     /// End by itself after this long, with a summary; without it, until Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     pub(crate) span: Option<Duration>,
+    /// Beside it, run the same client through a plain keep-alive pool before an upstream of its own, and
+    /// show its errors: what the race costs where nothing is done about it.
+    #[arg(long)]
+    pub(crate) compare: bool,
     /// How to report the summary.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,

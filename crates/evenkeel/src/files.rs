@@ -57,6 +57,10 @@ pub(crate) fn model(path: &Path) -> Result<Model, NoModel> {
 
 /// A number that changes when the files do: their names, contents, or whether they can be read.
 pub(crate) fn fingerprint(path: &Path) -> u64 {
+    // Standard input can be read once, and does not change.
+    if path == Path::new("-") {
+        return 0;
+    }
     let mut hasher = DefaultHasher::new();
     match sources(path) {
         Ok(sources) => sources

@@ -1,6 +1,7 @@
 //! `evenkeel run`: start, then wait for what may happen: a changed file, a signal, the end.
 
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -40,6 +41,14 @@ impl Origin {
         }
     }
 
+    /// Of its files before they are read.
+    fn fingerprint(&self) -> u64 {
+        match self {
+            Self::To { .. } => 0,
+            Self::Files(path) => files::fingerprint(path),
+        }
+    }
+
     fn change_address_with(&self) -> &'static str {
         match self {
             Self::To { .. } => "--listen",
@@ -50,7 +59,7 @@ impl Origin {
 
 /// Runs the gateway until a signal ends it.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
-    logging::start(&args.log_level)?;
+    logging::start(&args.log_level, args.log_format)?;
     let (tell, events) = channel();
     listen_for_signals(&tell)?;
 
@@ -62,6 +71,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
         (None, Some(path)) => Origin::Files(path.clone()),
         (None, None) => unreachable!("clap asks for one of --to and -c"),
     };
+    let seen = origin.fingerprint();
     let model = with_access_log(origin.model().map_err(fatal)?, args.access_log);
     for listener in &model.listeners {
         ports::ensure_free(listener.address, origin.change_address_with())?;
@@ -78,6 +88,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
         workers: args.workers,
         admin: args.admin.0,
         drain_timeout: args.drain_timeout,
+        logging: Some(logging::control()),
     };
     let server = Server::start(model, options).map_err(|why| {
         Complaint::new(
@@ -89,7 +100,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
     listen_for_the_admin(&server, &tell)?;
     if let Origin::Files(path) = &origin {
         let tell = tell.clone();
-        watch::watch(path.clone(), move || tell.send(Event::Changed).is_ok())
+        watch::watch(path.clone(), seen, move || tell.send(Event::Changed).is_ok())
             .unwrap_or_else(|why| tracing::warn!("changes are not noticed, SIGHUP reloads: {why}"));
     }
     let running = Running {
@@ -153,7 +164,9 @@ impl Running {
             Err(why) => {
                 let reason = why.in_one_line();
                 self.server.reload_rejected(&reason);
-                eprintln!("{}", fatal(why).to_string().trim_end());
+                if !logging::is_json() {
+                    eprintln!("{}", fatal(why).to_string().trim_end());
+                }
                 tracing::error!("configuration rejected, the one in force stays: {reason}");
                 return;
             }
@@ -242,8 +255,11 @@ fn fatal(why: NoModel) -> Complaint {
 
 /// Says where it listens, and what to try next.
 fn announce(server: &Server) {
-    eprintln!("evenkeel {} is running", env!("CARGO_PKG_VERSION"));
     let addresses = server.addresses();
+    if logging::is_json() {
+        return announce_as_line(&addresses, server.admin_address());
+    }
+    eprintln!("evenkeel {} is running", env!("CARGO_PKG_VERSION"));
     for (name, address) in &addresses {
         eprintln!("  listening  http://{address}  ({name})");
     }
@@ -257,4 +273,18 @@ fn announce(server: &Server) {
         (Some((_, address)), None) => eprintln!("  try        curl -i http://{address}/"),
         (None, _) => eprintln!("  try        add a Gateway: this configuration has no listener"),
     }
+}
+
+/// The same as one line of the log.
+fn announce_as_line(addresses: &[(String, SocketAddr)], admin: Option<SocketAddr>) {
+    let listening: Vec<String> = addresses
+        .iter()
+        .map(|(name, address)| format!("http://{address} ({name})"))
+        .collect();
+    let admin = admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}"));
+    tracing::info!(
+        "evenkeel {} is running; listening on {}; admin {admin}",
+        env!("CARGO_PKG_VERSION"),
+        listening.join(", ")
+    );
 }

@@ -15,12 +15,14 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// Network file systems tell of no change, so the content itself is looked at this often.
 const POLL: Duration = Duration::from_secs(2);
 
-/// Calls `changed` from a thread of its own after each change of content, until it returns false.
+/// Calls `changed` from a thread of its own after each change of content, until it returns false. `last`
+/// is the fingerprint from before the configuration in force was read, so that no change is missed that
+/// came since.
 pub(crate) fn watch(
     path: PathBuf,
+    mut last: u64,
     mut changed: impl FnMut() -> bool + Send + 'static,
 ) -> std::io::Result<()> {
-    let mut last = files::fingerprint(&path);
     thread::Builder::new().name("watch".into()).spawn(move || {
         let (tell, told) = channel();
         // The watcher lives as long as this thread; without one (no inotify left) polling serves.
@@ -31,15 +33,14 @@ pub(crate) fn watch(
             })
             .inspect_err(|why| tracing::warn!("{}: polled only: {why}", path.display()));
         loop {
+            if files::fingerprint(&path) != last {
+                let now = settled(&path);
+                if now != last && !changed() {
+                    return;
+                }
+                last = now;
+            }
             await_hint(&told);
-            if files::fingerprint(&path) == last {
-                continue;
-            }
-            let now = settled(&path);
-            if now != last && !changed() {
-                return;
-            }
-            last = now;
         }
     })?;
     Ok(())

@@ -144,3 +144,54 @@ fn a_rejected_configuration_is_told_by_counters_a_gauge_and_the_admin() {
     );
     assert_eq!(gateway.stat("evenkeel.config.last_reload_successful"), 1);
 }
+
+#[test]
+fn a_name_that_cannot_be_resolved_is_df_named_and_told_once() {
+    let port = free_port();
+    let backend = "apiVersion: evenkeel.dev/v1alpha1\nkind: Backend\nmetadata: {name: app}\nspec:\n  endpoints: [{fqdn: \
+                   {hostname: nope.invalid, port: 80}}]\n---\n";
+    let gateway = Gateway::configured_with(
+        &format!(
+            "{}{}{backend}",
+            yaml::gateway(port),
+            yaml::route("all", &yaml::to("app"))
+        ),
+        &["--access-log", "json"],
+    );
+    assert_eq!(gateway.ask(GET).status(), 503);
+    let line = gateway.only_json_line();
+    assert_eq!(line["envoy_response_flags"], "DF", "{line}");
+    let sentence = line["evenkeel_sentence"].as_str().unwrap_or_default();
+    assert!(sentence.contains("nope.invalid"), "{line}");
+    let clusters = gateway.admin_get("/clusters").text();
+    assert!(
+        clusters.contains("default/app::evenkeel_name::nope.invalid::cannot be resolved since "),
+        "{clusters}"
+    );
+    assert_eq!(gateway.stat("default/app.evenkeel.names_unresolved"), 1);
+    // A name is asked for again after five seconds.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    eventually("a second try", || {
+        (gateway.stat("default/app.update_failure") >= 2).then_some(())
+    });
+    let said = gateway.said();
+    let mut lines: Vec<&str> = said
+        .lines()
+        .filter_map(|line| {
+            line.split_once("WARN")
+                .filter(|(_, line)| line.contains("nope.invalid"))
+        })
+        .map(|(_, line)| line)
+        .collect();
+    assert!(
+        lines.iter().all(|line| line.contains("cluster default/app: ")),
+        "{said}"
+    );
+    assert!(!said.contains("Query {"), "{said}");
+    let all = lines.len();
+    lines.dedup();
+    assert!(
+        all >= 1 && lines.len() == all,
+        "a line is only written when something changed:\n{said}"
+    );
+}

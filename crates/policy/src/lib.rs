@@ -25,5 +25,4 @@ pub mod retry_budget;
 pub mod route;
 mod service;
 mod slab;
-mod straggler;
 pub mod time;

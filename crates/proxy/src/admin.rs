@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 pub use crate::control::Reloads;
+use crate::server::Logging;
 use crate::stats::{self, ClusterView, Liveness, LogCounts, Selection, ServerView, Snapshot, WorkerStats};
 use guard::Guard;
 
@@ -41,6 +42,8 @@ pub trait AdminSource: Send + Sync + 'static {
     fn workers(&self) -> &[Arc<WorkerStats>];
     /// What became of access log lines.
     fn log(&self) -> &LogCounts;
+    /// How the levels of the operational log are read and changed; `None` where they cannot be.
+    fn logging(&self) -> Option<Logging>;
     /// What became of the configurations given so far.
     fn reloads(&self) -> Reloads;
     /// The configuration in force, as JSON.
@@ -80,7 +83,7 @@ struct Admin {
 }
 
 /// Path, method and meaning, for `/` and `/help`.
-const ENDPOINTS: [(&str, &str, &str); 14] = [
+const ENDPOINTS: [(&str, &str, &str); 15] = [
     ("/", "GET", "this list"),
     ("/help", "GET", "this list as text"),
     (
@@ -104,6 +107,11 @@ const ENDPOINTS: [(&str, &str, &str); 14] = [
         "listeners and their addresses; format=text|json",
     ),
     ("/config_dump", "GET", "the configuration in force"),
+    (
+        "/logging",
+        "GET, POST",
+        "the log's levels; level=debug or level=info,PART=debug or paths=PART:debug changes them",
+    ),
     ("/server_info", "GET", "version, state, uptime"),
     (
         "/ready",
@@ -131,6 +139,7 @@ fn router(source: Arc<dyn AdminSource>) -> Router {
         .route("/clusters", get(all_clusters))
         .route("/listeners", get(listeners))
         .route("/config_dump", get(config_dump))
+        .route("/logging", get(logging).post(change_logging))
         .route("/server_info", get(server_info))
         .route("/ready", get(ready))
         .route("/healthcheck/fail", post(healthcheck_fail))
@@ -185,7 +194,7 @@ impl Admin {
 
 async fn index() -> Html<String> {
     let rows = ENDPOINTS.map(|(path, method, meaning)| {
-        let name = if method == "GET" {
+        let name = if method.starts_with("GET") {
             format!("<a href=\"{path}\">{path}</a>")
         } else {
             path.to_owned()
@@ -201,7 +210,7 @@ async fn index() -> Html<String> {
 }
 
 async fn help() -> String {
-    let line = |(path, method, meaning)| format!("{method:<4} {path:<18} {meaning}\n");
+    let line = |(path, method, meaning)| format!("{method:<9} {path:<18} {meaning}\n");
     ENDPOINTS.map(line).concat()
 }
 
@@ -316,6 +325,39 @@ async fn listeners(State(admin): State<Admin>, Query(asked): Query<Parameters>) 
 
 async fn config_dump(State(admin): State<Admin>) -> Response {
     pretty(&admin.source.config())
+}
+
+async fn logging(State(admin): State<Admin>) -> Result<String, Refused> {
+    let logging = admin.source.logging().ok_or_else(no_logging)?;
+    Ok(format!("log level: {}\n", (logging.read)()))
+}
+
+/// As Envoy's: `level` is for everything, `paths` for parts, and without either nothing changes.
+async fn change_logging(
+    State(admin): State<Admin>,
+    Query(asked): Query<Vec<(String, String)>>,
+) -> Result<String, Refused> {
+    let logging = admin.source.logging().ok_or_else(no_logging)?;
+    let mut words = Vec::new();
+    for (name, value) in asked {
+        match name.as_str() {
+            "level" => words.insert(0, value),
+            "paths" => words.push(value.replace(':', "=")),
+            part => words.push(format!("{part}={value}")),
+        }
+    }
+    if words.is_empty() {
+        return Ok(format!("log level: {}\n", (logging.read)()));
+    }
+    let told = (logging.change)(&words.join(",")).map_err(refuse)?;
+    Ok(format!("log level: {told}\n"))
+}
+
+fn no_logging() -> Refused {
+    (
+        StatusCode::NOT_FOUND,
+        "this process has no operational log\n".to_owned(),
+    )
 }
 
 async fn server_info(State(admin): State<Admin>) -> Response {

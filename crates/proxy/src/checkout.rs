@@ -8,7 +8,7 @@ use policy::outcome::Failure;
 use crate::downstream::leaving::Waiter;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
-use crate::tried::Until;
+use crate::tried::Limits;
 use crate::upstream::connection::name;
 use crate::upstream::lease::{Asker, Later, Lease, NoLease, Unreached};
 use crate::wait::{Late, within};
@@ -23,35 +23,38 @@ impl Exchange<'_> {
         &mut self,
         asker: &Asker<'c, '_>,
         later: Later,
-        until: Until,
+        limits: &Limits,
     ) -> Result<Result<Lease<'c>, Unreached>, Box<Fault>> {
-        self.client.alarm.set(until.first());
+        self.client.alarm.set(asker.want.deadline);
         let carried_out = {
             let waiter = Waiter::client(&self.client.connection.transport);
             let carrying_out = pin!(asker.carry_out(later, waiter));
             within(&self.client.alarm, carrying_out).await
         };
-        self.carried_out(carried_out, until)
+        self.carried_out(carried_out, asker, limits)
     }
 
     /// What carrying out came to.
     fn carried_out<'c>(
         &mut self,
         carried_out: Result<Result<Lease<'c>, NoLease>, Late>,
-        until: Until,
+        asker: &Asker<'c, '_>,
+        limits: &Limits,
     ) -> Result<Result<Lease<'c>, Unreached>, Box<Fault>> {
         let now = self.worker.clock.now();
         match carried_out {
             Ok(Ok(lease)) => Ok(Ok(lease)),
             Ok(Err(NoLease::Left)) => Err(Failure::DownstreamLeft.into()),
-            Ok(Err(NoLease::Refused(Refusal::Shed))) if until.first() <= now => Err(until.late(now).into()),
-            Ok(Err(NoLease::Refused(refusal))) => Err(Failure::Refused(refusal).into()),
+            Ok(Err(NoLease::Refused(Refusal::Shed))) if asker.want.deadline <= now => {
+                Err(limits.late(now).into())
+            }
+            Ok(Err(NoLease::Refused(refusal))) => Err(asker.handle.refusal(refusal)),
             Ok(Err(NoLease::Connect(unreached))) => {
                 self.count_attempt();
                 self.record.upstream(&*name(&unreached.address));
                 Ok(Err(unreached))
             }
-            Err(Late) => Err(until.late(now).into()),
+            Err(Late) => Err(limits.late(now).into()),
         }
     }
 }

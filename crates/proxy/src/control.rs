@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use config::model::Model;
+use config::model::{ClusterSpec, Model};
 use policy::cluster::Cluster;
 use policy::time::Moment;
 use tokio::runtime::Handle;
@@ -20,9 +20,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::admin::AdminSource;
 use crate::clock::Clock;
-use crate::discovery::Discovery;
+use crate::discovery::{Board, Discovery};
 use crate::downstream::count::ConnectionCounts;
 use crate::record::LogWriter;
+use crate::server::Logging;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::stats::{ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
 use crate::upstream::shared::ClusterHandle;
@@ -44,6 +45,7 @@ pub(crate) struct Control {
     log_counts: Arc<LogCounts>,
     /// `None` once it is finished.
     log: Mutex<Option<LogWriter>>,
+    logging: Option<Logging>,
     pub(crate) draining: AtomicBool,
     /// The drain that was asked for waits for nobody.
     at_once: AtomicBool,
@@ -53,6 +55,7 @@ pub(crate) struct Control {
     state: Mutex<State>,
     discovery: tokio::sync::Mutex<Discovery>,
     reloads: Mutex<Reloads>,
+    names: Board,
 }
 
 #[derive(Debug)]
@@ -74,6 +77,7 @@ impl Control {
         orders: Vec<UnboundedSender<Order>>,
         stats: Vec<Arc<WorkerStats>>,
         log: LogWriter,
+        logging: Option<Logging>,
         runtime: &Handle,
     ) -> io::Result<(Arc<Self>, Arc<Snapshot>, Vec<Sockets>)> {
         let clock = Clock::start();
@@ -94,6 +98,7 @@ impl Control {
             connections: Arc::default(),
             log_counts: log.counts(),
             log: Mutex::new(Some(log)),
+            logging,
             draining: AtomicBool::new(false),
             at_once: AtomicBool::new(false),
             started: clock.now(),
@@ -106,6 +111,7 @@ impl Control {
                 clusters,
                 bound,
             }),
+            names: discovery.board(),
             discovery: tokio::sync::Mutex::new(discovery),
             reloads: Mutex::new(Reloads::start(SystemTime::now())),
         };
@@ -203,6 +209,8 @@ impl Control {
         // A cluster that is gone from the configuration goes with its last request.
         let names: BTreeSet<&str> = model.clusters.iter().map(|spec| &*spec.name).collect();
         state.clusters.retain(|name, _| names.contains(&**name));
+        let (serial, clusters) = (snapshot.serial, snapshot.clusters().len());
+        let opened = sockets.first().map_or(0, Vec::len);
         for ((orders, stats), sockets) in self.orders.iter().zip(&self.stats).zip(sockets) {
             let next = Current::of(snapshot.clone(), stats);
             // A worker that is gone needs no configuration.
@@ -213,7 +221,10 @@ impl Control {
         let old = std::mem::replace(&mut state.snapshot, snapshot);
         state.retired.push(old);
         drop(state);
-        tracing::debug!("a configuration was put in force within {:?}", began.elapsed());
+        tracing::debug!(
+            "configuration {serial} is in force after {:?}: {clusters} clusters, {opened} listeners opened",
+            began.elapsed()
+        );
     }
 
     /// Resolves names again when their answers have grown old, for as long as the process lives.
@@ -245,6 +256,7 @@ impl Control {
         } else {
             limit
         };
+        tracing::debug!("the workers are told to drain within {} ms", limit.as_millis());
         for orders in &self.orders {
             let _ = orders.send(Order::Drain(limit));
         }
@@ -321,9 +333,18 @@ impl AdminSource for Control {
     }
 
     fn clusters(&self) -> Vec<ClusterView> {
-        let (snapshot, now) = (self.snapshot(), self.clock.now());
-        let clusters = snapshot.clusters().iter();
-        clusters.map(|handle| ClusterView::read(handle, now)).collect()
+        let (model, snapshot) = {
+            let state = self.state();
+            (state.model.clone(), state.snapshot.clone())
+        };
+        let (now, instant) = (self.clock.now(), Instant::now());
+        let clusters = snapshot.clusters().iter().zip(&model.clusters);
+        let view = |(handle, spec): (&ClusterHandle, &ClusterSpec)| {
+            let mut view = ClusterView::read(handle, now);
+            view.names = self.names.of(spec, instant);
+            view
+        };
+        clusters.map(view).collect()
     }
 
     fn listeners(&self) -> Vec<(String, SocketAddr)> {
@@ -336,6 +357,10 @@ impl AdminSource for Control {
 
     fn log(&self) -> &LogCounts {
         &self.log_counts
+    }
+
+    fn logging(&self) -> Option<Logging> {
+        self.logging
     }
 
     fn reloads(&self) -> Reloads {

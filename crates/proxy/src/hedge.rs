@@ -12,6 +12,7 @@
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use policy::cluster::{EndpointId, Reuse};
 use policy::deadline::{Bounds, Which};
@@ -29,7 +30,7 @@ use crate::fault::Fault;
 use crate::postmortem::note_lost;
 use crate::record::SavedBy;
 use crate::transport::Transport;
-use crate::tried::{Begun, Tried};
+use crate::tried::{Begun, Limits, Tried};
 use crate::upstream::attempt::{self, Attempted, Speaker, Timekeeper};
 use crate::upstream::lease::{Asked, Asker, Lease, NoLease, Want};
 use crate::upstream::shared::ClusterHandle;
@@ -43,6 +44,7 @@ pub(crate) struct Hedge<'a, 'b> {
     plan: &'a HedgePlan,
     want: Want<'b>,
     twin: Upload,
+    per_try: Option<Duration>,
 }
 
 /// A hedge's attempt, made.
@@ -82,6 +84,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
         plan: &'a HedgePlan,
         want: Want<'b>,
         twin: Upload,
+        limits: &Limits,
     ) -> Self {
         Self {
             worker,
@@ -89,6 +92,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
             plan,
             want,
             twin,
+            per_try: limits.per_try,
         }
     }
 
@@ -113,11 +117,10 @@ impl<'a, 'b> Hedge<'a, 'b> {
             }
             Race::Second(mut second, failed) => {
                 match failed {
-                    None if lease.endpoint == second.lease.endpoint => {
+                    None => {
                         lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
                         lease.close();
                     }
-                    None => lease.outrun(begun.leased, upload.sent_whole()),
                     Some(attempted) => {
                         let status = exchange.work.response.status;
                         let tried = Tried::after(attempted, lease, upload, status, begun)?;
@@ -156,7 +159,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
         let worker = self.worker;
         let (mut speaker, alarm) = Speaker::of(exchange.client);
         let (client, limits) = (speaker.transport, speaker.limits);
-        let mut timekeeper = Timekeeper::begin(worker, alarm, bounds, upload);
+        let mut timekeeper = Timekeeper::begin(worker, alarm, bounds);
         let response = &mut exchange.work.response;
         let one = attempt::run(lease, upload, &mut speaker, response, &mut timekeeper);
         let other = self.run(&avoid, (client, limits), bounds, (since, count), progress);
@@ -203,7 +206,10 @@ impl<'a, 'b> Hedge<'a, 'b> {
             asked,
             leased: worker.clock.now(),
         };
-        let bounds = Bounds { asked, ..bounds };
+        let bounds = Bounds {
+            per_try: self.per_try.map_or(Moment::NEVER, |limit| asked + limit),
+            ..bounds
+        };
         let (alarm, mut input) = (engine::alarm(), ReadBuffer::default());
         let mut response = ResponseHead::default();
         // Interim responses of both would be one answer's twice.
@@ -213,7 +219,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
             limits,
             takes_interim: false,
         };
-        let mut timekeeper = Timekeeper::begin(worker, &alarm, bounds, &self.twin);
+        let mut timekeeper = Timekeeper::begin(worker, &alarm, bounds);
         let attempted = attempt::run(
             &mut lease,
             &mut self.twin,
@@ -288,9 +294,7 @@ fn is_replaceable(attempted: &Attempted) -> bool {
         Attempted::Response
         | Attempted::ClientLeft
         | Attempted::ClientMalformed(_)
-        | Attempted::Late(Which::Request | Which::Client | Which::ClientIdle | Which::Left | Which::Idle) => {
-            false
-        }
+        | Attempted::Late(Which::Request | Which::Client | Which::Left | Which::Idle) => false,
     }
 }
 

@@ -13,6 +13,11 @@ use crate::upstream::shared::ClusterHandle;
 /// A request is sent again: what its record says if that saves it.
 pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried<'_>, why: Why, cluster: &ClusterHandle) {
     let raced = tried.summary.reused && tried.facts.is_some();
+    tracing::debug!(
+        "cluster {}: an attempt ended with {:?}; the request is sent again: {why:?}",
+        cluster.shared.name,
+        tried.summary.result
+    );
     let now = exchange.worker.clock.now();
     cluster.shared.with(|state| {
         state.cluster.on_again(why, raced);

@@ -24,6 +24,17 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// How long a drain waits for exchanges to end.
     pub drain_timeout: Duration,
+    /// How the levels of the operational log are read and changed; `None` where they cannot be.
+    pub logging: Option<Logging>,
+}
+
+/// The levels of the operational log, for the admin. The subscriber is the program's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Logging {
+    /// The levels in force, as they can be given again.
+    pub read: fn() -> String,
+    /// Takes up new ones, and gives them as they are in force, or says in words what is wrong.
+    pub change: fn(&str) -> Result<String, String>,
 }
 
 /// A running proxy. [`Server::drain`] ends it well; dropping it ends it at once.
@@ -74,8 +85,14 @@ impl Server {
             .transpose()?;
         let (orders, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let stats: Vec<_> = (0..count).map(|_| Arc::new(WorkerStats::default())).collect();
-        let (control, snapshot, mut sockets) =
-            Control::start(model, orders, stats.clone(), log, runtime.handle())?;
+        let (control, snapshot, mut sockets) = Control::start(
+            model,
+            orders,
+            stats.clone(),
+            log,
+            options.logging,
+            runtime.handle(),
+        )?;
         let mut workers = Vec::with_capacity(count);
         for (index, (orders, stats)) in inboxes.into_iter().zip(stats).enumerate() {
             let setup = Setup {

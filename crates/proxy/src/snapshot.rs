@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use config::model::{Downstream, Model};
-use policy::cluster::Address;
 use policy::route::{ClusterRef, ListenerId, RateLimitRef, RouteTable};
 use wire::h1::head::Limits;
 
 use crate::clock::Clock;
+use crate::discovery::Endpoints;
 use crate::rate_limit::{RateLimits, SharedRateLimit};
 use crate::upstream::shared::{ClusterHandle, SharedCluster};
 
@@ -76,25 +76,26 @@ impl Snapshot {
     /// counted and the idle connections survive; `endpoints` gives each cluster's addresses and weights.
     pub(crate) fn build(
         model: Arc<Model>,
-        endpoints: &[Vec<(Address, u32)>],
+        endpoints: &[Endpoints],
         clusters: &mut Clusters,
         clock: Clock,
     ) -> Self {
         let now = clock.now();
-        let handle = |(spec, addresses): (&config::model::ClusterSpec, &Vec<_>)| {
+        let handle = |(spec, endpoints): (&config::model::ClusterSpec, &Endpoints)| {
             let new = || SharedCluster::new(spec.name.clone());
             let shared = clusters
                 .by_name
                 .entry(spec.name.clone())
                 .or_insert_with(new)
                 .clone();
-            let mut members = shared.with(|state| state.cluster.adopt(addresses, now));
+            let mut members = shared.with(|state| state.cluster.adopt(&endpoints.addresses, now));
             members.prepare(&spec.plan.balance);
             ClusterHandle {
                 shared,
                 members,
                 plan: spec.plan.clone(),
                 clock,
+                unresolved: endpoints.unresolved.clone(),
             }
         };
         let handles = model.clusters.iter().zip(endpoints).map(handle).collect();

@@ -4,10 +4,9 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 
-use policy::deadline::Turn;
 use sys::Pipe;
 
-use crate::body::{Direction, Pulse};
+use crate::body::Pulse;
 use crate::engine;
 use crate::transport::Transport;
 
@@ -42,7 +41,7 @@ pub(crate) async fn pass(
     to: &Transport,
     length: u64,
     passed: &mut u64,
-    pulse: &Pulse<'_>,
+    pulse: &Pulse,
 ) -> Option<Result<(), Stopped>> {
     let mut pipe = spare().ok()?;
     let result = pump(&mut pipe, from, to, length, passed, pulse).await;
@@ -62,7 +61,7 @@ async fn pump(
     to: &Transport,
     length: u64,
     passed: &mut u64,
-    pulse: &Pulse<'_>,
+    pulse: &Pulse,
 ) -> Result<(), Stopped> {
     let mut round = 0;
     while *passed < length {
@@ -71,9 +70,9 @@ async fn pump(
             _ => return Err(Stopped::Source),
         }
         while pipe.held() > 0 {
-            pulse.turn(Direction::Down, Turn::Client);
+            pulse.awaits_client_now(true);
             let taken = poll_fn(|cx| to.poll_drain(cx, pipe)).await;
-            pulse.turn(Direction::Down, Turn::Endpoint);
+            pulse.awaits_client_now(false);
             match taken {
                 Ok(count) if count > 0 => *passed += count as u64,
                 _ => return Err(Stopped::Sink),

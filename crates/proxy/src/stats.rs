@@ -22,7 +22,7 @@ pub use meter::{
     ClusterSummaries, ClusterTimes, Counter, Downstream, DownstreamTotals, Gauge, Kind, LogCounts, Reading,
 };
 pub(crate) use view::shown;
-pub use view::{ClusterView, EndpointView, Liveness, ServerView};
+pub use view::{ClusterView, EndpointView, Liveness, NameView, ServerView};
 
 /// One worker's numbers. Only that worker writes them: a number that two threads write loses counts.
 #[derive(Debug, Default)]

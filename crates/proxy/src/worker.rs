@@ -168,8 +168,10 @@ impl Worker {
         while let Some(order) = orders.recv().await {
             match order {
                 Order::Swap(next, sockets) => {
-                    for (_, gone) in listening.extract_if(.., |address, _| next.listener(*address).is_none())
+                    for (address, gone) in
+                        listening.extract_if(.., |address, _| next.listener(*address).is_none())
                     {
+                        tracing::debug!(worker = id.0, "no longer listening on {address}");
                         engine::spawn(gone.stop());
                     }
                     let old = worker.current.replace(Rc::new(next));
@@ -205,6 +207,12 @@ impl Worker {
     /// Ends all connections well: each says `Connection: close` with its next answer.
     async fn drain(self: &Rc<Self>, listening: BTreeMap<SocketAddr, Listening>, limit: Duration) {
         self.draining.set(true);
+        tracing::debug!(
+            worker = self.id.0,
+            "draining {} client connections within {} ms",
+            self.connections.get(),
+            limit.as_millis()
+        );
         self.lobby.look_around(self, &self.snapshot());
         let stopping = listening.into_values().map(|l| Box::pin(l.stop()) as _);
         crate::wait::all(stopping.collect()).await;
@@ -212,6 +220,11 @@ impl Worker {
         while self.connections.get() > 0 && self.clock.now() < end {
             engine::sleep(Duration::from_millis(10)).await;
         }
+        tracing::debug!(
+            worker = self.id.0,
+            "drained; {} client connections are cut",
+            self.connections.get()
+        );
     }
 }
 

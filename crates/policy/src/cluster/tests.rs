@@ -1,7 +1,6 @@
 //! Stories of one cluster; `machine` has random ones, `world` long ones.
 
 mod events;
-mod hedged;
 mod machine;
 mod overload;
 mod service;

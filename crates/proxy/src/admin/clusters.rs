@@ -8,6 +8,7 @@ use policy::cluster::EndpointReport;
 use policy::keepalive::Source;
 use serde_json::{Map, Value, json};
 
+use crate::discovery::NameView;
 use crate::stats::{ClusterView, EndpointView, shown};
 
 /// Envoy's text form.
@@ -21,6 +22,15 @@ pub(super) fn text(clusters: &[ClusterView]) -> String {
         for (name, value) in state(cluster) {
             let _ = writeln!(page, "{}::{name}::{}", cluster.name, plain(&value));
         }
+        for name in &cluster.names {
+            let _ = writeln!(
+                page,
+                "{}::evenkeel_name::{}::{}",
+                cluster.name,
+                name.name,
+                resolution(name)
+            );
+        }
         for endpoint in &cluster.endpoints {
             let address = shown(&endpoint.report.address);
             for (name, value) in lines(endpoint) {
@@ -29,6 +39,22 @@ pub(super) fn text(clusters: &[ClusterView]) -> String {
         }
     }
     page
+}
+
+/// How a name stands with the resolver.
+fn resolution(name: &NameView) -> String {
+    let (addresses, since) = (name.addresses, name.since.as_secs());
+    match &name.error {
+        None => format!("resolved to {addresses} addresses"),
+        Some(why) if addresses == 0 => {
+            format!("cannot be resolved since {since} s: {why}; no address is known")
+        }
+        Some(why) => {
+            format!(
+                "cannot be resolved since {since} s: {why}; {addresses} addresses known before are in use"
+            )
+        }
+    }
 }
 
 fn plain(value: &Value) -> String {
@@ -46,6 +72,14 @@ pub(super) fn json(clusters: &[ClusterView]) -> Value {
         host.insert("address".to_owned(), shown(&endpoint.report.address).into());
         host
     };
+    let named = |name: &NameView| {
+        json!({
+            "name": name.name,
+            "addresses": name.addresses,
+            "error": name.error,
+            "since_ms": millis(name.since),
+        })
+    };
     let status = |cluster: &ClusterView| {
         let limits: Map<_, _> = limits(cluster)
             .map(|(name, value)| (name.to_owned(), value.into()))
@@ -55,6 +89,7 @@ pub(super) fn json(clusters: &[ClusterView]) -> Value {
             "name": cluster.name,
             "circuit_breakers": limits,
             "state": map(state(cluster)),
+            "names": cluster.names.iter().map(named).collect::<Vec<_>>(),
             "host_statuses": cluster.endpoints.iter().map(host).collect::<Vec<_>>(),
         })
     };
@@ -158,7 +193,6 @@ fn ours(endpoint: &EndpointReport) -> Vec<Line> {
         ("evenkeel_probe", endpoint.probe.into()),
         ("evenkeel_leaving", endpoint.leaving.into()),
         ("evenkeel_avoided", endpoint.service.leaving.into()),
-        ("evenkeel_stragglers", endpoint.stragglers.into()),
         ("evenkeel_reuse_limit_ms", millis(knowledge.limit.reuse)),
         ("evenkeel_safe_limit_ms", millis(knowledge.limit.safe)),
         ("evenkeel_proof_limit_ms", millis(knowledge.limit.proof)),

@@ -44,6 +44,17 @@ impl AdminSource for Process {
         &self.log
     }
 
+    fn logging(&self) -> Option<Logging> {
+        let change = |level: &str| match level {
+            "debug" | "info,dns=debug" | "dns=trace,web=off" => Ok(level.to_owned()),
+            other => Err(format!("`{other}` is no level")),
+        };
+        Some(Logging {
+            read: || "info".to_owned(),
+            change,
+        })
+    }
+
     fn reloads(&self) -> Reloads {
         reloads()
     }
@@ -146,6 +157,28 @@ fn stats_come_in_all_three_forms() {
 }
 
 #[test]
+fn log_levels_are_read_and_changed_by_envoys_parameters() {
+    let admin = Running::start();
+    assert_eq!(admin.get("/logging"), "log level: info\n");
+    let post = |path: &str| {
+        let (status, _, body) = admin.ask("POST", path);
+        (status, body)
+    };
+    let told = |levels: &str| (200, format!("log level: {levels}\n"));
+    assert_eq!(post("/logging"), told("info"));
+    assert_eq!(post("/logging?level=debug"), told("debug"));
+    assert_eq!(
+        post("/logging?level=info&paths=dns:debug"),
+        told("info,dns=debug")
+    );
+    assert_eq!(post("/logging?dns=trace&web=off"), told("dns=trace,web=off"));
+    assert_eq!(
+        post("/logging?level=inof"),
+        (400, "`inof` is no level\n".to_owned())
+    );
+}
+
+#[test]
 fn a_wrong_parameter_is_answered_with_what_is_wrong() {
     let admin = Running::start();
     let (status, _, body) = admin.ask("GET", "/stats?filter=(");
@@ -184,6 +217,7 @@ fn clusters_are_shown_with_what_was_learned() {
     default/web::evenkeel_remaining_retries::0
     default/web::evenkeel_auto_timeout::2.500s: 5 times the p99 of 500.000ms
     default/web::evenkeel_hedge_wait_ms::40
+    default/web::evenkeel_name::web.internal::cannot be resolved since 12 s: there is no such name (NXDOMAIN); 1 addresses known before are in use
     default/web::127.0.0.1:3000::cx_active::2
     default/web::127.0.0.1:3000::cx_connect_fail::3
     default/web::127.0.0.1:3000::cx_total::5
@@ -203,7 +237,6 @@ fn clusters_are_shown_with_what_was_learned() {
     default/web::127.0.0.1:3000::evenkeel_probe::false
     default/web::127.0.0.1:3000::evenkeel_leaving::false
     default/web::127.0.0.1:3000::evenkeel_avoided::false
-    default/web::127.0.0.1:3000::evenkeel_stragglers::0
     default/web::127.0.0.1:3000::evenkeel_reuse_limit_ms::4900
     default/web::127.0.0.1:3000::evenkeel_safe_limit_ms::4900
     default/web::127.0.0.1:3000::evenkeel_proof_limit_ms::4900
@@ -311,7 +344,11 @@ fn the_index_and_the_help_list_every_path_and_an_unknown_one_is_said_to_be_unkno
     let (index, help) = (admin.get("/"), admin.get("/help"));
     for (path, method, _) in ENDPOINTS {
         assert!(index.contains(path) && help.contains(path), "{path}");
-        let wrong = if method == "GET" { "POST" } else { "GET" };
+        let wrong = match method {
+            "GET" => "POST",
+            "POST" => "GET",
+            _ => "DELETE",
+        };
         assert_eq!(admin.ask(wrong, path).0, 405, "{path}");
     }
     let (status, head, body) = admin.ask("GET", "/statz");

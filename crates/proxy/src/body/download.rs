@@ -3,14 +3,13 @@
 use std::io;
 use std::ops::Range;
 
-use policy::deadline::Turn;
 use wire::field::Fields;
 use wire::h1::decode::{BodyDecoder, DecodeError, Part, Step};
 use wire::h1::encode;
 use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 
-use super::{Direction, IN_PLACE_MIN, Pulse, encode_data, encode_end};
+use super::{IN_PLACE_MIN, Pulse, encode_data, encode_end};
 use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::engine;
 use crate::io::{fill, flush, write_both};
@@ -130,7 +129,7 @@ impl Download {
         to: &Transport,
         out: &mut Vec<u8>,
         limits: &Limits,
-        pulse: &Pulse<'_>,
+        pulse: &Pulse,
     ) -> Result<(), DownloadEnd> {
         let left = |_| DownloadEnd::ClientLeft;
         let mut reads: u32 = 0;
@@ -139,9 +138,9 @@ impl Download {
             match step.part {
                 Part::Data(range) => {
                     self.relayed += range.len() as u64;
-                    pulse.turn(Direction::Down, Turn::Client);
+                    pulse.awaiting_client.set(true);
                     self.pass_on(input.data(), range, to, out).await.map_err(left)?;
-                    pulse.turn(Direction::Down, Turn::Endpoint);
+                    pulse.awaiting_client.set(false);
                     input.consume(step.consumed);
                     pulse.beat();
                 }
@@ -152,9 +151,9 @@ impl Download {
                 }
                 Part::NeedMore => {
                     input.consume(step.consumed);
-                    pulse.turn(Direction::Down, Turn::Client);
+                    pulse.awaiting_client.set(true);
                     flush(to, out).await.map_err(left)?;
-                    pulse.turn(Direction::Down, Turn::Endpoint);
+                    pulse.awaiting_client.set(false);
                     if self.splices() && self.splice(from, to, pulse).await? {
                         continue;
                     }
@@ -191,12 +190,7 @@ impl Download {
     }
 
     /// Passes what need not be looked at; false if there is no pipe to be had.
-    async fn splice(
-        &mut self,
-        from: &Transport,
-        to: &Transport,
-        pulse: &Pulse<'_>,
-    ) -> Result<bool, DownloadEnd> {
+    async fn splice(&mut self, from: &Transport, to: &Transport, pulse: &Pulse) -> Result<bool, DownloadEnd> {
         let mut passed = 0;
         let result = splice::pass(from, to, self.decoder.plain(), &mut passed, pulse).await;
         self.decoder.passed(passed);

@@ -97,7 +97,10 @@ fn clusters(endpoints: &[(&str, u16)]) -> Vec<ClusterSpec> {
 
 fn found(discovery: &Discovery, clusters: &[ClusterSpec]) -> Vec<String> {
     let endpoints = discovery.endpoints(clusters).remove(0);
-    let shown = endpoints.iter().map(|(address, _)| crate::stats::shown(address));
+    let shown = endpoints
+        .addresses
+        .iter()
+        .map(|(address, _)| crate::stats::shown(address));
     shown.collect()
 }
 
@@ -154,6 +157,40 @@ async fn addresses_known_before_are_kept_while_a_name_can_not_be_resolved() {
     assert!(!discovery.refresh(&clusters, later).await);
     assert_eq!(found(&discovery, &clusters), ["192.0.2.1:80"]);
     assert_eq!(discovery.next(), Some(later + RETRY));
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_told_in_words_with_its_cluster_and_once() {
+    let zone = Zone::of(&[], NONE);
+    let (mut discovery, clusters) = (zone.serve().await, clusters(&[("web.test", 80)]));
+    let now = Instant::now();
+    let later = |turn: u64| now + RETRY * u32::try_from(turn).unwrap() + Duration::from_secs(1);
+    assert!(discovery.refresh(&clusters, now).await, "the reason changed");
+    let reason = |discovery: &Discovery| discovery.endpoints(&clusters).remove(0).unresolved;
+    let nodata = "evenkeel has no address for the name web.test of this backend: the name exists, but has no A or AAAA \
+                  record (NODATA)";
+    assert_eq!(reason(&discovery).as_deref(), Some(nodata));
+    assert!(
+        !discovery.refresh(&clusters, later(1)).await,
+        "the same again is no change"
+    );
+    zone.fails.store(true, Relaxed);
+    assert!(
+        discovery.refresh(&clusters, later(2)).await,
+        "another reason is one"
+    );
+    let view = discovery.board().of(&clusters[0], later(3)).remove(0);
+    let error = view.error.unwrap();
+    assert!(
+        error.contains("SERVFAIL") && !error.contains("Query {"),
+        "{error}"
+    );
+    assert_eq!((view.attempts, view.failures, view.addresses), (3, 3, 0));
+    zone.fails.store(false, Relaxed);
+    *zone.addresses.lock().unwrap() = vec![ip(1)];
+    assert!(discovery.refresh(&clusters, later(4)).await);
+    assert_eq!(reason(&discovery), None);
+    assert_eq!(discovery.board().of(&clusters[0], later(4))[0].error, None);
 }
 
 #[tokio::test]

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use config::model::{AccessLog, EndpointSpec, LogFormat, LogSink, Model};
+use config::model::{AccessLog, ClusterSpec, EndpointSpec, LogFormat, LogSink, Model};
 use policy::cluster::{Address, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Stream;
 use crate::clock::Clock;
+use crate::discovery::Endpoints;
 use crate::engine;
 use crate::record::LogWriter;
 use crate::snapshot::{Clusters, Snapshot};
@@ -189,11 +190,11 @@ fn snapshot(model: Model, clusters: &mut Clusters, clock: Clock) -> Arc<Snapshot
         EndpointSpec::Ip(address) => (Address::Ip(*address), 1),
         other => panic!("{other:?} is not in this world"),
     };
-    let endpoints: Vec<Vec<_>> = model
-        .clusters
-        .iter()
-        .map(|spec| spec.endpoints.iter().map(address).collect())
-        .collect();
+    let of = |spec: &ClusterSpec| Endpoints {
+        addresses: spec.endpoints.iter().map(address).collect(),
+        unresolved: None,
+    };
+    let endpoints: Vec<Endpoints> = model.clusters.iter().map(of).collect();
     Arc::new(Snapshot::build(Arc::new(model), &endpoints, clusters, clock))
 }
 

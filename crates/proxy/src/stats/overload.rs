@@ -6,10 +6,12 @@ use policy::outlier::Cause;
 
 use super::catalogue::{Sample, Snapshot, Value};
 use super::view::ClusterView;
+use crate::discovery::NameView;
 
 impl Snapshot {
     pub(super) fn overload(&mut self, cluster: &ClusterView) {
         self.membership(cluster);
+        self.names(cluster);
         self.breakers(cluster);
         self.outliers(cluster);
         self.checks(cluster);
@@ -50,6 +52,43 @@ impl Snapshot {
         for (name, value, help) in numbers {
             self.of_cluster(&cluster.name, name, help, value);
         }
+    }
+
+    /// How often its names were asked for, by Envoy's names for clusters of DNS.
+    fn names(&mut self, cluster: &ClusterView) {
+        if cluster.names.is_empty() {
+            return;
+        }
+        let sum = |of: fn(&NameView) -> u64| cluster.names.iter().map(of).sum::<u64>();
+        let failed = sum(|name| name.failures);
+        let counters = [
+            (
+                "update_attempt",
+                sum(|name| name.attempts),
+                "Times that its names were asked for.",
+            ),
+            (
+                "update_success",
+                sum(|name| name.attempts) - failed,
+                "Times that the resolver gave addresses.",
+            ),
+            (
+                "update_failure",
+                failed,
+                "Times that the resolver gave none; those known before stay in use.",
+            ),
+        ];
+        for (name, value, help) in counters {
+            self.of_cluster(&cluster.name, name, help, Value::Counter(value));
+        }
+        let unresolved = cluster.names.iter().filter(|name| name.error.is_some());
+        self.ours(
+            cluster,
+            "names_unresolved",
+            "evenkeel_names_unresolved",
+            "Names that cannot be resolved now.",
+            Value::Gauge(unresolved.count() as u64),
+        );
     }
 
     fn breakers(&mut self, cluster: &ClusterView) {

@@ -15,6 +15,7 @@ use regex::Regex;
 
 use super::*;
 use crate::control::Reloads;
+use crate::discovery::NameView;
 
 /// A cluster that met two races and has one endpoint.
 pub(crate) fn cluster_view(name: &str) -> ClusterView {
@@ -42,8 +43,6 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
         idle: 1,
         oldest_idle: Some(Duration::from_millis(1250)),
         probe: false,
-        stragglers: 0,
-        followed: false,
         uses: 120,
         opened: 5,
         connect_failures: 3,
@@ -121,6 +120,14 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
             Some(Duration::from_millis(500)),
         )),
         hedge_wait: Some(Duration::from_millis(40)),
+        names: vec![NameView {
+            name: "web.internal".into(),
+            addresses: 1,
+            error: Some("there is no such name (NXDOMAIN)".into()),
+            since: Duration::from_secs(12),
+            attempts: 9,
+            failures: 3,
+        }],
         endpoints: vec![EndpointView {
             report: endpoint,
             weight: 1,
@@ -189,6 +196,7 @@ fn the_text_form_is_envoys() {
     cluster.default/web.evenkeel.endpoint.127.0.0.1:3000.reuse_limit_ms: 4900
     cluster.default/web.evenkeel.hedge_wait_ms: 40
     cluster.default/web.evenkeel.membership_failing: 1
+    cluster.default/web.evenkeel.names_unresolved: 1
     cluster.default/web.evenkeel.pool_used_percent: 80
     cluster.default/web.evenkeel.queue_oldest_wait_ms: 120
     cluster.default/web.evenkeel.queue_overloaded: 1
@@ -207,6 +215,9 @@ fn the_text_form_is_envoys() {
     cluster.default/web.outlier_detection.ejections_enforced_consecutive_gateway_failure: 1
     cluster.default/web.outlier_detection.ejections_enforced_total: 1
     cluster.default/web.outlier_detection.ejections_overflow: 2
+    cluster.default/web.update_attempt: 9
+    cluster.default/web.update_failure: 3
+    cluster.default/web.update_success: 6
     cluster.default/web.upstream_cx_active: 2
     cluster.default/web.upstream_cx_total: 5
     cluster.default/web.upstream_rq_200: 118

@@ -10,6 +10,7 @@ use policy::outlier::OutlierCounters;
 use policy::plan::{ClusterPlan, Limits};
 use policy::time::Moment;
 
+pub use crate::discovery::NameView;
 use crate::upstream::shared::ClusterHandle;
 
 /// A cluster as the admin shows it.
@@ -33,6 +34,8 @@ pub struct ClusterView {
     pub auto_timeout: Option<AutoAnswer>,
     /// How long an answer is waited for before a hedge, where that is configured and known.
     pub hedge_wait: Option<Duration>,
+    /// Its names, and what the resolver says of them.
+    pub names: Vec<NameView>,
     /// Its endpoints, and what was learned of them.
     pub endpoints: Vec<EndpointView>,
 }
@@ -83,6 +86,7 @@ impl ClusterView {
             checks: plan.health.as_ref().map(|_| *cluster.health_counters()),
             auto_timeout: auto.map(|auto| cluster.auto_timeout(auto, now)),
             hedge_wait: hedge.and_then(|hedge| cluster.hedge_wait(hedge, now)),
+            names: Vec::new(),
             endpoints: Vec::new(),
         }
     }

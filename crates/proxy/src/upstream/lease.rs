@@ -17,11 +17,13 @@ use policy::time::Moment;
 
 use super::connect::{ConnectError, connect};
 use super::connection::{Connection, name};
-use super::shared::{ClusterHandle, SharedCluster, State, Watch, idle_end, watch};
+use super::decision::Decision;
+use super::shared::{ClusterHandle, State, Watch, idle_end, watch};
 use crate::body::Sender;
 use crate::buffer::ReadBuffer;
 use crate::downstream::leaving::Waiter;
 use crate::engine;
+use crate::stats::shown;
 use crate::wait::{First, first};
 use crate::worker::Worker;
 
@@ -116,11 +118,17 @@ impl<'a> Asker<'a, '_> {
     }
 
     fn check_out(&self) -> (Checkout, Option<Box<Connection>>) {
-        self.handle.shared.with(|state| {
+        let found = self.handle.shared.with(|state| {
             let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
             let checkout = state.cluster.checkout(&self.question(), now, dice);
             with_socket(state, checkout)
-        })
+        });
+        tracing::debug!(
+            "cluster {}: checkout gave {}",
+            self.handle.shared.name,
+            Decision(&found.0)
+        );
+        found
     }
 
     /// Does what is to be done for a lease, as long as whoever needs it waits.
@@ -195,6 +203,10 @@ impl<'a> Asker<'a, '_> {
             permit.held = false;
             let now = self.worker.clock.now();
             let shared = &self.handle.shared;
+            tracing::debug!(
+                "cluster {}: the idle connection had ended ({end:?}); asking again",
+                shared.name
+            );
             shared.with(|state| state.cluster.found_dead(reused.connection, end, now));
             return None;
         }
@@ -240,6 +252,12 @@ impl<'a> Asker<'a, '_> {
             Err(error) => {
                 permit.held = false;
                 let timed_out = matches!(error, ConnectError::TimedOut);
+                tracing::debug!(
+                    "cluster {}: no connection to {}: {}",
+                    shared.name,
+                    shown(&address),
+                    error.words()
+                );
                 shared.with(|s| {
                     s.cluster.connect_error(endpoint, error.words());
                     s.cluster.connect_failed(id, timed_out, now);
@@ -251,6 +269,12 @@ impl<'a> Asker<'a, '_> {
                 }));
             }
         };
+        tracing::debug!(
+            "cluster {}: connected to {} within {:?}",
+            shared.name,
+            shown(&address),
+            now.since(begun)
+        );
         let round_trip = transport.tcp_facts().map(|facts| facts.round_trip);
         shared.with(|state| state.cluster.connected(id, round_trip, now));
         let connection = Box::new(Connection {
@@ -381,7 +405,14 @@ impl Lease<'_> {
         connection.input.release();
         self.permit.held = false;
         let (worker, shared) = (self.permit.worker, &self.permit.handle.shared);
-        watch_parked(&mut connection, worker, shared);
+        let watcher = connection.watch.get_or_insert_with(|| {
+            Arc::new(Watch {
+                cluster: Arc::downgrade(shared),
+                connection: connection.id,
+                queue: worker.watch_queue.clone(),
+            })
+        });
+        watch(&connection.transport, watcher);
         let handback = Handback::Reusable {
             hint,
             round_trip: None,
@@ -391,40 +422,6 @@ impl Lease<'_> {
             state.cluster.counters.cx_tx_bytes_total += sent;
             state.cluster.counters.cx_rx_bytes_total += received;
             match state.cluster.hand_back(connection.id, handback, worker.id, now) {
-                Verdict::Keep => {
-                    state.parked.put(connection);
-                    None
-                }
-                Verdict::Close => Some(connection),
-            }
-        });
-        drop(closed);
-    }
-
-    /// A hedge at another endpoint has answered first. Where nothing of the answer has come, the connection
-    /// may be kept, to see when it does.
-    pub(crate) fn outrun(mut self, begun: Moment, sent_whole: bool) {
-        let endpoint = self.endpoint;
-        let (sent, received) = self.carried();
-        self.tell(|cluster, now| {
-            cluster.on_given_up(endpoint, begun, now);
-            if received == 0 && !sent_whole {
-                cluster.on_outrun(endpoint, begun, now);
-            }
-        });
-        if received > 0 || !sent_whole {
-            return self.close();
-        }
-        let mut connection = self.connection.take().expect("a lease that has not ended");
-        connection.input.release();
-        self.permit.held = false;
-        let (worker, shared) = (self.permit.worker, &self.permit.handle.shared);
-        watch_parked(&mut connection, worker, shared);
-        let now = worker.clock.now();
-        let closed = shared.with(|state| {
-            state.cluster.counters.cx_tx_bytes_total += sent;
-            let outrun = Handback::Outrun { begun };
-            match state.cluster.hand_back(connection.id, outrun, worker.id, now) {
                 Verdict::Keep => {
                     state.parked.put(connection);
                     None
@@ -458,18 +455,6 @@ impl Lease<'_> {
     fn carried(&self) -> (u64, u64) {
         (self.written(), self.transport.received() - self.received_before)
     }
-}
-
-/// Has the engine tell when something comes on a connection that is about to be parked.
-fn watch_parked(connection: &mut Connection, worker: &Worker, shared: &Arc<SharedCluster>) {
-    let watcher = connection.watch.get_or_insert_with(|| {
-        Arc::new(Watch {
-            cluster: Arc::downgrade(shared),
-            connection: connection.id,
-            queue: worker.watch_queue.clone(),
-        })
-    });
-    watch(&connection.transport, watcher);
 }
 
 impl Permit<'_> {

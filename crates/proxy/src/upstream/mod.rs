@@ -3,6 +3,7 @@
 pub(crate) mod attempt;
 pub(crate) mod connect;
 pub(crate) mod connection;
+mod decision;
 mod events;
 pub(crate) mod lease;
 pub(crate) mod shared;

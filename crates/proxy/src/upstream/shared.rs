@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 
-use policy::cluster::{Cluster, ConnectionId, IdleEnd, Members, Ticket};
+use policy::cluster::{Cluster, ConnectionId, IdleEnd, Members, Refusal, Ticket};
+use policy::outcome::Failure;
 use policy::plan::ClusterPlan;
 use policy::time::Moment;
 
 use super::connection::Connection;
+use crate::fault::Fault;
 use crate::transport::Transport;
 
 /// A cluster as all workers share it. Outlives reloads, so what was learned survives them.
@@ -138,6 +140,22 @@ pub(crate) struct ClusterHandle {
     /// The snapshot's plan for it.
     pub(crate) plan: Arc<ClusterPlan>,
     pub(crate) clock: crate::clock::Clock,
+    /// It has no endpoint because no name of it can be resolved, for this reason.
+    pub(crate) unresolved: Option<Arc<str>>,
+}
+
+impl ClusterHandle {
+    /// Why a checkout that was refused ends its exchange.
+    #[cold]
+    pub(crate) fn refusal(&self, refusal: Refusal) -> Box<Fault> {
+        match (&self.unresolved, refusal) {
+            (Some(why), Refusal::NoEndpoint) => Box::new(Fault {
+                sentence: why.to_string().into(),
+                ..Failure::Unresolved.into()
+            }),
+            (_, refusal) => Failure::Refused(refusal).into(),
+        }
+    }
 }
 
 impl Drop for ClusterHandle {
