@@ -1,4 +1,4 @@
-//! The demo client: a dozen lanes that keep their connections to the gateway open, fall silent
+//! The demo client: some lanes that keep their connections to the gateway open, fall silent
 //! together, and speak again just when the upstream closes what was left idle.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
@@ -13,7 +13,7 @@ use policy::time::Dice;
 use super::demo::{ID_FIELD, IDLE_TIMEOUT};
 
 /// Lanes, each with one connection to the gateway and one request at a time.
-pub(crate) const LANES: u64 = 12;
+pub(crate) const LANES: u64 = 32;
 /// Requests of a lane before it falls silent.
 const BURST: u32 = 4;
 /// Three silences of four are aimed at the upstream's idle timeout, at most this far from it. The

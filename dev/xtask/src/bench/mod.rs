@@ -164,7 +164,14 @@ impl BenchArgs {
         let is_asked = peers.contains(&Peer::EvenkeelRelease)
             || (peers.contains(&Peer::Evenkeel) && self.evenkeel.is_none() && !self.is_shipped());
         if is_asked
-            && step::run(cargo(&["build", "--profile", "plain", "--quiet", "-p", "evenkeel"])) != Outcome::Passed
+            && step::run(cargo(&[
+                "build",
+                "--profile",
+                "plain",
+                "--quiet",
+                "-p",
+                "evenkeel",
+            ])) != Outcome::Passed
         {
             return Err("evenkeel does not build; name a program with --evenkeel, or other --peers".into());
         }
