@@ -20,4 +20,5 @@ mod quickstart;
 mod race;
 mod reload;
 mod routing;
+mod slow_uploads;
 mod waiting;

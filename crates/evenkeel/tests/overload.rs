@@ -2,7 +2,7 @@
 //! are kept or left, hedges, rate limits.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -441,6 +441,76 @@ fn a_hedge_takes_the_place_of_an_attempt_that_dies() {
     let line = line_of(&gateway, "/odd", 61);
     assert_eq!(line["upstream_request_attempt_count"], 2, "{line}");
     assert_eq!(line["evenkeel_saved_by"], "hedge", "{line}");
+}
+
+/// Requests that one of four endpoints is given in three seconds in which it answers nothing, while six
+/// clients ask without a break. Nothing but hedges saves them.
+#[track_caller]
+fn given_to_one_that_stalls(spec: &str) -> usize {
+    let stalls = Arc::new(AtomicBool::new(false));
+    let given = Arc::new(AtomicUsize::new(0));
+    let odd = Upstream::scripted({
+        let (stalls, given) = (Arc::clone(&stalls), Arc::clone(&given));
+        move |_, mut peer| {
+            while peer.request().is_some() {
+                if stalls.load(Ordering::SeqCst) {
+                    given.fetch_add(1, Ordering::SeqCst);
+                    peer.end();
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+                peer.try_send(reply("ok"));
+            }
+        }
+    });
+    let even = || {
+        Upstream::answering(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            reply("ok")
+        })
+    };
+    let others = [even(), even(), even()];
+    let endpoints = [
+        others[0].address,
+        odd.address,
+        others[1].address,
+        others[2].address,
+    ];
+    let gateway = before(&endpoints, spec);
+    teach(&gateway);
+    stalls.store(true, Ordering::SeqCst);
+    let until = Instant::now() + Duration::from_secs(3);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let mut client = gateway.connect();
+                while Instant::now() < until {
+                    client.send(GET);
+                    assert_eq!(client.response().status(), 200);
+                }
+            });
+        }
+    });
+    assert!(gateway.stat("upstream_rq_hedge_won") > 0);
+    given.load(Ordering::SeqCst)
+}
+
+#[test]
+fn an_endpoint_that_stalls_is_avoided_though_its_requests_are_hedged() {
+    let given = given_to_one_that_stalls("  hedge: {minDelay: 20ms}\n");
+    assert!((1..30).contains(&given), "{given}");
+}
+
+#[test]
+fn an_endpoint_that_stalls_is_avoided_behind_an_adaptive_limit_too() {
+    let given = given_to_one_that_stalls("  hedge: {minDelay: 20ms}\n  adaptiveConcurrency: {}\n");
+    assert!((1..30).contains(&given), "{given}");
+}
+
+#[test]
+fn an_endpoint_that_stalls_in_its_turn_is_avoided_and_ejected_though_its_requests_are_hedged() {
+    let given = given_to_one_that_stalls("  hedge: {minDelay: 20ms}\n  loadBalancer: {type: RoundRobin}\n");
+    assert!((1..30).contains(&given), "{given}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::cluster::{EndpointId, Resend, Reuse};
+use crate::deadline::Arrival;
 use crate::evidence::{End, Grade};
 use crate::plan::{OwnerRetry, RetryPlan};
 use crate::time::{Dice, Moment};
@@ -33,6 +34,8 @@ pub struct Summary {
     pub copy_whole: bool,
     /// Whether the head of a final response has gone to the client.
     pub answered: bool,
+    /// How much of the request had come from the client.
+    pub arrival: Arrival,
     /// How it ended.
     pub result: Outcome,
 }
@@ -169,6 +172,11 @@ impl<'a> Attempts<'a> {
             }
         );
         if summary.answered || begun || !summary.copy_whole {
+            return After::Answer;
+        }
+        let proven = summary.result.grade().is_some_and(Grade::proves_unapplied);
+        if summary.arrival == Arrival::Stalled && !proven {
+            // Another endpoint would grow tired of this client just the same.
             return After::Answer;
         }
         let after = match self.plan {

@@ -43,12 +43,10 @@ impl Draw<'_> {
             Balance::ConsistentHash(_) => self.by_key(&fit)?,
             Balance::RoundRobin => self.in_turn(&fit)?,
             Balance::Random => self.by_chance(None, &fit)?,
-            Balance::LeastRequest => self.of_two(&fit, |endpoint| f64::from(endpoint.in_flight))?,
+            Balance::LeastRequest => self.of_two(&fit, |endpoint| f64::from(endpoint.load()))?,
             Balance::PeakEwma => {
                 let now = self.now;
-                self.of_two(&fit, |endpoint| {
-                    endpoint.peak.cost(endpoint.in_flight, now) as f64
-                })?
+                self.of_two(&fit, |endpoint| endpoint.peak.cost(endpoint.load(), now) as f64)?
             }
         };
         Some(members.list[at].0)

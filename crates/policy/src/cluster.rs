@@ -15,6 +15,7 @@ mod queue;
 mod report;
 mod retry;
 mod service;
+mod stragglers;
 mod upkeep;
 mod wait;
 
@@ -226,6 +227,7 @@ impl Cluster {
                 self.counters.cx_destroy_local += 1;
                 Parked::Close
             }
+            Handback::Outrun { begun } => self.outrun(connection, begun, worker, now),
             Handback::PeerClosed { reset, raced } => {
                 let gone = self.end_lease(connection);
                 self.counters.cx_destroy += 1;

@@ -13,11 +13,13 @@ pub enum Which {
     PerTry,
     /// It is time to ask whether anything that was sent has been acknowledged.
     Silence,
-    /// It was the client's turn, and no byte came or went for too long.
+    /// It was the client's turn, and no byte came or went for as long as clients may take.
     Client,
+    /// The same, for as long as the policy of the cluster lets nothing move.
+    ClientIdle,
     /// The client ended its sending side a while ago, and no byte came or went since.
     Left,
-    /// No byte went either way for too long.
+    /// No byte went either way for too long, and it was the endpoint's turn.
     Idle,
 }
 
@@ -26,13 +28,20 @@ pub enum Which {
 /// whoever gave up holds no place of others when an endpoint that had stalled comes back.
 pub const LEAVING_TAKES: Duration = Duration::from_millis(500);
 
-/// What bounds a wait: moments that stay, and spans without a sign of life.
+/// An endpoint that closes its connection after it has waited this long for the client's next byte has
+/// grown tired of the client: that is no fault of the endpoint. Servers wait for a body's next byte for a
+/// second at the least, commonly for 30 to 60.
+pub const STALLED_AFTER: Duration = Duration::from_secs(1);
+
+/// What bounds a wait. All spans: where they begin depends on the client (see [`Deadlines`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// When the whole exchange is too late.
-    pub request: Moment,
-    /// When the attempt is.
-    pub per_try: Moment,
+    /// When the attempt asked for a connection.
+    pub asked: Moment,
+    /// The longest that the exchange may take from the request's end on; `None` for any.
+    pub request: Option<Duration>,
+    /// The longest that the attempt may take; `None` for any.
+    pub per_try: Option<Duration>,
     /// After this long without an answer, the acknowledgements are asked for; `None` for never.
     pub silence: Option<Duration>,
     /// The longest time without a byte while it is the client's turn.
@@ -41,215 +50,145 @@ pub struct Bounds {
     pub idle: Option<Duration>,
 }
 
+/// Who is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turn {
+    /// The client: more of its request is to come, or it is to take more of its answer.
+    Client,
+    /// The endpoint.
+    #[default]
+    Endpoint,
+}
+
+/// What has been seen so far of what is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signs {
+    /// When the last byte came or went, or the wait began.
+    pub moved: Moment,
+    /// Who is waited for now.
+    pub turn: Turn,
+    /// When the last byte of the request had come; `None` while more is to come.
+    pub whole: Option<Moment>,
+}
+
+/// How much of a request had come from its client when an attempt ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrival {
+    /// All of it: what the attempt took says how quick the endpoint is.
+    #[default]
+    Whole,
+    /// A part: how long it took says something of the client, too.
+    Coming,
+    /// A part, and the next byte had been waited for for [`STALLED_AFTER`]: an end says nothing of the
+    /// endpoint.
+    Stalled,
+}
+
 /// The time limits of one wait.
 ///
 /// ```text
-///           begin                 passed(now, beats): a beat moves Client and Idle on
-///   Request ################################################|
-///   PerTry  ################################|
-///   Silence ############|  (once; silenced by `heard`)
-///   Client  ######|-beat-######|-beat-######|   only while it is the client's turn
-///   Left            ####|                       only once the client has ended its sending side
-///   Idle    ##########|-beat-##########|-beat-##########|
+///            client sends its body          it has come whole            answered
+///   Request  . . . . . . . . . . . . . . . .########################|
+///   PerTry   . . . . . . . . . . . . . . . .###############|
+///   Silence  ############|  (once)
+///   Client   ####|--byte--####|             (only while it is the client's turn)
+///   Left                                    ####|  (once the client has ended its sending side)
+///   Idle     ########|--byte--########|     (whoever's turn it is)
 /// ```
-/// Signs of life are counted, not timed: counting costs nothing where bytes move. So a span ends
-/// between one and two times its length after the last of them.
+/// `Request` and `PerTry` limit endpoints, so they do not run while a client is waited for: as in Envoy they
+/// begin once the request has come whole, which the Gateway API allows. Before that they limit how long an
+/// endpoint may take no byte of what has come.
 #[derive(Clone, Debug)]
 pub struct Deadlines {
     bounds: Bounds,
     silence: Moment,
-    client: Span,
-    left: Span,
-    idle: Span,
-}
-
-/// A span without a beat: when it ends, and how many beats there were when it began.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    until: Moment,
-    beats: u64,
+    /// When the client ended its sending side; [`Moment::NEVER`] while it has not.
+    ended: Moment,
 }
 
 impl Deadlines {
     /// A wait begins.
     #[must_use]
     pub fn begin(bounds: Bounds, now: Moment) -> Self {
-        let after = |span: Option<Duration>| span.map_or(Moment::NEVER, |span| now + span);
         Self {
             bounds,
-            silence: after(bounds.silence),
-            client: Span {
-                until: now + bounds.client,
-                beats: 0,
-            },
-            left: Span {
-                until: Moment::NEVER,
-                beats: 0,
-            },
-            idle: Span {
-                until: after(bounds.idle),
-                beats: 0,
-            },
+            silence: after(now, bounds.silence),
+            ended: Moment::NEVER,
         }
     }
 
-    /// The client ended its sending side, after `beats` signs of life in all.
-    pub fn client_ended(&mut self, beats: u64, now: Moment) {
-        self.left = Span {
-            until: now + LEAVING_TAKES,
-            beats,
-        };
+    /// The client ended its sending side.
+    pub fn client_ended(&mut self, now: Moment) {
+        self.ended = now;
     }
 
-    /// When to look next.
+    /// When to look next, if nothing else is seen until then.
     #[must_use]
-    pub fn next(&self) -> Moment {
-        let fixed = self.bounds.request.min(self.bounds.per_try).min(self.silence);
-        fixed
-            .min(self.client.until)
-            .min(self.left.until)
-            .min(self.idle.until)
+    pub fn next(&self, signs: &Signs) -> Moment {
+        self.limits(signs)
+            .into_iter()
+            .map(|(_, at)| at)
+            .min()
+            .unwrap_or(Moment::NEVER)
     }
 
-    /// Which limit has passed by now, after `beats` signs of life in all; `client_turn` says whether
-    /// the wait is for the client. [`Which::Silence`] is said once.
-    pub fn passed(&mut self, beats: u64, client_turn: bool, now: Moment) -> Option<Which> {
-        if self.bounds.request <= now {
-            return Some(Which::Request);
-        }
-        if self.bounds.per_try <= now {
-            return Some(Which::PerTry);
-        }
-        if self.silence <= now {
+    /// Which limit has passed by now. [`Which::Silence`] is said once.
+    pub fn passed(&mut self, signs: &Signs, now: Moment) -> Option<Which> {
+        let limits = self.limits(signs);
+        let (which, _) = limits.into_iter().find(|&(_, at)| at <= now)?;
+        if which == Which::Silence {
             self.silence = Moment::NEVER;
-            return Some(Which::Silence);
         }
-        let stuck = self.client.ends(beats, Some(self.bounds.client), now);
-        if stuck && client_turn {
-            return Some(Which::Client);
-        }
-        if self.left.ends(beats, Some(LEAVING_TAKES), now) {
-            return Some(Which::Left);
-        }
-        self.idle
-            .ends(beats, self.bounds.idle, now)
-            .then_some(Which::Idle)
+        Some(which)
+    }
+
+    /// Every limit with its moment, the one that counts first first.
+    fn limits(&self, signs: &Signs) -> [(Which, Moment); 5] {
+        let Bounds {
+            asked,
+            request,
+            per_try,
+            client,
+            idle,
+            ..
+        } = self.bounds;
+        // A wait for a client is none for the endpoint.
+        let awaited = match (signs.whole, signs.turn) {
+            (Some(whole), _) => whole,
+            (None, Turn::Endpoint) => signs.moved,
+            (None, Turn::Client) => Moment::NEVER,
+        };
+        let quiet = match (signs.turn, idle) {
+            (Turn::Client, Some(idle)) if idle < client => (Which::ClientIdle, signs.moved + idle),
+            (Turn::Client, _) => (Which::Client, signs.moved + client),
+            (Turn::Endpoint, _) => (Which::Idle, after(signs.moved, idle)),
+        };
+        let left = self.ended.max(signs.moved) + LEAVING_TAKES;
+        [
+            (Which::Request, after(awaited, request)),
+            (Which::PerTry, after(awaited.max(asked), per_try)),
+            (Which::Silence, self.silence),
+            quiet,
+            (Which::Left, left),
+        ]
     }
 }
 
-impl Span {
-    /// Whether it has ended without a beat; if it has ended, the next one begins.
-    fn ends(&mut self, beats: u64, length: Option<Duration>, now: Moment) -> bool {
-        if self.until > now {
-            return false;
+impl Signs {
+    /// How much of the request had come, for an attempt that ends now.
+    #[must_use]
+    pub fn arrival(&self, now: Moment) -> Arrival {
+        match (self.whole, self.turn) {
+            (Some(_), _) => Arrival::Whole,
+            (None, Turn::Client) if now.since(self.moved) >= STALLED_AFTER => Arrival::Stalled,
+            (None, _) => Arrival::Coming,
         }
-        let quiet = self.beats == beats;
-        *self = Self {
-            until: length.map_or(Moment::NEVER, |length| now + length),
-            beats,
-        };
-        quiet
     }
+}
+
+fn after(begin: Moment, span: Option<Duration>) -> Moment {
+    span.map_or(Moment::NEVER, |span| begin + span)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const BOUNDS: Bounds = Bounds {
-        request: Moment::from_millis(10_000),
-        per_try: Moment::from_millis(5_000),
-        silence: Some(Duration::from_millis(2_000)),
-        client: Duration::from_millis(600),
-        idle: Some(Duration::from_millis(1_000)),
-    };
-
-    fn at(ms: u64) -> Moment {
-        Moment::from_millis(ms)
-    }
-
-    #[test]
-    fn a_wait_without_a_sign_of_life_is_idle_after_its_span() {
-        let mut deadlines = Deadlines::begin(BOUNDS, at(0));
-        assert_eq!(deadlines.next(), at(600));
-        assert_eq!(
-            deadlines.passed(0, false, at(600)),
-            None,
-            "it is not the client's turn"
-        );
-        assert_eq!(deadlines.passed(0, false, at(1_000)), Some(Which::Idle));
-    }
-
-    #[test]
-    fn a_stuck_client_is_told_from_a_slow_endpoint() {
-        let mut deadlines = Deadlines::begin(BOUNDS, at(0));
-        assert_eq!(deadlines.passed(0, true, at(600)), Some(Which::Client));
-    }
-
-    #[test]
-    fn a_beat_moves_the_spans_on_but_not_the_moments() {
-        let mut deadlines = Deadlines::begin(BOUNDS, at(0));
-        let mut passed = Vec::new();
-        for (beats, ms) in (0..10_500).step_by(500).enumerate() {
-            passed.extend(
-                deadlines
-                    .passed(beats as u64, true, at(ms))
-                    .map(|which| (which, ms)),
-            );
-        }
-        assert_eq!(passed[0], (Which::Silence, 2_000));
-        assert_eq!(passed[1], (Which::PerTry, 5_000));
-        assert_eq!(passed.last(), Some(&(Which::Request, 10_000)));
-    }
-
-    #[test]
-    fn a_client_that_ended_its_side_has_left_once_nothing_moves() {
-        let mut deadlines = Deadlines::begin(BOUNDS, at(0));
-        deadlines.client_ended(3, at(50));
-        assert_eq!(deadlines.next(), at(550));
-        assert_eq!(deadlines.passed(4, false, at(550)), None, "it takes its answer");
-        assert_eq!(deadlines.next(), at(600), "the client's turn is looked at");
-        assert_eq!(deadlines.passed(4, false, at(1_050)), Some(Which::Left));
-    }
-
-    #[test]
-    fn what_is_unlimited_never_passes() {
-        let bounds = Bounds {
-            request: Moment::NEVER,
-            per_try: Moment::NEVER,
-            silence: None,
-            client: Duration::MAX,
-            idle: None,
-        };
-        let mut deadlines = Deadlines::begin(bounds, at(0));
-        assert_eq!(deadlines.next(), Moment::NEVER);
-        assert_eq!(deadlines.passed(0, true, at(1_000_000_000)), None);
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_passes_before_the_next_look(beats in 0_u64..3, turn: bool, ms in 0_u64..12_000) {
-            let mut deadlines = Deadlines::begin(BOUNDS, at(0));
-            if at(ms) < deadlines.next() {
-                prop_assert_eq!(deadlines.passed(beats, turn, at(ms)), None);
-            }
-        }
-
-        #[test]
-        fn a_wait_that_is_looked_at_when_due_always_ends(beat_every in 1_u64..4) {
-            let mut deadlines = Deadlines::begin(BOUNDS, at(0));
-            let (mut looks, mut now) = (0, at(0));
-            loop {
-                now = now.max(deadlines.next());
-                looks += 1;
-                prop_assert!(looks < 100, "never ended");
-                match deadlines.passed(looks / beat_every, false, now) {
-                    Some(Which::Silence) | None => {}
-                    Some(_) => break,
-                }
-            }
-            prop_assert!(now <= BOUNDS.request);
-        }
-    }
-}
+mod tests;

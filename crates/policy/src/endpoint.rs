@@ -9,6 +9,7 @@ use crate::latency::PeakEwma;
 use crate::plan::{AdaptivePlan, KeepAlivePlan};
 use crate::pool::IdleList;
 use crate::service::Service;
+use crate::straggler::Stragglers;
 use crate::time::Moment;
 
 /// An endpoint, for as long as a snapshot holds it or a connection to it is open.
@@ -33,6 +34,8 @@ pub(crate) struct Endpoint {
     /// How long it takes to answer.
     pub(crate) peak: PeakEwma,
     pub(crate) service: Service,
+    /// Attempts that lost to their hedge, which it still has.
+    pub(crate) stragglers: Stragglers,
     /// What it bears; `None` until a plan asks.
     pub(crate) adaptive: Option<Box<Adaptive>>,
     /// Requests that it was given.
@@ -68,6 +71,7 @@ impl Endpoint {
             survivals: 0,
             peak: PeakEwma::default(),
             service: Service::new(now),
+            stragglers: Stragglers::default(),
             adaptive: None,
             uses: 0,
             connect_failures: 0,
@@ -101,7 +105,18 @@ impl Endpoint {
         let (Some(plan), Some(adaptive)) = (plan, &self.adaptive) else {
             return true;
         };
-        self.in_flight < adaptive.limit(plan)
+        self.load() < adaptive.limit(plan)
+    }
+
+    /// Requests that it has, as far as is known: those in flight, and those that were given up because
+    /// another endpoint was faster.
+    pub(crate) fn load(&self) -> u32 {
+        self.in_flight.saturating_add(self.stragglers.len())
+    }
+
+    /// Whether another endpoint is to be preferred: it seems to leave, or to stall.
+    pub(crate) fn is_doubtful(&self, now: Moment) -> bool {
+        self.service.leaving.is_away(now) || self.stragglers.stalled(now)
     }
 
     /// Whether the keep-alive timer that was learned or announced explains a close at this age.
@@ -172,7 +187,9 @@ impl Endpoint {
             let passes = passes.map_or(Moment::NEVER, |wall| probe.since + wall.top() + just_after);
             passes.min(Self::probe_ends(probe.since, plan))
         });
-        idle.min(probe).min(self.idle.first_retirement())
+        idle.min(probe)
+            .min(self.idle.first_retirement())
+            .min(self.stragglers.due())
     }
 
     /// Until when a probe that is idle since `since` is kept.

@@ -25,4 +25,5 @@ pub mod retry_budget;
 pub mod route;
 mod service;
 mod slab;
+mod straggler;
 pub mod time;

@@ -15,6 +15,7 @@ use crate::time::Moment;
 ///      |                    |  ^------checkout------'|                        |
 ///      |                    |  ^--claim-- Held <-----' (a waiter's turn)      |
 ///      '--------------------'---------> gone <--------------------------------'
+///                           '--its hedge was faster--> Followed --^
 /// ```
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
@@ -44,6 +45,8 @@ pub(crate) enum State {
     /// Idle, and promised to a waiter.
     Held,
     Probe,
+    /// It carries a request whose hedge has answered first, to see when it is answered.
+    Followed,
 }
 
 impl Connection {

@@ -44,7 +44,7 @@ pub struct ServiceReport {
     pub failing: bool,
     /// Its ejection, while that lasts.
     pub ejection: Option<Ejection>,
-    /// It seems to leave: others are preferred.
+    /// It seems to leave or to stall: others are preferred.
     pub leaving: bool,
     /// Attempts that it answered, but for 5xx (`rq_success`).
     pub rq_success: u64,

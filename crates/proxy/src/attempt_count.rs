@@ -35,7 +35,12 @@ mod tests {
     #[test]
     fn the_count_is_replaced_in_its_place_however_many_digits_it_has() {
         let head = b"GET / HTTP/1.1\r\nx-a: b\r\nx-envoy-attempt-count: 1\r\nvia: x\r\n\r\n";
-        let mut upload = Upload::new(head.to_vec(), BodyLength::None, 0);
+        let mut upload = Upload::new(
+            head.to_vec(),
+            BodyLength::None,
+            0,
+            policy::time::Moment::default(),
+        );
         for count in [2, 9, 10, 3] {
             renumber(&mut upload, count);
             let expected = format!("x-a: b\r\nx-envoy-attempt-count: {count}\r\nvia: x\r\n\r\n");

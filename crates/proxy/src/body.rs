@@ -7,9 +7,13 @@ mod upload;
 
 use std::cell::Cell;
 
+use policy::deadline::{Signs, Turn};
+use policy::time::Moment;
 use wire::field::Fields;
 use wire::h1::encode;
 use wire::h1::framing::BodyLength;
+
+use crate::worker::Worker;
 
 pub(crate) use download::{Begin, Download, DownloadEnd};
 pub(crate) use upload::{Sender, Upload, UploadEnd};
@@ -19,32 +23,65 @@ pub(crate) use upload::{Sender, Upload, UploadEnd};
 const IN_PLACE_MIN: usize = 2 * 1024;
 
 /// Signs of life of one exchange, for whoever watches its time limits.
-#[derive(Debug, Default)]
-pub(crate) struct Pulse {
-    beats: Cell<u64>,
-    awaiting_client: Cell<bool>,
+#[derive(Debug)]
+pub(crate) struct Pulse<'a> {
+    worker: &'a Worker,
+    moved: Cell<Moment>,
+    /// When the request had come whole; [`Moment::NEVER`] while more is to come.
+    whole: Cell<Moment>,
+    /// Who the request waits for, and who its answer does.
+    turns: [Cell<Turn>; 2],
     client_ended: Cell<bool>,
+    /// Limits begin or end otherwise than when it was last asked.
+    changed: Cell<bool>,
 }
 
-impl Pulse {
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From client to endpoint.
+    Up,
+    /// From endpoint to client.
+    Down,
+}
+
+impl<'a> Pulse<'a> {
+    /// A wait begins, for a request that had come whole at this moment, or has not yet.
+    pub(crate) fn new(worker: &'a Worker, whole: Option<Moment>) -> Self {
+        Self {
+            worker,
+            moved: Cell::new(worker.clock.now()),
+            whole: Cell::new(whole.unwrap_or(Moment::NEVER)),
+            turns: Default::default(),
+            client_ended: Cell::new(false),
+            changed: Cell::new(false),
+        }
+    }
+
     /// Something moved.
     pub(crate) fn beat(&self) {
-        self.beats.set(self.beats.get() + 1);
+        self.moved.set(self.worker.clock.now());
     }
 
-    /// How often something moved so far.
-    pub(crate) fn beats(&self) -> u64 {
-        self.beats.get()
+    /// The last byte of the request has come: when that was.
+    pub(crate) fn request_is_whole(&self) -> Moment {
+        let now = self.worker.clock.now();
+        self.whole.set(now);
+        self.changed.set(true);
+        now
     }
 
-    /// It is the client's turn from now on, or not any more.
-    pub(crate) fn awaits_client_now(&self, awaits: bool) {
-        self.awaiting_client.set(awaits);
+    /// Whose turn it is that bytes move this way.
+    pub(crate) fn turn(&self, way: Direction, turn: Turn) {
+        if self.turns[way as usize].replace(turn) != turn {
+            self.changed.set(true);
+        }
     }
 
     /// The client has ended its sending side.
     pub(crate) fn client_ends(&self) {
         self.client_ended.set(true);
+        self.changed.set(true);
     }
 
     /// Whether the client has ended its sending side since this was last asked.
@@ -52,9 +89,23 @@ impl Pulse {
         self.client_ended.take()
     }
 
-    /// Whether it is the client's turn: more of its body is to come.
-    pub(crate) fn awaits_client(&self) -> bool {
-        self.awaiting_client.get()
+    /// Whether limits begin or end otherwise than when this was last asked.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed.take()
+    }
+
+    /// What has been seen so far.
+    pub(crate) fn signs(&self) -> Signs {
+        let awaits_client = self.turns.iter().any(|turn| turn.get() == Turn::Client);
+        Signs {
+            moved: self.moved.get(),
+            turn: if awaits_client {
+                Turn::Client
+            } else {
+                Turn::Endpoint
+            },
+            whole: Some(self.whole.get()).filter(|&whole| whole != Moment::NEVER),
+        }
     }
 }
 

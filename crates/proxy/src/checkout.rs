@@ -8,7 +8,7 @@ use policy::outcome::Failure;
 use crate::downstream::leaving::Waiter;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
-use crate::tried::Limits;
+use crate::tried::Until;
 use crate::upstream::connection::name;
 use crate::upstream::lease::{Asker, Later, Lease, NoLease, Unreached};
 use crate::wait::{Late, within};
@@ -23,15 +23,15 @@ impl Exchange<'_> {
         &mut self,
         asker: &Asker<'c, '_>,
         later: Later,
-        limits: &Limits,
+        until: Until,
     ) -> Result<Result<Lease<'c>, Unreached>, Box<Fault>> {
-        self.client.alarm.set(asker.want.deadline);
+        self.client.alarm.set(until.first());
         let carried_out = {
             let waiter = Waiter::client(&self.client.connection.transport);
             let carrying_out = pin!(asker.carry_out(later, waiter));
             within(&self.client.alarm, carrying_out).await
         };
-        self.carried_out(carried_out, asker, limits)
+        self.carried_out(carried_out, asker, until)
     }
 
     /// What carrying out came to.
@@ -39,22 +39,20 @@ impl Exchange<'_> {
         &mut self,
         carried_out: Result<Result<Lease<'c>, NoLease>, Late>,
         asker: &Asker<'c, '_>,
-        limits: &Limits,
+        until: Until,
     ) -> Result<Result<Lease<'c>, Unreached>, Box<Fault>> {
         let now = self.worker.clock.now();
         match carried_out {
             Ok(Ok(lease)) => Ok(Ok(lease)),
             Ok(Err(NoLease::Left)) => Err(Failure::DownstreamLeft.into()),
-            Ok(Err(NoLease::Refused(Refusal::Shed))) if asker.want.deadline <= now => {
-                Err(limits.late(now).into())
-            }
+            Ok(Err(NoLease::Refused(Refusal::Shed))) if until.first() <= now => Err(until.late(now).into()),
             Ok(Err(NoLease::Refused(refusal))) => Err(asker.handle.refusal(refusal)),
             Ok(Err(NoLease::Connect(unreached))) => {
                 self.count_attempt();
                 self.record.upstream(&*name(&unreached.address));
                 Ok(Err(unreached))
             }
-            Err(Late) => Err(limits.late(now).into()),
+            Err(Late) => Err(until.late(now).into()),
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::postmortem;
 use crate::record::{Record, SavedBy};
 use crate::reply;
 use crate::routing::{self, AskedHost, Way};
-use crate::tried::{Begun, Limits, RetryPermit, Tried, TriedEnd};
+use crate::tried::{Begun, Limits, RetryPermit, Tried, TriedEnd, Until};
 use crate::upstream::attempt::{self, Speaker, Timekeeper};
 use crate::upstream::lease::{Asked, Asker, Lease, Want};
 use crate::upstream::shared::ClusterHandle;
@@ -68,7 +68,6 @@ pub(crate) struct Exchange<'a> {
     pub(crate) client: &'a mut Client,
     pub(crate) work: &'a mut Workspace,
     pub(crate) record: Record,
-    pub(crate) start: Moment,
     /// Whether the request's body was read to its end, so that another request may follow.
     pub(crate) body_read: bool,
     /// Attempts made so far, hedges included.
@@ -87,7 +86,6 @@ impl<'a> Exchange<'a> {
             client,
             work,
             record,
-            start,
             body_read: false,
             made: 0,
         }
@@ -103,6 +101,7 @@ impl<'a> Exchange<'a> {
 
     async fn serve(&mut self) -> Result<Next, Box<Fault>> {
         let accepted = routing::accept(self.work, &mut self.record)?;
+        let started = self.worker.clock.now();
         let request = &self.work.request;
         self.client.http_10 = request.version == Version::Http10;
         self.client.expects_close = !framing::keeps_alive(request.version, &request.fields);
@@ -138,10 +137,10 @@ impl<'a> Exchange<'a> {
             routed,
             cluster,
             affinity: &affinity,
-            limits: Limits::of(routed, cluster, self.start),
+            limits: Limits::of(routed, cluster),
             times: snapshot.times(routed.cluster),
         };
-        let mut upload = self.encode(&setting);
+        let mut upload = self.encode(&setting, started);
         let result = self.attempts(&setting, &mut upload).await;
         self.end(&setting, upload, result.as_ref().err().map(Box::as_ref));
         result
@@ -170,7 +169,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The request as the endpoint gets it, head first; its body follows as it comes.
-    fn encode(&mut self, setting: &Setting<'_>) -> Upload {
+    fn encode(&mut self, setting: &Setting<'_>, started: Moment) -> Upload {
         let (accepted, plan) = (setting.accepted, &setting.cluster.plan);
         let Workspace {
             request,
@@ -198,8 +197,11 @@ impl<'a> Exchange<'a> {
         self.record.x_forwarded_for(&scratch.forwarded_for);
         self.record
             .request_id(request.fields.get(Known::XRequestId).unwrap_or_default());
-        let mut upload = Upload::new(outgoing, accepted.body, plan.keep_alive.replay_bytes);
-        upload.take_in_place(&mut self.client.input);
+        let mut upload = Upload::new(outgoing, accepted.body, plan.keep_alive.replay_bytes, started);
+        upload.take_in_place(&mut self.client.input, started);
+        if accepted.expects_continue {
+            upload.expect_continue();
+        }
         upload
     }
 
@@ -218,7 +220,7 @@ impl<'a> Exchange<'a> {
         let mut retry: Option<RetryPermit<'_>> = None;
         loop {
             let asked = self.worker.clock.now();
-            let per_try = limits.per_try.map_or(Moment::NEVER, |limit| asked + limit);
+            let until = limits.until(upload, asked);
             let asker = Asker {
                 worker: self.worker,
                 handle: cluster,
@@ -226,11 +228,11 @@ impl<'a> Exchange<'a> {
                     resend: attempts.resend(),
                     reuse,
                     avoid: attempts.avoid(),
-                    deadline: per_try.min(limits.request),
+                    deadline: until.first(),
                     hash: setting.affinity.hash,
                 },
             };
-            let tried = self.attempt(setting, &asker, upload, (asked, per_try)).await;
+            let tried = self.attempt(setting, &asker, upload, (asked, until)).await;
             let tried = tried.map_err(|fault| fault.after(before))?;
             if let Some(time) = tried.connect_time() {
                 setting.times.cx_connect_ms.record(time);
@@ -252,12 +254,13 @@ impl<'a> Exchange<'a> {
             };
             postmortem::note_again(self, tried, why, cluster);
             (reuse, before.made_again) = (how, true);
+            let latest = limits.until(upload, now).request();
             upload.rewind();
             attempt_count::renumber(upload, self.made + 1);
             if at > now {
-                self.pause(at.min(limits.request)).await;
+                self.pause(at.min(latest)).await;
             }
-            if limits.request <= self.worker.clock.now() {
+            if latest <= self.worker.clock.now() {
                 return Err(Failure::RequestTimeout.into());
             }
         }
@@ -293,7 +296,7 @@ impl<'a> Exchange<'a> {
         setting: &Setting<'c>,
         asker: &Asker<'c, '_>,
         upload: &mut Upload,
-        (asked, per_try): (Moment, Moment),
+        (asked, until): (Moment, Until),
     ) -> Result<Tried<'c>, Box<Fault>>
     where
         'a: 'c,
@@ -301,7 +304,7 @@ impl<'a> Exchange<'a> {
         let mut lease = match asker.ask() {
             Asked::Lease(lease) => lease,
             Asked::Refused(refusal) => return Err(asker.handle.refusal(refusal)),
-            Asked::Later(later) => match self.carry_out(asker, later, &setting.limits).await? {
+            Asked::Later(later) => match self.carry_out(asker, later, until).await? {
                 Ok(lease) => lease,
                 Err(unreached) => return Ok(Tried::unconnected(unreached, upload, asked)),
             },
@@ -311,12 +314,12 @@ impl<'a> Exchange<'a> {
             asked,
             leased: self.worker.clock.now(),
         };
-        let bounds = setting.limits.attempt(per_try, self.client, setting.cluster);
+        let bounds = setting.limits.attempt(asked, self.client, setting.cluster);
         if let Some(hedge) = self.hedge(setting, &asker.want, upload) {
             return Box::pin(hedge.attempt(self, lease, upload, bounds, begun)).await;
         }
         let (mut speaker, alarm) = Speaker::of(self.client);
-        let mut timekeeper = Timekeeper::begin(self.worker, alarm, bounds);
+        let mut timekeeper = Timekeeper::begin(self.worker, alarm, bounds, upload);
         let response = &mut self.work.response;
         let attempted = attempt::run(&mut lease, upload, &mut speaker, response, &mut timekeeper).await;
         Tried::after(attempted, lease, upload, self.work.response.status, begun)
@@ -339,11 +342,10 @@ impl<'a> Exchange<'a> {
         if !twice || setting.accepted.upgrade {
             return None;
         }
-        let twin = upload.twin(
-            &mut self.client.input,
-            self.client.snapshot.limits(self.client.listener),
-        )?;
-        let hedge = Hedge::new(self.worker, setting.cluster, plan, *want, twin, &setting.limits);
+        let now = self.worker.clock.now();
+        let limits = self.client.snapshot.limits(self.client.listener);
+        let twin = upload.twin(&mut self.client.input, limits, now)?;
+        let hedge = Hedge::new(self.worker, setting.cluster, plan, *want, twin);
         Some(Box::new(hedge))
     }
 

@@ -12,7 +12,6 @@
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
 
 use policy::cluster::{EndpointId, Reuse};
 use policy::deadline::{Bounds, Which};
@@ -30,7 +29,7 @@ use crate::fault::Fault;
 use crate::postmortem::note_lost;
 use crate::record::SavedBy;
 use crate::transport::Transport;
-use crate::tried::{Begun, Limits, Tried};
+use crate::tried::{Begun, Tried};
 use crate::upstream::attempt::{self, Attempted, Speaker, Timekeeper};
 use crate::upstream::lease::{Asked, Asker, Lease, NoLease, Want};
 use crate::upstream::shared::ClusterHandle;
@@ -44,7 +43,6 @@ pub(crate) struct Hedge<'a, 'b> {
     plan: &'a HedgePlan,
     want: Want<'b>,
     twin: Upload,
-    per_try: Option<Duration>,
 }
 
 /// A hedge's attempt, made.
@@ -84,7 +82,6 @@ impl<'a, 'b> Hedge<'a, 'b> {
         plan: &'a HedgePlan,
         want: Want<'b>,
         twin: Upload,
-        limits: &Limits,
     ) -> Self {
         Self {
             worker,
@@ -92,7 +89,6 @@ impl<'a, 'b> Hedge<'a, 'b> {
             plan,
             want,
             twin,
-            per_try: limits.per_try,
         }
     }
 
@@ -117,10 +113,11 @@ impl<'a, 'b> Hedge<'a, 'b> {
             }
             Race::Second(mut second, failed) => {
                 match failed {
-                    None => {
+                    None if lease.endpoint == second.lease.endpoint => {
                         lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
                         lease.close();
                     }
+                    None => lease.outrun(begun.leased, upload.sent_whole()),
                     Some(attempted) => {
                         let status = exchange.work.response.status;
                         let tried = Tried::after(attempted, lease, upload, status, begun)?;
@@ -159,7 +156,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
         let worker = self.worker;
         let (mut speaker, alarm) = Speaker::of(exchange.client);
         let (client, limits) = (speaker.transport, speaker.limits);
-        let mut timekeeper = Timekeeper::begin(worker, alarm, bounds);
+        let mut timekeeper = Timekeeper::begin(worker, alarm, bounds, upload);
         let response = &mut exchange.work.response;
         let one = attempt::run(lease, upload, &mut speaker, response, &mut timekeeper);
         let other = self.run(&avoid, (client, limits), bounds, (since, count), progress);
@@ -206,10 +203,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
             asked,
             leased: worker.clock.now(),
         };
-        let bounds = Bounds {
-            per_try: self.per_try.map_or(Moment::NEVER, |limit| asked + limit),
-            ..bounds
-        };
+        let bounds = Bounds { asked, ..bounds };
         let (alarm, mut input) = (engine::alarm(), ReadBuffer::default());
         let mut response = ResponseHead::default();
         // Interim responses of both would be one answer's twice.
@@ -219,7 +213,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
             limits,
             takes_interim: false,
         };
-        let mut timekeeper = Timekeeper::begin(worker, &alarm, bounds);
+        let mut timekeeper = Timekeeper::begin(worker, &alarm, bounds, &self.twin);
         let attempted = attempt::run(
             &mut lease,
             &mut self.twin,
@@ -294,7 +288,9 @@ fn is_replaceable(attempted: &Attempted) -> bool {
         Attempted::Response
         | Attempted::ClientLeft
         | Attempted::ClientMalformed(_)
-        | Attempted::Late(Which::Request | Which::Client | Which::Left | Which::Idle) => false,
+        | Attempted::Late(Which::Request | Which::Client | Which::ClientIdle | Which::Left | Which::Idle) => {
+            false
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn run(
     client: &mut Client,
     bounds: Bounds,
 ) -> (u64, Result<(), RelayEnd>) {
-    let pulse = Pulse::default();
+    let pulse = Pulse::new(worker, upload.finished_at());
     let Client {
         connection,
         input: client_input,
@@ -91,7 +91,7 @@ pub(crate) async fn run(
 }
 
 /// Ends once the client has reset its connection; an end of its sending side is noted.
-async fn client_leaves(client: &Transport, pulse: &Pulse) -> RelayEnd {
+async fn client_leaves(client: &Transport, pulse: &Pulse<'_>) -> RelayEnd {
     if Waiter::client(client).ends().await == Ended::Whole {
         return RelayEnd::ClientLeft;
     }
@@ -104,28 +104,30 @@ async fn until_done(
     worker: &Worker,
     alarm: &Alarm,
     bounds: Bounds,
-    pulse: &Pulse,
+    pulse: &Pulse<'_>,
     mut work: Pin<&mut impl Future<Output = Result<(), RelayEnd>>>,
 ) -> Result<(), RelayEnd> {
     let mut deadlines = Deadlines::begin(bounds, worker.clock.now());
     loop {
-        alarm.set(deadlines.next());
+        alarm.set(deadlines.next(&pulse.signs()));
         let relayed = poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Some(done));
             }
-            if pulse.client_has_ended() {
-                deadlines.client_ended(pulse.beats(), worker.clock.now());
-                alarm.set(deadlines.next());
+            if pulse.has_changed() {
+                if pulse.client_has_ended() {
+                    deadlines.client_ended(worker.clock.now());
+                }
+                alarm.set(deadlines.next(&pulse.signs()));
             }
             alarm.poll_due(cx).map(|()| None)
         });
         if let Some(done) = relayed.await {
             return done;
         }
-        match deadlines.passed(pulse.beats(), pulse.awaits_client(), worker.clock.now()) {
+        match deadlines.passed(&pulse.signs(), worker.clock.now()) {
             Some(Which::Request) => return Err(RelayEnd::Late),
-            Some(Which::Client) => return Err(RelayEnd::ClientStuck),
+            Some(Which::Client | Which::ClientIdle) => return Err(RelayEnd::ClientStuck),
             Some(Which::Left) => return Err(RelayEnd::ClientLeft),
             Some(Which::Idle) => return Err(RelayEnd::Idle),
             Some(Which::PerTry | Which::Silence) | None => {}

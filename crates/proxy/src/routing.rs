@@ -28,6 +28,8 @@ pub(crate) struct Accepted {
     /// `Max-Forwards` to send.
     pub(crate) max_forwards: Option<u32>,
     pub(crate) upgrade: bool,
+    /// It waits for a word before it sends its body.
+    pub(crate) expects_continue: bool,
     /// The target's authority overrides the `Host` field.
     host_overridden: bool,
     /// How much of the target in normal form is the path. No head is longer than 4 GiB.
@@ -71,7 +73,7 @@ pub(crate) fn accept(work: &mut Workspace, record: &mut Record) -> Result<Accept
     record.head(request);
     let body = framing::request_body(request)?;
     hop::check_connection(&request.fields)?;
-    hop::expects_continue(request)?;
+    let expects_continue = hop::expects_continue(request)?;
     let max_forwards = match hop::max_forwards(request)? {
         MaxForwards::Unbound => None,
         MaxForwards::Forward(hops) => Some(hops),
@@ -98,6 +100,7 @@ pub(crate) fn accept(work: &mut Workspace, record: &mut Record) -> Result<Accept
         body,
         max_forwards,
         upgrade,
+        expects_continue,
         host_overridden,
         path_len,
     })

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 
+use policy::deadline::Turn;
 use sys::Pipe;
 
-use crate::body::Pulse;
+use crate::body::{Direction, Pulse};
 use crate::engine;
 use crate::transport::Transport;
 
@@ -41,7 +42,7 @@ pub(crate) async fn pass(
     to: &Transport,
     length: u64,
     passed: &mut u64,
-    pulse: &Pulse,
+    pulse: &Pulse<'_>,
 ) -> Option<Result<(), Stopped>> {
     let mut pipe = spare().ok()?;
     let result = pump(&mut pipe, from, to, length, passed, pulse).await;
@@ -61,7 +62,7 @@ async fn pump(
     to: &Transport,
     length: u64,
     passed: &mut u64,
-    pulse: &Pulse,
+    pulse: &Pulse<'_>,
 ) -> Result<(), Stopped> {
     let mut round = 0;
     while *passed < length {
@@ -70,9 +71,9 @@ async fn pump(
             _ => return Err(Stopped::Source),
         }
         while pipe.held() > 0 {
-            pulse.awaits_client_now(true);
+            pulse.turn(Direction::Down, Turn::Client);
             let taken = poll_fn(|cx| to.poll_drain(cx, pipe)).await;
-            pulse.awaits_client_now(false);
+            pulse.turn(Direction::Down, Turn::Endpoint);
             match taken {
                 Ok(count) if count > 0 => *passed += count as u64,
                 _ => return Err(Stopped::Sink),

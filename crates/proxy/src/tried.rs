@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use policy::attempts::{Outcome, Summary};
-use policy::deadline::{Bounds, Which};
+use policy::deadline::{Arrival, Bounds, Which};
 use policy::evidence::{End, Facts, Grade, grade};
 use policy::outcome::Failure;
 use policy::route::Limit as RouteLimit;
@@ -50,6 +50,17 @@ pub(crate) enum TriedEnd<'a> {
     Late,
 }
 
+impl Begun {
+    /// An endpoint has no time before the request has come whole: what a client takes is none of its.
+    fn not_before(self, whole: Option<Moment>) -> Self {
+        let whole = whole.unwrap_or_default();
+        Self {
+            asked: self.asked.max(whole),
+            leased: self.leased.max(whole),
+        }
+    }
+}
+
 impl<'a> Tried<'a> {
     /// How long opening its connection took, if it was opened for it.
     pub(crate) fn connect_time(&self) -> Option<Duration> {
@@ -74,6 +85,10 @@ impl<'a> Tried<'a> {
             reused: false,
             copy_whole: upload.can_rewind(),
             answered: false,
+            arrival: match upload.finished_at() {
+                Some(_) => Arrival::Whole,
+                None => Arrival::Coming,
+            },
             result,
         };
         Self {
@@ -96,10 +111,14 @@ impl<'a> Tried<'a> {
         status: u16,
         begun: Begun,
     ) -> Result<Self, Box<Fault>> {
+        let begun = begun.not_before(upload.finished_at());
         let Some((facts, result)) = outcome(&attempted, status) else {
-            lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
+            // What a client takes to send its request says nothing of the endpoint.
+            if upload.arrival() == Arrival::Whole {
+                lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
+            }
             return Err(match attempted {
-                Attempted::Late(Which::Client) => Failure::BodyTimeout.into(),
+                Attempted::Late(Which::Client | Which::ClientIdle) => Failure::BodyTimeout.into(),
                 Attempted::ClientMalformed(error) => Fault::from(error).into(),
                 _ => Failure::DownstreamLeft.into(),
             });
@@ -109,6 +128,7 @@ impl<'a> Tried<'a> {
             reused: !lease.fresh,
             copy_whole: upload.can_rewind(),
             answered: false,
+            arrival: upload.arrival(),
             result,
         };
         let times_up = match attempted {
@@ -145,7 +165,7 @@ fn outcome(attempted: &Attempted, status: u16) -> Option<(Option<Facts>, Outcome
         Attempted::Late(Which::PerTry | Which::Silence | Which::Request | Which::Idle) => {
             Some((None, died(End::TimedOut, Grade::Unknown)))
         }
-        Attempted::Late(Which::Client | Which::Left)
+        Attempted::Late(Which::Client | Which::ClientIdle | Which::Left)
         | Attempted::ClientLeft
         | Attempted::ClientMalformed(_) => None,
     }
@@ -181,16 +201,22 @@ impl Drop for RetryPermit<'_> {
     }
 }
 
-/// The time limits of one exchange, as moments and spans.
+/// The time limits of one exchange.
 pub(crate) struct Limits {
-    /// When the whole request is too late.
-    pub(crate) request: Moment,
-    pub(crate) per_try: Option<Duration>,
+    request: Option<Duration>,
+    per_try: Option<Duration>,
+}
+
+/// Until when a connection for an attempt is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    request: Moment,
+    per_try: Moment,
 }
 
 impl Limits {
-    /// The route's limits where it has some, else the cluster's, for an exchange that began at `start`.
-    pub(crate) fn of(routed: &Routed<'_>, cluster: &ClusterHandle, start: Moment) -> Self {
+    /// The route's limits where it has some, else the cluster's.
+    pub(crate) fn of(routed: &Routed<'_>, cluster: &ClusterHandle) -> Self {
         let timeouts = &cluster.plan.timeouts;
         let usual = || {
             let plan = timeouts.auto.as_ref()?;
@@ -198,18 +224,29 @@ impl Limits {
             let answer = cluster.shared.with(|state| state.cluster.auto_timeout(plan, now));
             Some(answer.timeout)
         };
-        let request = choose(routed.route.request_timeout, || timeouts.request.or_else(usual));
         Self {
-            request: request.map_or(Moment::NEVER, |limit| start + limit),
+            request: choose(routed.route.request_timeout, || timeouts.request.or_else(usual)),
             per_try: choose(routed.route.per_try_timeout, || timeouts.per_try),
         }
     }
 
-    /// What bounds an attempt.
-    pub(crate) fn attempt(&self, per_try: Moment, client: &Client, cluster: &ClusterHandle) -> Bounds {
+    /// Until when a connection is waited for that is asked for at `asked`. While more of the request is to
+    /// come, the time that it took so far was the client's.
+    pub(crate) fn until(&self, upload: &Upload, asked: Moment) -> Until {
+        let since = upload.finished_at().unwrap_or(asked);
+        let after = |since, span: Option<Duration>| span.map_or(Moment::NEVER, |span| since + span);
+        Until {
+            request: after(since, self.request),
+            per_try: after(asked, self.per_try),
+        }
+    }
+
+    /// What bounds an attempt that asked for its connection at `asked`.
+    pub(crate) fn attempt(&self, asked: Moment, client: &Client, cluster: &ClusterHandle) -> Bounds {
         Bounds {
+            asked,
             request: self.request,
-            per_try,
+            per_try: self.per_try,
             silence: Some(cluster.plan.timeouts.connect),
             client: client.downstream().body_timeout,
             idle: cluster.plan.timeouts.stream_idle,
@@ -220,12 +257,25 @@ impl Limits {
     pub(crate) fn relay(&self, client: &Client, cluster: &ClusterHandle) -> Bounds {
         Bounds {
             silence: None,
-            ..self.attempt(Moment::NEVER, client, cluster)
+            per_try: None,
+            ..self.attempt(Moment::default(), client, cluster)
         }
+    }
+}
+
+impl Until {
+    /// The first of its moments.
+    pub(crate) fn first(self) -> Moment {
+        self.per_try.min(self.request)
+    }
+
+    /// When the whole exchange is too late.
+    pub(crate) fn request(self) -> Moment {
+        self.request
     }
 
     /// Which limit it was that passed while waiting for a connection.
-    pub(crate) fn late(&self, now: Moment) -> Failure {
+    pub(crate) fn late(self, now: Moment) -> Failure {
         if self.request <= now {
             Failure::RequestTimeout
         } else {

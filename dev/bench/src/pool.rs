@@ -9,6 +9,7 @@ use policy::attempts::{After, Attempts, Nature, Outcome, Summary};
 use policy::cluster::{
     Address, Ask, Checkout, Cluster, ConnectionId, EndpointId, Handback, Members, Parked, Reuse, WorkerId,
 };
+use policy::deadline::Arrival;
 use policy::plan::{ClusterPlan, RetryPlan};
 use policy::time::{Dice, Moment};
 
@@ -115,6 +116,7 @@ pub(crate) fn answered(plan: &RetryPlan, now: Moment, dice: &mut Dice) {
         reused: true,
         copy_whole: true,
         answered: false,
+        arrival: Arrival::Whole,
         result: Outcome::Status(200),
     };
     black_box(attempts.resend());

@@ -152,7 +152,7 @@ static TIMEOUT_HTTP: Shape = Shape {
         field(
             "streamIdleTimeout",
             Kind::Duration { least_ms: 1 },
-            "Between two bytes of a request body, and of a response that the client does not take.",
+            "The longest time between two bytes of a request body (then evenkeel answers 408), and of a response that the client does not take.",
         )
         .default("`60s`"),
     ],

@@ -300,13 +300,13 @@ static TIMEOUTS: Shape = Shape {
         field(
             "request",
             Kind::Duration { least_ms: 0 },
-            "The whole exchange, all attempts; `0s` is no limit.",
+            "The whole exchange with all attempts, from the moment at which the request has come whole; `0s` is no limit. The time that a client takes to send its body does not count.",
         )
         .default("the policy's `requestTimeout`"),
         field(
             "backendRequest",
             Kind::Duration { least_ms: 0 },
-            "One attempt, to the response head's end; `0s` is no limit.",
+            "One attempt, to the response head's end; it starts no earlier than the moment at which the request has come whole. `0s` is no limit.",
         )
         .default("the policy's `perTryTimeout`"),
     ],

@@ -201,19 +201,19 @@ static TIMEOUT_HTTP: Shape = Shape {
         field(
             "requestTimeout",
             Kind::Duration { least_ms: 0 },
-            "The whole exchange, all attempts; `0s` is no limit.",
+            "The whole exchange with all attempts, from the moment at which the request has come whole; `0s` is no limit. The time that a client takes to send its body does not count.",
         )
         .default("no limit"),
         field(
             "perTryTimeout",
             Kind::Duration { least_ms: 0 },
-            "One attempt, to the response head's end; `0s` is no limit.",
+            "One attempt, to the response head's end; it starts no earlier than the moment at which the request has come whole. `0s` is no limit.",
         )
         .default("no limit"),
         field(
             "streamIdleTimeout",
             Kind::Duration { least_ms: 0 },
-            "No byte in either direction for this long ends the exchange; `0s` is no limit.",
+            "evenkeel ends an exchange in which no byte has moved in either direction for this long: with 408 while it waits for the client, with 504 while it waits for the endpoint. `0s` is no limit.",
         )
         .default("`5m`"),
         field(

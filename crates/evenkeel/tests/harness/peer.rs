@@ -59,6 +59,11 @@ impl Peer {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Another hand on the same connection, to send while this one reads.
+    pub(crate) fn writer(&self) -> Self {
+        Self::over(self.stream.try_clone().expect("a descriptor"))
+    }
+
     /// Sends a FIN; reading goes on.
     pub(crate) fn half_close(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("an open socket");

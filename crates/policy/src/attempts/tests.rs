@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::deadline::Arrival;
 use crate::plan::RetryOn;
 
 const NOW: Moment = Moment::from_millis(1000);
@@ -21,6 +22,7 @@ fn died(end: End, grade: Grade) -> Summary {
         reused: true,
         copy_whole: true,
         answered: false,
+        arrival: Arrival::Whole,
         result: Outcome::Died { end, grade },
     }
 }
@@ -40,6 +42,33 @@ fn owner(attempts: u32, on: RetryOn) -> RetryPlan {
         backoff_max: None,
         on,
     })
+}
+
+#[test]
+fn a_client_that_kept_an_endpoint_waiting_is_not_taken_to_another() {
+    let stalled = |end, grade| Summary {
+        arrival: Arrival::Stalled,
+        ..died(end, grade)
+    };
+    let mut dice = Dice::seeded(1);
+    for plan in [
+        RetryPlan::Transparent,
+        owner(
+            3,
+            RetryOn {
+                reset: true,
+                ..RetryOn::default()
+            },
+        ),
+    ] {
+        let mut attempts = Attempts::new(&plan, GET);
+        let after = attempts.on_result(&stalled(End::Eof, Grade::Unknown), NOW, &mut dice);
+        assert_eq!(after, After::Answer);
+        assert!(!attempts.limit_exceeded(), "no limit was met");
+    }
+    let mut attempts = Attempts::new(&RetryPlan::Transparent, GET);
+    let after = attempts.on_result(&stalled(End::Eof, Grade::Unreceived), NOW, &mut dice);
+    assert_eq!(after, again(Why::Replay(Grade::Unreceived)), "proof is proof");
 }
 
 #[test]
@@ -216,15 +245,19 @@ fn summaries() -> impl Strategy<Value = Summary> {
         any::<bool>(),
         prop::bool::weighted(0.9),
         prop::bool::weighted(0.1),
+        prop_oneof![8 => Just(Arrival::Whole), 1 => Just(Arrival::Coming), 1 => Just(Arrival::Stalled)],
         result,
     )
-        .prop_map(|(endpoint, reused, copy_whole, answered, result)| Summary {
-            endpoint: endpoint.map(|id| EndpointId(id.into())),
-            reused,
-            copy_whole,
-            answered,
-            result,
-        })
+        .prop_map(
+            |(endpoint, reused, copy_whole, answered, arrival, result)| Summary {
+                endpoint: endpoint.map(|id| EndpointId(id.into())),
+                reused,
+                copy_whole,
+                answered,
+                arrival,
+                result,
+            },
+        )
 }
 
 proptest! {

@@ -242,6 +242,11 @@ pub enum Handback {
     },
     /// We close it (its response said `Connection: close`, an error of ours, a cancelled request).
     Closed,
+    /// Its request was sent whole and is not answered yet, but a hedge of it, at another endpoint, is.
+    Outrun {
+        /// When the attempt began.
+        begun: Moment,
+    },
     /// The peer closed it while a request was on it. `idle_age` of the checkout tells the learner
     /// when, if the close met the request in flight (a race).
     PeerClosed {
@@ -255,7 +260,7 @@ pub enum Handback {
 /// What the shell does with a connection after a handback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parked {
-    /// Keep the socket and watch it: it is idle now (or a probe).
+    /// Keep the socket and watch it: it is idle now (or a probe, or followed).
     Keep,
     /// Close the socket.
     Close,

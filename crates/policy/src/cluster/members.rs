@@ -8,6 +8,7 @@ use super::{Address, Cluster, ConnectionId, EndpointId};
 use crate::balance::Roster;
 use crate::endpoint::Endpoint;
 use crate::plan::Balance;
+use crate::straggler::Stragglers;
 use crate::time::Moment;
 
 /// The endpoints of one configuration snapshot, held by the snapshot. While it lives (until
@@ -86,6 +87,8 @@ impl Cluster {
                 .map(|idle| idle.connection);
             let before = gone.len();
             gone.extend(idle.chain(endpoint.probe.take().map(|probe| probe.connection)));
+            gone.extend(endpoint.stragglers.followed());
+            endpoint.stragglers = Stragglers::default();
             let closed = endpoint.open == 0;
             self.spare -= gone.len() - before;
             self.let_go(id, now);

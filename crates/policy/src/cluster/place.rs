@@ -134,7 +134,7 @@ impl Cluster {
                 Offer::Nothing => past = limit.source != Source::Configured,
             }
         }
-        if !self.make_room(id, &ask.plan.limits) {
+        if !self.make_room(id, &ask.plan.limits, now) {
             return None;
         }
         self.counters.race_priced += u64::from(risky);
@@ -151,9 +151,9 @@ impl Cluster {
     }
 
     /// Whether one more connection to this endpoint fits; idle ones that are in the way go.
-    fn make_room(&mut self, id: EndpointId, limits: &Limits) -> bool {
+    fn make_room(&mut self, id: EndpointId, limits: &Limits, now: Moment) -> bool {
         let most = limits.max_connections_per_endpoint.unwrap_or(u32::MAX);
-        if self.endpoint(id).open >= most && !self.evict(id) {
+        if self.endpoint(id).open >= most && !self.evict(id, now) {
             return false;
         }
         if self.connections.len() < limits.max_connections as usize && !self.connections.full() {
@@ -162,19 +162,27 @@ impl Cluster {
         if self.spare == 0 {
             return false;
         }
-        // A probe serves no request; after the probes the oldest goes.
-        let useless = |(id, endpoint): (EndpointId, &Endpoint)| endpoint.probe.map(|_| id);
+        // What serves no request goes first; then the oldest.
+        let useless = |(id, endpoint): (EndpointId, &Endpoint)| {
+            let useless = endpoint.probe.is_some() || endpoint.stragglers.followed().is_some();
+            useless.then_some(id)
+        };
         let oldest = |(id, endpoint): (EndpointId, &Endpoint)| Some((endpoint.idle.oldest()?.since, id));
         let victim = self.endpoints.iter().find_map(useless);
         let victim = victim.or_else(|| self.endpoints.iter().filter_map(oldest).min().map(|(_, id)| id));
-        victim.is_some_and(|victim| self.evict(victim))
+        victim.is_some_and(|victim| self.evict(victim, now))
     }
 
-    /// Closes the probe or the oldest idle connection of an endpoint.
-    fn evict(&mut self, id: EndpointId) -> bool {
+    /// Closes the probe, the connection that is followed, or the oldest idle one of an endpoint.
+    fn evict(&mut self, id: EndpointId, now: Moment) -> bool {
         let endpoint = self.endpoint(id);
         let probe = endpoint.probe.take().map(|probe| probe.connection);
-        let Some(victim) = probe.or_else(|| endpoint.idle.pop_oldest().map(|idle| idle.connection)) else {
+        let useless = probe.or_else(|| {
+            let followed = endpoint.stragglers.followed();
+            endpoint.stragglers.followed_gone(now);
+            followed
+        });
+        let Some(victim) = useless.or_else(|| endpoint.idle.pop_oldest().map(|idle| idle.connection)) else {
             return false;
         };
         self.spare -= 1;

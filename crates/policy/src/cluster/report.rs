@@ -26,6 +26,10 @@ pub struct EndpointReport {
     pub oldest_idle: Option<Duration>,
     /// Whether a connection past the limit is kept as a probe.
     pub probe: bool,
+    /// Attempts that were given up because a hedge answered first, which it still has as far as is known.
+    pub stragglers: u32,
+    /// Whether the connection of one of them is kept to see when its answer begins.
+    pub followed: bool,
     /// Requests that it was given so far.
     pub uses: u64,
     /// Connections that were opened, or were to be.
@@ -236,6 +240,8 @@ impl Cluster {
             idle: u32::try_from(endpoint.idle.len()).unwrap_or(u32::MAX),
             oldest_idle: endpoint.idle.oldest().map(|idle| now.since(idle.since)),
             probe: endpoint.probe.is_some(),
+            stragglers: endpoint.stragglers.len(),
+            followed: endpoint.stragglers.followed().is_some(),
             uses: endpoint.uses,
             opened: endpoint.opened,
             connect_failures: endpoint.connect_failures,

@@ -7,6 +7,7 @@ use super::{Address, Ask, Cluster, EndpointId, EventKind};
 use crate::adaptive::{Adaptive, Sample};
 use crate::attempts::{self, Summary};
 use crate::balance::Draw;
+use crate::deadline::Arrival;
 use crate::endpoint::Endpoint;
 use crate::evidence::{End, Grade};
 use crate::health::{self, CheckResult, Health, HealthCounters};
@@ -28,12 +29,15 @@ pub struct Check {
 
 impl Cluster {
     /// What became of an attempt that began at `begun`: each is reported once, when its response's
-    /// head has come or it has failed. A keep-alive race is no fault and changes nothing.
+    /// head has come or it has failed. A keep-alive race is no fault and changes nothing. `begun` is no
+    /// earlier than the request's last byte; how long it took tells nothing where more was to come.
     pub fn on_attempt(&mut self, summary: &Summary, begun: Moment, now: Moment) {
         let Some(id) = summary.endpoint else { return };
         let latency = now.since(begun);
+        let timed = summary.arrival == Arrival::Whole;
         let answered = matches!(summary.result, attempts::Outcome::Status(_));
         if let Some(usual) = &mut self.usual
+            && timed
             && (answered || timed_out(summary))
         {
             usual.latencies.record(latency, now);
@@ -43,11 +47,14 @@ impl Cluster {
         let (plan, Some(endpoint)) = (&self.plan, self.endpoints.get_mut(id)) else {
             return;
         };
+        if answered {
+            endpoint.stragglers.answered(begun);
+        }
         let good = matches!(outcome, outlier::Outcome::Status(..500));
         endpoint.service.success += u64::from(good);
         endpoint.service.error += u64::from(!good);
         endpoint.timeouts += u64::from(timed_out(summary));
-        if plan.balance == Balance::PeakEwma {
+        if timed && plan.balance == Balance::PeakEwma {
             endpoint.on_latency(latency, good, now);
         }
         if let Some(adaptive) = &plan.adaptive {
@@ -61,7 +68,9 @@ impl Cluster {
                 .get_or_insert_with(|| Box::new(Adaptive::new(now)));
             match outcome {
                 outlier::Outcome::Status(status) if status != TOO_MUCH => {
-                    machine.on_response(&sample, adaptive, now);
+                    if timed {
+                        machine.on_response(&sample, adaptive, now);
+                    }
                 }
                 outlier::Outcome::Status(_) => machine.on_drop(adaptive, now),
                 outlier::Outcome::Local if timed_out(summary) => machine.on_drop(adaptive, now),
@@ -183,8 +192,8 @@ impl Cluster {
         &self.health_counters
     }
 
-    /// The endpoint for a request: one in service that neither failed it nor seems to leave; then one
-    /// that seems to; then one that failed it. Where hardly any is in service all are.
+    /// The endpoint for a request: one in service that neither failed it nor seems to leave or to
+    /// stall; then one that seems to; then one that failed it. Where hardly any is in service all are.
     pub(super) fn choose(&mut self, ask: &Ask<'_>, now: Moment, dice: &mut Dice) -> Option<EndpointId> {
         let panics = self.panics(ask.plan);
         self.counters.lb_healthy_panic += u64::from(panics);
@@ -199,7 +208,7 @@ impl Cluster {
         };
         let serves = |endpoint: &Endpoint| panics || endpoint.service.serves(now);
         let spared = |id: EndpointId| !ask.avoid.contains(&id);
-        draw.choose(|id, one| serves(one) && spared(id) && !one.service.leaving.is_away(now))
+        draw.choose(|id, one| serves(one) && spared(id) && !one.is_doubtful(now))
             .or_else(|| draw.choose(|id, one| serves(one) && spared(id)))
             .or_else(|| draw.choose(|_, one| serves(one)))
             // The others of the cluster may all be another snapshot's.
@@ -266,8 +275,12 @@ impl Cluster {
 }
 
 /// What an attempt says of its endpoint; `None` if it died on a connection that was closing anyway,
-/// which is no fault, or began to be answered and was counted by its status.
+/// which is no fault, or began to be answered and was counted by its status, or ended because the client
+/// kept it waiting.
 fn blame(summary: &Summary) -> Option<outlier::Outcome> {
+    if summary.arrival == Arrival::Stalled {
+        return None;
+    }
     match summary.result {
         attempts::Outcome::Status(status) => Some(outlier::Outcome::Status(status)),
         attempts::Outcome::ConnectTimedOut => Some(outlier::Outcome::Local),

@@ -19,11 +19,15 @@ impl Cluster {
         let Some(ended) = self.connections.get(connection) else {
             return false;
         };
+        if ended.state == State::Followed {
+            self.followed_ended(connection, how, now);
+            return true;
+        }
         let (id, since, state) = (ended.endpoint, ended.idle_since, ended.state);
         let plan = self.plan.clone();
         let endpoint = self.endpoint(id);
         let gone = match state {
-            State::Opening | State::Leased => return false,
+            State::Opening | State::Leased | State::Followed => return false,
             State::Idle => {
                 let (age, idle) = (now.since(since), endpoint.idle.len());
                 if how != IdleEnd::Unsolicited && !endpoint.explains(age, &plan.keep_alive) {
@@ -71,6 +75,7 @@ impl Cluster {
             self.retire_old(id, now, &mut gone);
             changed |= self.retire_idle(id, plan, now, &mut gone);
             changed |= self.look_at_probe(id, plan, now, &mut gone);
+            self.look_at_stragglers(id, now, &mut gone);
         }
         self.spare -= gone.len();
         for &connection in &gone {

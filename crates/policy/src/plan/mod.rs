@@ -124,9 +124,10 @@ pub enum Learning {
 pub struct Timeouts {
     /// Opening a connection; also how long a sent request may stay unacknowledged. Default 5 s.
     pub connect: Duration,
-    /// One attempt, from checkout to the response head's end (Gateway API `backendRequest`).
+    /// One attempt, from checkout, or the request's last byte if that comes later, to the response head's
+    /// end (Gateway API `backendRequest`).
     pub per_try: Option<Duration>,
-    /// The whole exchange, all attempts (Gateway API `request`).
+    /// The whole exchange with all attempts, from the request's last byte on (Gateway API `request`).
     pub request: Option<Duration>,
     /// No byte in either direction for this long ends the exchange. Default 5 min.
     pub stream_idle: Option<Duration>,

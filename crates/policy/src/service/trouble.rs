@@ -20,6 +20,8 @@ pub(crate) enum Attempted {
     Died(End),
     /// What it sent is not an HTTP response.
     Malformed,
+    /// Its hedge, at another endpoint, answered; it did not, in four times as long.
+    Outrun,
 }
 
 /// What an endpoint failed at last.
@@ -80,6 +82,9 @@ impl Attempted {
             Self::ConnectFailed => "the connection could not be opened",
             Self::ConnectTimedOut => "the connection was not opened within the connect timeout",
             Self::Malformed => "its response was not HTTP/1.1",
+            Self::Outrun => {
+                "it did not answer a request that another endpoint answered (a hedge) in a quarter of the time"
+            }
             Self::Died(End::Eof) => "it closed the connection before its response was complete (FIN)",
             Self::Died(End::Reset | End::BrokenPipe) => {
                 "it reset the connection before its response was complete (RST)"

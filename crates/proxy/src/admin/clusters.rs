@@ -193,6 +193,7 @@ fn ours(endpoint: &EndpointReport) -> Vec<Line> {
         ("evenkeel_probe", endpoint.probe.into()),
         ("evenkeel_leaving", endpoint.leaving.into()),
         ("evenkeel_avoided", endpoint.service.leaving.into()),
+        ("evenkeel_stragglers", endpoint.stragglers.into()),
         ("evenkeel_reuse_limit_ms", millis(knowledge.limit.reuse)),
         ("evenkeel_safe_limit_ms", millis(knowledge.limit.safe)),
         ("evenkeel_proof_limit_ms", millis(knowledge.limit.proof)),

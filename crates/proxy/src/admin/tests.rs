@@ -237,6 +237,7 @@ fn clusters_are_shown_with_what_was_learned() {
     default/web::127.0.0.1:3000::evenkeel_probe::false
     default/web::127.0.0.1:3000::evenkeel_leaving::false
     default/web::127.0.0.1:3000::evenkeel_avoided::false
+    default/web::127.0.0.1:3000::evenkeel_stragglers::0
     default/web::127.0.0.1:3000::evenkeel_reuse_limit_ms::4900
     default/web::127.0.0.1:3000::evenkeel_safe_limit_ms::4900
     default/web::127.0.0.1:3000::evenkeel_proof_limit_ms::4900

@@ -3,13 +3,14 @@
 use std::io;
 use std::ops::Range;
 
+use policy::deadline::Turn;
 use wire::field::Fields;
 use wire::h1::decode::{BodyDecoder, DecodeError, Part, Step};
 use wire::h1::encode;
 use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 
-use super::{IN_PLACE_MIN, Pulse, encode_data, encode_end};
+use super::{Direction, IN_PLACE_MIN, Pulse, encode_data, encode_end};
 use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::engine;
 use crate::io::{fill, flush, write_both};
@@ -129,7 +130,7 @@ impl Download {
         to: &Transport,
         out: &mut Vec<u8>,
         limits: &Limits,
-        pulse: &Pulse,
+        pulse: &Pulse<'_>,
     ) -> Result<(), DownloadEnd> {
         let left = |_| DownloadEnd::ClientLeft;
         let mut reads: u32 = 0;
@@ -138,9 +139,9 @@ impl Download {
             match step.part {
                 Part::Data(range) => {
                     self.relayed += range.len() as u64;
-                    pulse.awaiting_client.set(true);
+                    pulse.turn(Direction::Down, Turn::Client);
                     self.pass_on(input.data(), range, to, out).await.map_err(left)?;
-                    pulse.awaiting_client.set(false);
+                    pulse.turn(Direction::Down, Turn::Endpoint);
                     input.consume(step.consumed);
                     pulse.beat();
                 }
@@ -151,9 +152,9 @@ impl Download {
                 }
                 Part::NeedMore => {
                     input.consume(step.consumed);
-                    pulse.awaiting_client.set(true);
+                    pulse.turn(Direction::Down, Turn::Client);
                     flush(to, out).await.map_err(left)?;
-                    pulse.awaiting_client.set(false);
+                    pulse.turn(Direction::Down, Turn::Endpoint);
                     if self.splices() && self.splice(from, to, pulse).await? {
                         continue;
                     }
@@ -190,7 +191,12 @@ impl Download {
     }
 
     /// Passes what need not be looked at; false if there is no pipe to be had.
-    async fn splice(&mut self, from: &Transport, to: &Transport, pulse: &Pulse) -> Result<bool, DownloadEnd> {
+    async fn splice(
+        &mut self,
+        from: &Transport,
+        to: &Transport,
+        pulse: &Pulse<'_>,
+    ) -> Result<bool, DownloadEnd> {
         let mut passed = 0;
         let result = splice::pass(from, to, self.decoder.plain(), &mut passed, pulse).await;
         self.decoder.passed(passed);

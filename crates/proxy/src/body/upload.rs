@@ -6,13 +6,15 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use policy::deadline::{Arrival, Turn};
+use policy::time::Moment;
 use wire::field::Fields;
 use wire::h1::decode::{BodyDecoder, DecodeError, Part};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 
 use super::outgoing::Outgoing;
-use super::{IN_PLACE_MIN, Pulse, encode_data, encode_end};
+use super::{Direction, IN_PLACE_MIN, Pulse, encode_data, encode_end};
 use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::engine::{self, Alarm};
 use crate::io::poll_fill;
@@ -38,7 +40,12 @@ pub(crate) struct Upload {
     sent: u64,
     copy_max: usize,
     whole: bool,
-    finished: bool,
+    /// When its last byte had come from the client; [`Moment::NEVER`] while more is to come.
+    finished_at: Moment,
+    /// The client waits for the endpoint's word before it sends its body (RFC 9110, 10.1.1).
+    expects_continue: bool,
+    /// How much of it had come when the last attempt ended.
+    arrival: Arrival,
     trailers: Fields,
     /// Ends when it is time to ask again what was acknowledged.
     pause: Option<Alarm>,
@@ -86,9 +93,15 @@ impl Sender<'_> {
 }
 
 impl Upload {
-    /// A request whose head is encoded in `outgoing` already and whose body follows.
-    pub(crate) fn new(outgoing: Vec<u8>, length: BodyLength, replay_bytes: usize) -> Self {
+    /// A request whose head, which had come at `now`, is encoded in `outgoing` already and whose body
+    /// follows.
+    pub(crate) fn new(outgoing: Vec<u8>, length: BodyLength, replay_bytes: usize, now: Moment) -> Self {
         let head_len = outgoing.len();
+        let finished_at = if length == BodyLength::None {
+            now
+        } else {
+            Moment::NEVER
+        };
         Self {
             decoder: BodyDecoder::new(length),
             length,
@@ -98,7 +111,9 @@ impl Upload {
             sent: 0,
             copy_max: head_len + replay_bytes,
             whole: true,
-            finished: length == BodyLength::None,
+            finished_at,
+            expects_continue: false,
+            arrival: Arrival::Coming,
             trailers: Fields::default(),
             pause: None,
             received: 0,
@@ -107,7 +122,7 @@ impl Upload {
 
     /// Takes the body from `input` as it is there, if it is there whole, nothing is behind it, and it may be kept:
     /// then nothing of it is copied.
-    pub(crate) fn take_in_place(&mut self, input: &mut ReadBuffer) {
+    pub(crate) fn take_in_place(&mut self, input: &mut ReadBuffer, now: Moment) {
         let here = input.data().len();
         let whole = self.length == BodyLength::Length(here as u64);
         if whole
@@ -115,8 +130,35 @@ impl Upload {
             && here <= self.copy_max - self.head_len
             && self.outgoing.take_in_place(input)
         {
-            (self.received, self.finished) = (here as u64, true);
+            (self.received, self.finished_at) = (here as u64, now);
         }
+    }
+
+    /// The client sends its body once the endpoint has asked for it, or after a while.
+    pub(crate) fn expect_continue(&mut self) {
+        self.expects_continue = true;
+    }
+
+    /// The endpoint has asked for the body.
+    pub(crate) fn continues(&mut self, pulse: &Pulse<'_>) {
+        if std::mem::take(&mut self.expects_continue) && !self.received_whole() {
+            pulse.turn(Direction::Up, Turn::Client);
+        }
+    }
+
+    /// When the request's last byte had come from the client; `None` while more is to come.
+    pub(crate) fn finished_at(&self) -> Option<Moment> {
+        (self.finished_at != Moment::NEVER).then_some(self.finished_at)
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn note_arrival(&mut self, arrival: Arrival) {
+        self.arrival = arrival;
+    }
+
+    /// How much of the request had come when the last attempt ended.
+    pub(crate) fn arrival(&self) -> Arrival {
+        self.arrival
     }
 
     /// Whether the whole request is still here, so that it can be sent again.
@@ -126,12 +168,12 @@ impl Upload {
 
     /// Whether the client's body was read to its end.
     pub(crate) fn received_whole(&self) -> bool {
-        self.finished
+        self.finished_at != Moment::NEVER
     }
 
     /// Whether all of the request has been written.
     pub(crate) fn sent_whole(&self) -> bool {
-        self.finished && self.sent == self.end()
+        self.received_whole() && self.sent == self.end()
     }
 
     /// Length of the encoded head.
@@ -141,7 +183,7 @@ impl Upload {
 
     /// The encoded request, if it is whole and complete.
     pub(crate) fn complete(&self) -> Option<&[u8]> {
-        (self.whole && self.finished).then(|| self.outgoing.bytes())
+        (self.whole && self.received_whole()).then(|| self.outgoing.bytes())
     }
 
     /// Gives the buffer back.
@@ -177,10 +219,12 @@ impl Upload {
         cx: &Context<'_>,
         to: &Sender<'_>,
         (from, input, limits): (&Transport, &mut ReadBuffer, &Limits),
-        pulse: &Pulse,
+        pulse: &Pulse<'_>,
     ) -> Poll<Result<(), UploadEnd>> {
         loop {
-            let room = self.take_in(input, limits).map_err(UploadEnd::Malformed)?;
+            let room = self
+                .take_in(input, limits, || pulse.request_is_whole())
+                .map_err(UploadEnd::Malformed)?;
             let start = usize::try_from(self.sent - self.base).unwrap_or(usize::MAX);
             if start < self.outgoing.len() {
                 let written = to.transport.poll_write(cx, &self.outgoing.bytes()[start..]);
@@ -189,16 +233,19 @@ impl Upload {
                 pulse.beat();
                 continue;
             }
-            if self.finished {
+            if self.received_whole() {
                 return Poll::Ready(Ok(()));
             }
             if !room {
                 ready!(self.poll_make_room(cx, to));
                 continue;
             }
-            pulse.awaiting_client.set(true);
+            if !self.expects_continue {
+                pulse.turn(Direction::Up, Turn::Client);
+            }
             let came = ready!(poll_fill(cx, from, input, READ_SIZE));
-            pulse.awaiting_client.set(false);
+            pulse.turn(Direction::Up, Turn::Endpoint);
+            self.expects_continue = false;
             match came {
                 Ok(count) if count > 0 => pulse.beat(),
                 _ => return Poll::Ready(Err(UploadEnd::ClientLeft)),
@@ -206,9 +253,14 @@ impl Upload {
         }
     }
 
-    /// Encodes what was received; false if there is no room for more.
-    fn take_in(&mut self, input: &mut ReadBuffer, limits: &Limits) -> Result<bool, DecodeError> {
-        while !self.finished {
+    /// Encodes what was received; false if there is no room for more. `now` is asked for at the end.
+    fn take_in(
+        &mut self,
+        input: &mut ReadBuffer,
+        limits: &Limits,
+        now: impl Fn() -> Moment,
+    ) -> Result<bool, DecodeError> {
+        while !self.received_whole() {
             let most = if self.whole { self.copy_max } else { WINDOW };
             if self.outgoing.len() >= most {
                 return Ok(false);
@@ -223,7 +275,7 @@ impl Upload {
                 }
                 Part::End => {
                     encode_end(self.outgoing.own(), self.length, &self.trailers);
-                    self.finished = true;
+                    self.finished_at = now();
                 }
                 Part::NeedMore => {
                     input.consume(step.consumed);

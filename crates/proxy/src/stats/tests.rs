@@ -43,6 +43,8 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
         idle: 1,
         oldest_idle: Some(Duration::from_millis(1250)),
         probe: false,
+        stragglers: 0,
+        followed: false,
         uses: 120,
         opened: 5,
         connect_failures: 3,

@@ -109,6 +109,7 @@ pub(crate) async fn run(
             failed => failed,
         }
     };
+    upload.note_arrival(timekeeper.pulse.signs().arrival(timekeeper.worker.clock.now()));
     match outcome {
         Ok(()) => Attempted::Response,
         Err(Ended::Died(end)) => Attempted::Dead(autopsy.facts(lease, end)),
@@ -206,38 +207,45 @@ pub(crate) struct Timekeeper<'a> {
     worker: &'a Worker,
     alarm: &'a engine::Alarm,
     deadlines: Deadlines,
-    pulse: Pulse,
+    pulse: Pulse<'a>,
 }
 
 impl<'a> Timekeeper<'a> {
     /// They run from now on.
-    pub(crate) fn begin(worker: &'a Worker, alarm: &'a engine::Alarm, bounds: Bounds) -> Self {
+    pub(crate) fn begin(
+        worker: &'a Worker,
+        alarm: &'a engine::Alarm,
+        bounds: Bounds,
+        upload: &Upload,
+    ) -> Self {
+        let pulse = Pulse::new(worker, upload.finished_at());
         let deadlines = Deadlines::begin(bounds, worker.clock.now());
-        alarm.set(deadlines.next());
+        alarm.set(deadlines.next(&pulse.signs()));
         Self {
             worker,
             alarm,
             deadlines,
-            pulse: Pulse::default(),
+            pulse,
         }
     }
 
     /// Ready once a limit has passed that ends the attempt.
     fn poll_passed(&mut self, cx: &Context<'_>, to: &Sender<'_>, autopsy: &Autopsy) -> Poll<Ended> {
-        if self.pulse.client_has_ended() {
-            let now = self.worker.clock.now();
-            self.deadlines.client_ended(self.pulse.beats(), now);
-            self.alarm.set(self.deadlines.next());
+        if self.pulse.has_changed() {
+            if self.pulse.client_has_ended() {
+                self.deadlines.client_ended(self.worker.clock.now());
+            }
+            self.alarm.set(self.deadlines.next(&self.pulse.signs()));
         }
         loop {
             ready!(self.alarm.poll_due(cx));
             let unheard = || !autopsy.begun.get() && to.written() > 0 && to.acknowledged() == Some(0);
-            let (beats, client_turn) = (self.pulse.beats(), self.pulse.awaits_client());
-            match self.deadlines.passed(beats, client_turn, self.worker.clock.now()) {
+            let signs = self.pulse.signs();
+            match self.deadlines.passed(&signs, self.worker.clock.now()) {
                 Some(Which::Silence | Which::PerTry) if unheard() => {
                     return Poll::Ready(Ended::Died(End::Silent));
                 }
-                Some(Which::Silence) | None => self.alarm.set(self.deadlines.next()),
+                Some(Which::Silence) | None => self.alarm.set(self.deadlines.next(&signs)),
                 Some(which) => return Poll::Ready(Ended::Late(which)),
             }
         }
@@ -322,13 +330,13 @@ enum Sending {
 
 impl Conversation<'_, '_> {
     /// Ready with the final head, or with what ended the attempt.
-    fn poll(&mut self, cx: &Context<'_>, pulse: &Pulse) -> Poll<Result<(), Ended>> {
+    fn poll(&mut self, cx: &Context<'_>, pulse: &Pulse<'_>) -> Poll<Result<(), Ended>> {
         if self.sending == Sending::Request
             && let Poll::Ready(ended) = self.poll_send(cx, pulse)
         {
             return Poll::Ready(Err(ended));
         }
-        if let Poll::Ready(done) = self.poll_head(cx) {
+        if let Poll::Ready(done) = self.poll_head(cx, pulse) {
             return Poll::Ready(done);
         }
         // Once the answer has begun, writing it shows whether the client is there.
@@ -339,7 +347,7 @@ impl Conversation<'_, '_> {
     }
 
     /// Ready if the client ends the attempt.
-    fn poll_send(&mut self, cx: &Context<'_>, pulse: &Pulse) -> Poll<Ended> {
+    fn poll_send(&mut self, cx: &Context<'_>, pulse: &Pulse<'_>) -> Poll<Ended> {
         let client = &mut *self.client;
         let from = (client.transport, &mut *client.input, client.limits);
         self.sending = match ready!(self.upload.poll_run(cx, self.to, from, pulse)) {
@@ -357,7 +365,7 @@ impl Conversation<'_, '_> {
 
     /// Ready once the client has reset its connection. An end of its sending side is no sure sign: for a
     /// while a client that half-closed is answered.
-    fn poll_client(&mut self, cx: &Context<'_>, pulse: &Pulse) -> Poll<Ended> {
+    fn poll_client(&mut self, cx: &Context<'_>, pulse: &Pulse<'_>) -> Poll<Ended> {
         let client = self.client.transport;
         loop {
             ready!(client.poll_read_ready_patiently(cx));
@@ -373,7 +381,7 @@ impl Conversation<'_, '_> {
     }
 
     /// Reads heads until a final one; passes interim ones on.
-    fn poll_head(&mut self, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
+    fn poll_head(&mut self, cx: &Context<'_>, pulse: &Pulse<'_>) -> Poll<Result<(), Ended>> {
         let limits = Limits::default();
         loop {
             ready!(self.poll_pass_on(cx));
@@ -393,6 +401,9 @@ impl Conversation<'_, '_> {
                     if self.interims > INTERIM_MAX {
                         return Poll::Ready(Err(Ended::NotHttp(HeadError::TooLarge)));
                     }
+                    if self.response.status == 100 {
+                        self.upload.continues(pulse);
+                    }
                     if self.client.takes_interim {
                         crate::forward::interim(&mut self.interim, self.response);
                     }
@@ -402,7 +413,10 @@ impl Conversation<'_, '_> {
             let most = limits.head_bytes + READ_SIZE;
             match ready!(poll_fill(cx, self.to.transport, self.input, most)) {
                 Ok(0) => return Poll::Ready(Err(Ended::Died(self.autopsy.meaning()))),
-                Ok(_) => self.autopsy.begun.set(true),
+                Ok(_) => {
+                    self.autopsy.begun.set(true);
+                    pulse.beat();
+                }
                 Err(error) => return Poll::Ready(Err(Ended::Died(self.autopsy.note(&error)))),
             }
         }

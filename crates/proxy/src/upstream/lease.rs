@@ -18,7 +18,7 @@ use policy::time::Moment;
 use super::connect::{ConnectError, connect};
 use super::connection::{Connection, name};
 use super::decision::Decision;
-use super::shared::{ClusterHandle, State, Watch, idle_end, watch};
+use super::shared::{ClusterHandle, SharedCluster, State, Watch, idle_end, watch};
 use crate::body::Sender;
 use crate::buffer::ReadBuffer;
 use crate::downstream::leaving::Waiter;
@@ -405,14 +405,7 @@ impl Lease<'_> {
         connection.input.release();
         self.permit.held = false;
         let (worker, shared) = (self.permit.worker, &self.permit.handle.shared);
-        let watcher = connection.watch.get_or_insert_with(|| {
-            Arc::new(Watch {
-                cluster: Arc::downgrade(shared),
-                connection: connection.id,
-                queue: worker.watch_queue.clone(),
-            })
-        });
-        watch(&connection.transport, watcher);
+        watch_parked(&mut connection, worker, shared);
         let handback = Handback::Reusable {
             hint,
             round_trip: None,
@@ -422,6 +415,40 @@ impl Lease<'_> {
             state.cluster.counters.cx_tx_bytes_total += sent;
             state.cluster.counters.cx_rx_bytes_total += received;
             match state.cluster.hand_back(connection.id, handback, worker.id, now) {
+                Verdict::Keep => {
+                    state.parked.put(connection);
+                    None
+                }
+                Verdict::Close => Some(connection),
+            }
+        });
+        drop(closed);
+    }
+
+    /// A hedge at another endpoint has answered first. Where nothing of the answer has come, the connection
+    /// may be kept, to see when it does.
+    pub(crate) fn outrun(mut self, begun: Moment, sent_whole: bool) {
+        let endpoint = self.endpoint;
+        let (sent, received) = self.carried();
+        self.tell(|cluster, now| {
+            cluster.on_given_up(endpoint, begun, now);
+            if received == 0 && !sent_whole {
+                cluster.on_outrun(endpoint, begun, now);
+            }
+        });
+        if received > 0 || !sent_whole {
+            return self.close();
+        }
+        let mut connection = self.connection.take().expect("a lease that has not ended");
+        connection.input.release();
+        self.permit.held = false;
+        let (worker, shared) = (self.permit.worker, &self.permit.handle.shared);
+        watch_parked(&mut connection, worker, shared);
+        let now = worker.clock.now();
+        let closed = shared.with(|state| {
+            state.cluster.counters.cx_tx_bytes_total += sent;
+            let outrun = Handback::Outrun { begun };
+            match state.cluster.hand_back(connection.id, outrun, worker.id, now) {
                 Verdict::Keep => {
                     state.parked.put(connection);
                     None
@@ -455,6 +482,18 @@ impl Lease<'_> {
     fn carried(&self) -> (u64, u64) {
         (self.written(), self.transport.received() - self.received_before)
     }
+}
+
+/// Has the engine tell when something comes on a connection that is about to be parked.
+fn watch_parked(connection: &mut Connection, worker: &Worker, shared: &Arc<SharedCluster>) {
+    let watcher = connection.watch.get_or_insert_with(|| {
+        Arc::new(Watch {
+            cluster: Arc::downgrade(shared),
+            connection: connection.id,
+            queue: worker.watch_queue.clone(),
+        })
+    });
+    watch(&connection.transport, watcher);
 }
 
 impl Permit<'_> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::attempts::{Outcome, Summary};
+use crate::deadline::Arrival;
 use crate::evidence::End;
 use crate::plan::OutlierPlan;
 
@@ -17,6 +18,7 @@ impl Story {
             reused: false,
             copy_whole: true,
             answered: false,
+            arrival: Arrival::Whole,
             result,
         };
         self.cluster.on_attempt(&summary, AT(at), AT(at));

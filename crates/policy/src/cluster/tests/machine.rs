@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attempts::{Outcome, Summary};
+use crate::deadline::Arrival;
 use crate::evidence::End;
 use crate::health::CheckResult;
 use crate::keepalive::Limit;
@@ -56,7 +57,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => pick().prop_map(Step::Connected),
         1 => (pick(), any::<bool>()).prop_map(|(at, timed_out)| Step::ConnectFailed(at, timed_out)),
         1 => (pick(), 0_u8..3).prop_map(|(at, how)| Step::FoundDead(at, how)),
-        6 => (pick(), 0_u8..8, prop::option::weighted(0.1, 0_u64..10)).prop_map(|(at, how, hint)| {
+        6 => (pick(), 0_u8..9, prop::option::weighted(0.1, 0_u64..10)).prop_map(|(at, how, hint)| {
             Step::HandBack(at, how, hint)
         }),
         3 => (pick(), 0_u8..3).prop_map(|(at, how)| Step::IdleEnded(at, how)),
@@ -296,6 +297,7 @@ impl Shell {
                 reset: false,
                 raced: false,
             },
+            3 => Handback::Outrun { begun: self.now },
             _ => Handback::Reusable {
                 hint,
                 round_trip: Some(Duration::from_millis(1)),
@@ -327,6 +329,7 @@ impl Shell {
             reused: at.is_multiple_of(2),
             copy_whole: true,
             answered: false,
+            arrival: Arrival::Whole,
             result,
         };
         self.cluster.on_attempt(&summary, self.now, self.now);
@@ -489,7 +492,8 @@ impl Shell {
                 endpoint.open <= most && endpoint.active <= endpoint.open,
                 "{endpoint:?}"
             );
-            assert!(endpoint.idle + endpoint.active + u32::from(endpoint.probe) == endpoint.open);
+            let unused = u32::from(endpoint.probe) + u32::from(endpoint.followed);
+            assert!(endpoint.idle + endpoint.active + unused == endpoint.open);
         }
     }
 
@@ -503,7 +507,7 @@ impl Shell {
                 self.cluster.connected(connection, None, self.now);
                 self.leased.push(connection);
             } else if let Some(connection) = self.leased.pop() {
-                self.hand_back(connection, 3, None);
+                self.hand_back(connection, 4, None);
             } else {
                 break;
             }

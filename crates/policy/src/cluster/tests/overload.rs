@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::attempts::{Outcome, Summary};
+use crate::deadline::Arrival;
 use crate::plan::Balance;
 
 /// When the next request comes.
@@ -140,6 +141,7 @@ impl Sim {
                     reused: true,
                     copy_whole: true,
                     answered: false,
+                    arrival: Arrival::Whole,
                     result: Outcome::Status(200),
                 };
                 self.story.cluster.on_attempt(&summary, begun, now);

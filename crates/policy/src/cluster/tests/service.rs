@@ -3,10 +3,11 @@
 use super::*;
 use crate::adaptive::Adaptive;
 use crate::attempts::{Outcome, Summary};
+use crate::deadline::Arrival;
 use crate::evidence::End;
 use crate::health::{Change, CheckResult, Failure};
 use crate::plan::{
-    AdaptivePlan, AutoTimeout, HealthPlan, HealthProbe, HedgePlan, OutlierPlan, RetryBudgetPlan,
+    AdaptivePlan, AutoTimeout, Balance, HealthPlan, HealthProbe, HedgePlan, OutlierPlan, RetryBudgetPlan,
 };
 
 /// Nothing is parked or opened for good: each request is answered or fails at once.
@@ -44,6 +45,7 @@ impl Story {
             reused,
             copy_whole: true,
             answered: false,
+            arrival: Arrival::Whole,
             result,
         };
         self.cluster.on_attempt(&summary, AT(at), AT(at));
@@ -320,6 +322,49 @@ fn in_a_total_outage_retries_are_a_fifth_of_the_requests_in_the_first_second_too
 }
 
 #[test]
+fn what_a_client_was_waited_for_says_nothing_of_the_endpoint() {
+    let plan = ClusterPlan {
+        balance: Balance::PeakEwma,
+        adaptive: Some(AdaptivePlan::default()),
+        ..ClusterPlan::default()
+    };
+    let mut story = Story::new(2, plan);
+    let (hedge, auto) = (HedgePlan::default(), AutoTimeout::default());
+    story.cluster.hedge_wait(&hedge, AT(0));
+    let id = story.id(0);
+    let results = [Outcome::Status(200), Outcome::Status(503), RESET];
+    for (at, result) in (0..90).zip(results.into_iter().cycle()) {
+        let summary = Summary {
+            endpoint: Some(id),
+            reused: false,
+            copy_whole: true,
+            answered: false,
+            arrival: Arrival::Stalled,
+            result,
+        };
+        story.cluster.on_attempt(&summary, AT(1000 + at), AT(30_000 + at));
+    }
+    assert_eq!(story.cluster.outlier_counters().ejections_enforced_total, 0);
+    assert_eq!(
+        story.cluster.hedge_wait(&hedge, AT(31_000)),
+        None,
+        "no answer's time is known"
+    );
+    assert_eq!(story.cluster.auto_timeout(&auto, AT(31_000)).timeout, auto.most);
+    // A part of a request that its endpoint answered early took as long as its client did.
+    let early = Summary {
+        endpoint: Some(id),
+        reused: false,
+        copy_whole: true,
+        answered: false,
+        arrival: Arrival::Coming,
+        result: Outcome::Status(200),
+    };
+    (0..100).for_each(|at| story.cluster.on_attempt(&early, AT(1000 + at), AT(30_000 + at)));
+    assert_eq!(story.cluster.hedge_wait(&hedge, AT(31_000)), None);
+}
+
+#[test]
 fn a_hedge_waits_for_what_is_usual_and_a_timeout_is_a_multiple_of_it() {
     let mut story = Story::new(1, ClusterPlan::default());
     let (hedge, auto) = (HedgePlan::default(), AutoTimeout::default());
@@ -332,6 +377,7 @@ fn a_hedge_waits_for_what_is_usual_and_a_timeout_is_a_multiple_of_it() {
             reused: true,
             copy_whole: true,
             answered: false,
+            arrival: Arrival::Whole,
             result: Outcome::Status(200),
         };
         story.cluster.on_attempt(&summary, AT(1000 + at), AT(1400 + at));

@@ -155,7 +155,8 @@ pub(super) const BODY_TIMEOUT: Row = Row {
     body: "stream timeout",
     happened: "The client stopped sending its request's body.",
     look: "The client and the network before evenkeel. The endpoint is not at fault and is not charged.",
-    set: "`timeout.http.streamIdleTimeout` of the ClientTrafficPolicy (default 60s).",
+    set: "`timeout.http.streamIdleTimeout` of the ClientTrafficPolicy (default 60s), or that of the \
+          BackendTrafficPolicy (default 5m): the shorter one counts.",
 };
 
 pub(super) const LEFT: Row = Row {

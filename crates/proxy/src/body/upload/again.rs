@@ -3,14 +3,16 @@
 
 use std::ops::Range;
 
+use policy::time::Moment;
+
 use super::{BodyDecoder, BodyLength, Fields, Limits, ReadBuffer, Upload};
 
 impl Upload {
     /// A second copy of a request that is here whole and complete, of which nothing is sent yet.
     /// `input` is what was received behind its head.
-    pub(crate) fn twin(&mut self, input: &mut ReadBuffer, limits: &Limits) -> Option<Self> {
+    pub(crate) fn twin(&mut self, input: &mut ReadBuffer, limits: &Limits, now: Moment) -> Option<Self> {
         // What is malformed is met again, and told, when it is sent.
-        self.take_in(input, limits).ok()?;
+        self.take_in(input, limits, || now).ok()?;
         let outgoing = self.complete()?.to_vec();
         Some(Self {
             decoder: BodyDecoder::new(BodyLength::None),
