@@ -138,6 +138,13 @@ pub struct Downstream {
     /// Networks (address and prefix length) of reverse proxies whose `X-Forwarded-*` are believed.
     /// Default: none. `trusted_hops` is 0 where there are any.
     pub trusted_networks: Vec<(IpAddr, u8)>,
+    /// Whether statements that only a proxy may make (`Forwarded`, `X-Real-IP`, `X-Envoy-*` and their like)
+    /// are dropped where they come from somebody who is not believed. Default: yes.
+    pub sanitizes: bool,
+    /// What becomes of fields whose name has an underscore. Default: they pass, but for aliases.
+    pub underscores: Underscores,
+    /// How paths are read.
+    pub paths: PathRules,
     /// Bytes of a head. Default 60 KiB.
     pub head_bytes: usize,
     /// Fields of a head. Default 100.
@@ -148,6 +155,50 @@ pub struct Downstream {
     pub max_connections: Option<u32>,
 }
 
+/// What becomes of request fields whose name has an underscore.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Underscores {
+    /// They pass, but for aliases of what we write, drop or frame by.
+    #[default]
+    Allow,
+    /// The request is answered with 400.
+    RejectRequest,
+    /// They are dropped.
+    DropHeader,
+}
+
+/// How paths are read that not everybody reads alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathRules {
+    /// Whether neighbouring slashes are one where a path is matched. Default: yes.
+    pub merge_slashes: bool,
+    /// What becomes of escaped slashes and backslashes. Default (`None`): they are kept, and the path, as that
+    /// of segments with parameters, is refused if it would be another rule's with them unescaped.
+    pub escaped_slashes: Option<EscapedSlashes>,
+}
+
+/// What becomes of a path with an escaped slash or backslash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EscapedSlashes {
+    /// It is matched and forwarded as it is.
+    Keep,
+    /// The request is answered with 400.
+    Reject,
+    /// It is unescaped before it is matched, and forwarded so.
+    UnescapeAndForward,
+    /// The client is sent to the unescaped path.
+    UnescapeAndRedirect,
+}
+
+impl Default for PathRules {
+    fn default() -> Self {
+        Self {
+            merge_slashes: true,
+            escaped_slashes: None,
+        }
+    }
+}
+
 impl Default for Downstream {
     fn default() -> Self {
         Self {
@@ -156,6 +207,9 @@ impl Default for Downstream {
             body_timeout: Duration::from_secs(60),
             trusted_hops: 0,
             trusted_networks: Vec::new(),
+            sanitizes: true,
+            underscores: Underscores::default(),
+            paths: PathRules::default(),
             head_bytes: 60 * 1024,
             fields: 100,
             request_line: 16 * 1024,

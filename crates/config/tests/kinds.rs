@@ -424,7 +424,8 @@ spec:
   targetRefs: [{kind: Gateway, name: edge}]
   clientIPDetection: {xForwardedFor: {numTrustedHops: 2}}
   timeout: {http: {idleTimeout: 5m, requestReceivedTimeout: 3s, streamIdleTimeout: 30s}}
-  headers: {maxBytes: 8Ki, maxFields: 50, maxRequestLineBytes: 2048}
+  headers: {maxBytes: 8Ki, maxFields: 50, maxRequestLineBytes: 2048, withUnderscoresAction: RejectRequest, sanitize: false}
+  path: {escapedSlashesAction: UnescapeAndRedirect, disableMergeSlashes: true}
   connection: {connectionLimit: {value: 1000}}
 ",
     );
@@ -434,6 +435,12 @@ spec:
         body_timeout: Duration::from_secs(30),
         trusted_hops: 2,
         trusted_networks: Vec::new(),
+        sanitizes: false,
+        underscores: config::model::Underscores::RejectRequest,
+        paths: config::model::PathRules {
+            merge_slashes: false,
+            escaped_slashes: Some(config::model::EscapedSlashes::UnescapeAndRedirect),
+        },
         head_bytes: 8192,
         fields: 50,
         request_line: 2048,

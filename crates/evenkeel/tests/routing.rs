@@ -125,36 +125,6 @@ fn hosts_match_exactly_before_by_wildcard_before_any() {
 }
 
 #[test]
-fn a_path_is_matched_in_one_form_and_forwarded_in_the_same() {
-    let named = Named::new(&["admin", "rest"]);
-    let rules = [
-        rule("{path: {type: PathPrefix, value: /admin}}", "admin"),
-        rule("{path: {type: PathPrefix, value: /}}", "rest"),
-    ];
-    let gateway = gateway(&named, &yaml::route("all", &rules.concat()));
-    for path in [
-        "/admin/x",
-        "/%61dmin/x",
-        "/a/../admin/x",
-        "/./admin/x",
-        "/%2e/admin/x",
-    ] {
-        let told = gateway.get("a", path);
-        assert!(
-            told.status() == 400 || told.text() == "admin",
-            "{path} slipped past the rule: {told:?}"
-        );
-    }
-    for request in named.requests("admin") {
-        assert_eq!(
-            request.target(),
-            "/admin/x",
-            "routed by one form, forwarded in another"
-        );
-    }
-}
-
-#[test]
 fn listeners_of_one_port_are_told_apart_by_host() {
     let named = Named::new(&["left", "right"]);
     let port = free_port();

@@ -57,6 +57,16 @@ impl HeaderEdits {
         self.add.iter().for_each(|(name, value)| head.add(name, value));
         self.remove.iter().for_each(|name| head.remove(name));
     }
+
+    /// Whether one of the edits is of this field; `name` in any case.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        let set = self.set.iter().map(|(name, _)| name);
+        let all = set
+            .chain(self.add.iter().map(|(name, _)| name))
+            .chain(&self.remove);
+        all.into_iter().any(|edited| edited.eq_ignore_ascii_case(name))
+    }
 }
 
 /// A path change of a redirect or rewrite. `*`, the target of `OPTIONS *`, is no path and stays.

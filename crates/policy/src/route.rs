@@ -47,13 +47,18 @@ use crate::time::Dice;
 pub trait RequestView {
     /// The method, as sent.
     fn method(&self) -> &str;
-    /// The path in its one normal form, without query. `*` for `OPTIONS *`.
+    /// The path in the form in which it is matched, without query. `*` for `OPTIONS *`.
     fn path(&self) -> &str;
     /// The query, without `?`; `None` if the target has none.
     fn query(&self) -> Option<&str>;
     /// The field's value; several fields of the name are one, joined by `,` (RFC 9110, 5.2).
     /// `name` is in lower case.
     fn header(&self, name: &str) -> Option<std::borrow::Cow<'_, [u8]>>;
+    /// The method that a CORS preflight asks for; `None` if the request is none. A match by method holds for
+    /// it too where the rule has a CORS filter: it is that rule which has the answer.
+    fn preflight(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The listener that a request came in by: index into the configuration's list.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use policy::balance;
 use policy::plan::{Balance, ClusterPlan, HashOn};
 use policy::time::Dice;
-use wire::field::Fields;
-use wire::forwarded::client_address;
+use wire::field::{Fields, Known};
+use wire::hop;
 
-use crate::downstream::client::Client;
+use crate::routing::Accepted;
 
 /// A request's affinity.
 #[derive(Debug, Default)]
@@ -22,13 +22,15 @@ pub(crate) struct Affinity {
 
 impl Affinity {
     /// That of a request under a cluster's plan; only consistent hashing looks at the request.
-    pub(crate) fn of(plan: &ClusterPlan, fields: &Fields, client: &Client, dice: &mut Dice) -> Self {
+    pub(crate) fn of(plan: &ClusterPlan, fields: &Fields, accepted: &Accepted, dice: &mut Dice) -> Self {
         let Balance::ConsistentHash(hash) = &plan.balance else {
             return Self::default();
         };
-        let trusted_hops = client.downstream().trusted_hops;
-        let address = client_address(fields, client.connection.peer.ip(), trusted_hops);
-        let found = balance::key(&hash.on, Some(address), |name| fields.get_named(name.as_bytes()));
+        let address = accepted.origin.address;
+        let found = balance::key(&hash.on, Some(address), |name| {
+            let crosses = !hop::ends_here(Known::of(name.as_bytes()));
+            crosses.then(|| fields.get_named(name.as_bytes())).flatten()
+        });
         match (&hash.on, found) {
             (HashOn::Cookie { name, ttl: Some(ttl) }, None) => Self::made(&hash.on, name, *ttl, dice),
             _ => Self {

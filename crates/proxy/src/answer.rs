@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use policy::attempts::{Outcome, Summary};
 use policy::evidence::{End, Grade, Written};
-use policy::filter::{Filter, HeaderEdits};
 use policy::outcome::{Before, Death, Failure, Flag, FlagSet, Then};
 use policy::time::Moment;
 use wire::field::Known;
-use wire::h1::encode::{Announce, Upgrade};
+use wire::h1::encode::{self, Announce, Onward, Upgrade};
 use wire::h1::framing::{self, BodyLength};
 use wire::hop;
 
@@ -21,23 +20,23 @@ use crate::downstream::client::{Client, Sent};
 use crate::engine::{self, Stage};
 use crate::exchange::{Exchange, Next};
 use crate::fault::Fault;
-use crate::forward::{self, Inbound};
+use crate::forward;
 use crate::postmortem::bury;
 use crate::rate_limit;
 use crate::relay::RelayEnd;
-use crate::routing::{Accepted, Routed};
+use crate::routing::{Accepted, OwnersFields, Routed};
 use crate::stats::ClusterTimes;
 use crate::tried::{Begun, Limits, Tried, TriedEnd};
 use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
-use crate::view::Editable;
 use rest::Rest;
 
 /// What an exchange's attempts and its answer depend on.
 pub(crate) struct Setting<'a> {
     pub(crate) accepted: &'a Accepted,
     pub(crate) routed: &'a Routed<'a>,
+    pub(crate) own: &'a OwnersFields<'a>,
     pub(crate) cluster: &'a ClusterHandle,
     pub(crate) affinity: &'a Affinity,
     pub(crate) limits: Limits,
@@ -130,8 +129,6 @@ struct Relaying<'a> {
     lease: Lease<'a>,
     /// When its attempt began.
     asked: Moment,
-    /// Time from then to its head.
-    service: Duration,
     from: BodyLength,
     to: BodyLength,
     /// Whether the endpoint keeps its connection, and how long.
@@ -159,7 +156,7 @@ pub(crate) fn respond<'r>(
         exchange.body_read = upload.received_whole();
         relaying.persists = exchange.persists() && relaying.to != BodyLength::UntilClose;
         let announce = exchange.announce(relaying.persists);
-        write_head(exchange, relaying.to, announce, Upgrade::Drop, relaying.service);
+        write_head(exchange, relaying.to, announce, Upgrade::Drop);
         match relaying.begin(exchange, upload) {
             Ok(Begin::Rest(download)) => Rest::Body(relaying, download),
             Ok(Begin::Whole(count)) => {
@@ -229,23 +226,19 @@ fn judge<'a>(
     let relaying = Relaying {
         lease,
         asked: begun.asked,
-        service,
         from,
         to: from.relayed_to(exchange.work.request.version),
         stays: framing::keeps_alive(response.version, &response.fields),
         hint: response.fields.get(Known::KeepAlive).and_then(timeout_hint),
         persists: false,
     };
-    let edits = setting
-        .routed
-        .filters()
-        .filter_map(response_edits)
-        .chain(setting.routed.cors.as_ref());
-    edits.for_each(|edits| edits.apply(&mut Editable(&mut response.fields)));
+    let date = exchange.worker.calendar.date(now);
+    forward::arrive_back(response, service, &date);
     setting.affinity.tell(&mut response.fields);
     if let Some(quota) = &setting.routed.quota {
         rate_limit::tell(quota, &mut response.fields);
     }
+    setting.own.apply(&mut response.fields);
     if before.limit_exceeded {
         exchange.record.flags(FlagSet::NONE.with(Flag::URX));
     }
@@ -295,36 +288,13 @@ fn malformed(summary: Summary) -> Summary {
     }
 }
 
-fn write_head(
-    exchange: &mut Exchange<'_>,
-    body: BodyLength,
-    announce: Announce,
-    upgrade: Upgrade,
-    service: Duration,
-) {
-    let service_ms = u64::try_from(service.as_millis()).unwrap_or(u64::MAX);
-    let inbound = Inbound {
+fn write_head(exchange: &mut Exchange<'_>, body: BodyLength, announce: Announce, upgrade: Upgrade) {
+    let onward = Onward {
         body,
         announce,
         upgrade,
-        service_ms,
     };
-    let date = exchange.worker.calendar.date(exchange.worker.clock.now());
-    let work = &mut *exchange.work;
-    forward::response(
-        &mut exchange.client.out,
-        &work.response,
-        inbound,
-        &date,
-        &mut work.scratch,
-    );
-}
-
-fn response_edits(filter: &Filter) -> Option<&HeaderEdits> {
-    match filter {
-        Filter::ResponseHeaders(edits) => Some(edits),
-        _ => None,
-    }
+    encode::response(&mut exchange.client.out, &exchange.work.response, &onward);
 }
 
 /// `timeout=N` of a `Keep-Alive` field, in seconds.

@@ -1,16 +1,24 @@
 //! `x-envoy-attempt-count`: tells the endpoint how often a request has been sent, so that it can tell
 //! one that was repeated from one that was made twice.
 
-use wire::field::Fields;
+use policy::filter::{Filter, HeaderEdits};
+use wire::field::{Fields, Known};
 
 use crate::body::Upload;
 
 /// The field. What a client sends under its name is no news of ours and is replaced.
-const FIELD: &[u8] = b"x-envoy-attempt-count";
+const FIELD: &[u8] = Known::XEnvoyAttemptCount.name().as_bytes();
 
 /// Says that it is the first attempt.
+#[inline]
 pub(crate) fn announce(fields: &mut Fields) {
-    fields.set(FIELD, b"1");
+    fields.put(Known::XEnvoyAttemptCount, |value| value.push(b'1'));
+}
+
+/// Whether the count stays ours under these filters: an owner who edits the field has the last word on it.
+pub(crate) fn is_ours<'a>(mut filters: impl Iterator<Item = &'a Filter>) -> bool {
+    let names = |edits: &HeaderEdits| edits.names(Known::XEnvoyAttemptCount.name());
+    !filters.any(|filter| matches!(filter, Filter::RequestHeaders(edits) if names(edits)))
 }
 
 /// Says that it is the `count`th attempt, in a head that is encoded already.
@@ -55,7 +63,7 @@ mod tests {
         let mut fields = Fields::default();
         fields.push(b"X-Envoy-Attempt-Count", b"7");
         announce(&mut fields);
-        assert_eq!(fields.get_named(FIELD), Some(&b"1"[..]));
+        assert_eq!(fields.get(Known::XEnvoyAttemptCount), Some(&b"1"[..]));
         assert_eq!(fields.len(), 1);
     }
 }

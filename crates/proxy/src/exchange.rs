@@ -15,6 +15,7 @@ use policy::filter::Filter;
 use policy::outcome::{Before, Failure, Flag, FlagSet};
 use policy::time::Moment;
 use wire::field::Known;
+use wire::h1::encode::{self, Onward};
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{RequestHead, ResponseHead, Version};
 
@@ -25,18 +26,17 @@ use crate::body::Upload;
 use crate::downstream::client::Client;
 use crate::engine;
 use crate::fault::Fault;
-use crate::forward::{self, Outbound, Scratch};
 use crate::hedge::Hedge;
 use crate::postmortem;
 use crate::record::{Record, SavedBy};
 use crate::reply;
-use crate::routing::{self, AskedHost, Way};
+use crate::routing::{self, Accepted, AskedHost, OwnersFields, Way};
 use crate::tried::{Begun, Limits, RetryPermit, Tried, TriedEnd, Until};
 use crate::upstream::attempt::{self, Speaker, Timekeeper};
 use crate::upstream::lease::{Asked, Asker, Lease, Want};
 use crate::upstream::shared::ClusterHandle;
 use crate::wait::within;
-use crate::worker::Worker;
+use crate::worker::{Current, Worker};
 
 /// What becomes of the client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +54,10 @@ pub(crate) enum Next {
 pub(crate) struct Workspace {
     pub(crate) request: RequestHead,
     pub(crate) response: ResponseHead,
-    pub(crate) scratch: Scratch,
     /// The target as it goes onward: path and query.
     pub(crate) target: String,
+    /// The path in the form in which it is matched, where that is not the form in which it goes on.
+    pub(crate) matched: String,
     /// What the client asked for: host, and port if it said one.
     pub(crate) authority: AskedHost,
     pub(crate) outgoing: Vec<u8>,
@@ -72,6 +73,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) body_read: bool,
     /// Attempts made so far, hedges included.
     pub(crate) made: u32,
+    /// Whether each attempt says its number.
+    pub(crate) numbered: bool,
 }
 
 impl<'a> Exchange<'a> {
@@ -88,19 +91,30 @@ impl<'a> Exchange<'a> {
             record,
             body_read: false,
             made: 0,
+            numbered: true,
         }
     }
 
     /// Serves the request whose head is in the workspace.
     pub(crate) async fn run(&mut self) -> Next {
-        match self.serve().await {
+        let accepted = match routing::accept(self.worker, self.client, self.work, &mut self.record) {
+            Ok(accepted) => accepted,
+            Err(fault) => return Box::pin(reply::refuse(self, &fault, &OwnersFields::default())).await,
+        };
+        let snapshot = self.client.snapshot.clone();
+        let mut own = OwnersFields::default();
+        match self.serve(&snapshot, &accepted, &mut own).await {
             Ok(next) => next,
-            Err(fault) => reply::refuse(self, &fault).await,
+            Err(fault) => Box::pin(reply::refuse(self, &fault, &own)).await,
         }
     }
 
-    async fn serve(&mut self) -> Result<Next, Box<Fault>> {
-        let accepted = routing::accept(self.work, &mut self.record)?;
+    async fn serve<'s>(
+        &mut self,
+        snapshot: &'s Current,
+        accepted: &Accepted,
+        own: &mut OwnersFields<'s>,
+    ) -> Result<Next, Box<Fault>> {
         let started = self.worker.clock.now();
         let request = &self.work.request;
         self.client.http_10 = request.version == Version::Http10;
@@ -108,33 +122,34 @@ impl<'a> Exchange<'a> {
         self.body_read = accepted.body == BodyLength::None;
         // Whoever waits for an endpoint holds no buffer for it.
         self.client.input.release();
-        let snapshot = self.client.snapshot.clone();
         let way = routing::find(
             self.worker,
-            &snapshot,
+            snapshot,
             self.client,
             self.work,
-            &accepted,
+            accepted,
+            own,
             &mut self.record,
         )?;
         let routed = match &way {
             Way::Forward(routed) => routed,
             Way::Redirect { status, location } => {
-                return Ok(Box::pin(reply::redirect(self, *status, location)).await);
+                return Ok(Box::pin(reply::redirect(self, *status, location, own)).await);
             }
-            Way::Preflight(fields) => return Ok(Box::pin(reply::preflight(self, fields)).await),
+            Way::Preflight(fields) => return Ok(Box::pin(reply::preflight(self, fields, own)).await),
         };
         let cluster = snapshot.cluster(routed.cluster);
         self.record.cluster(&cluster.shared.name);
         let affinity = Affinity::of(
             &cluster.plan,
             &self.work.request.fields,
-            self.client,
+            accepted,
             &mut self.worker.dice.borrow_mut(),
         );
         let setting = Setting {
-            accepted: &accepted,
+            accepted,
             routed,
+            own,
             cluster,
             affinity: &affinity,
             limits: Limits::of(routed, cluster),
@@ -172,34 +187,20 @@ impl<'a> Exchange<'a> {
     fn encode(&mut self, setting: &Setting<'_>, started: Moment) -> Upload {
         let (accepted, plan) = (setting.accepted, &setting.cluster.plan);
         let Workspace {
-            request,
-            scratch,
-            authority,
-            outgoing,
-            ..
+            request, outgoing, ..
         } = &mut *self.work;
-        if !request.fields.has(Known::XRequestId) {
-            let id = forward::request_id(&mut self.worker.dice.borrow_mut());
-            request.fields.push(b"x-request-id", &id);
-        }
-        attempt_count::announce(&mut request.fields);
-        let outbound = Outbound {
+        self.numbered = attempt_count::is_ours(setting.routed.filters());
+        let onward = Onward {
             body: accepted.body,
-            upgrade: accepted.upgrade,
-            host: setting.routed.host.as_deref(),
-            asked_host: authority,
-            trusted_hops: self.client.downstream().trusted_hops,
-            max_forwards: accepted.max_forwards,
+            upgrade: accepted.upgrade(),
+            ..Onward::default()
         };
         let mut outgoing = std::mem::take(outgoing);
         outgoing.clear();
-        forward::request(&mut outgoing, request, &outbound, self.client, scratch);
-        self.record.x_forwarded_for(&scratch.forwarded_for);
-        self.record
-            .request_id(request.fields.get(Known::XRequestId).unwrap_or_default());
+        encode::request(&mut outgoing, request, &onward);
         let mut upload = Upload::new(outgoing, accepted.body, plan.keep_alive.replay_bytes, started);
         upload.take_in_place(&mut self.client.input, started);
-        if accepted.expects_continue {
+        if accepted.expects_continue && request.fields.has(Known::Expect) {
             upload.expect_continue();
         }
         upload
@@ -256,7 +257,9 @@ impl<'a> Exchange<'a> {
             (reuse, before.made_again) = (how, true);
             let latest = limits.until(upload, now).request();
             upload.rewind();
-            attempt_count::renumber(upload, self.made + 1);
+            if self.numbered {
+                attempt_count::renumber(upload, self.made + 1);
+            }
             if at > now {
                 self.pause(at.min(latest)).await;
             }

@@ -1,101 +1,98 @@
 //! Heads on their way through, as `wire` writes them: what the exchange knows, handed on.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
+use config::model::Downstream;
 use policy::time::Dice;
-use wire::forwarded::forwarded_for;
-use wire::h1::encode::{Added, Announce, Upgrade};
-use wire::h1::framing::BodyLength;
+use wire::field::{Fields, Known};
+use wire::forwarded::{Trust, client_address, forwarded_proto};
+use wire::h1::encode::{self, Onward};
 use wire::h1::head::{RequestHead, ResponseHead};
 use wire::onward;
 
+use crate::attempt_count;
 use crate::downstream::client::Client;
 
 /// How this hop calls itself in `Via` and in its own answers.
 pub(crate) const NAME: &str = "evenkeel";
 
-/// Memory for field values, reused from request to request.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    pub(crate) forwarded_for: Vec<u8>,
-    added: Added,
-}
-
-/// What the onward request's head says apart from the client's fields.
-#[derive(Debug)]
-pub(crate) struct Outbound<'a> {
-    pub(crate) body: BodyLength,
-    pub(crate) upgrade: bool,
-    /// The host to ask for, if it is not the client's `Host` as sent.
-    pub(crate) host: Option<&'a str>,
-    /// What the client asked for, for `X-Forwarded-Host`.
-    pub(crate) asked_host: &'a str,
-    pub(crate) trusted_hops: u32,
-    pub(crate) max_forwards: Option<u32>,
-}
-
-/// Appends the request's head as the endpoint gets it.
-pub(crate) fn request(
-    out: &mut Vec<u8>,
-    head: &RequestHead,
-    outbound: &Outbound<'_>,
-    client: &Client,
-    scratch: &mut Scratch,
-) {
-    scratch.forwarded_for.clear();
-    forwarded_for(
-        &mut scratch.forwarded_for,
-        &head.fields,
-        client.connection.peer.ip(),
-    );
-    let upgrade = if outbound.upgrade {
-        Upgrade::Keep
-    } else {
-        Upgrade::Drop
-    };
-    let outbound = onward::Outbound {
-        name: NAME,
-        body: outbound.body,
-        upgrade,
-        host: outbound.host,
-        asked_host: outbound.asked_host,
-        scheme: "http",
-        forwarded_for: &scratch.forwarded_for,
-        trusted_hops: outbound.trusted_hops,
-        max_forwards: outbound.max_forwards,
-    };
-    onward::request(out, head, &outbound, &mut scratch.added);
-}
-
-/// Appends an interim response (1xx) as the client gets it.
-pub(crate) fn interim(out: &mut Vec<u8>, head: &ResponseHead) {
-    onward::interim(out, head, NAME);
-}
-
-/// What the response's head says to the client apart from the endpoint's fields.
+/// What is known of a request's client, as far as it is believed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Inbound {
-    pub(crate) body: BodyLength,
-    pub(crate) announce: Announce,
-    pub(crate) upgrade: Upgrade,
-    pub(crate) service_ms: u64,
+pub(crate) struct Origin {
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// `http` or `https`: what it speaks.
+    pub(crate) scheme: &'static str,
+    /// Whether a proxy that is believed stands between it and us.
+    pub(crate) behind_proxy: bool,
 }
 
-/// Appends the response's head as the client gets it. `date` is used where the endpoint sent none.
-pub(crate) fn response(
-    out: &mut Vec<u8>,
-    head: &ResponseHead,
-    inbound: Inbound,
-    date: &[u8],
-    scratch: &mut Scratch,
-) {
-    let inbound = onward::Inbound {
+impl Origin {
+    /// Of a request as it came.
+    fn of(fields: &Fields, peer: IpAddr, settings: &Downstream) -> Self {
+        let trust = trust(settings);
+        let behind_proxy = trust.believes(peer);
+        Self {
+            address: client_address(fields, peer, trust),
+            scheme: forwarded_proto(fields, behind_proxy, "http"),
+            behind_proxy,
+        }
+    }
+}
+
+/// Makes of a head that came the head that goes on, but for what filters change; says whom it comes from.
+/// `request_id` makes an id where none came.
+pub(crate) fn arrive(
+    head: &mut RequestHead,
+    asked_host: &str,
+    max_forwards: Option<u32>,
+    client: &Client,
+    request_id: impl FnOnce() -> [u8; 36],
+) -> Origin {
+    let settings = client.downstream();
+    let peer = client.connection.peer.ip();
+    let origin = Origin::of(&head.fields, peer, settings);
+    let arrival = onward::Arrival {
         name: NAME,
-        body: inbound.body,
-        announce: inbound.announce,
-        upgrade: inbound.upgrade,
-        service_ms: inbound.service_ms,
+        peer,
+        believed: origin.behind_proxy,
+        keeps_claims: origin.behind_proxy || !settings.sanitizes,
+        scheme: origin.scheme,
+        asked_host,
+        max_forwards,
+    };
+    onward::request(head, &arrival);
+    if !head.fields.has(Known::XRequestId) {
+        head.fields
+            .put(Known::XRequestId, |value| value.extend_from_slice(&request_id()));
+    }
+    attempt_count::announce(&mut head.fields);
+    origin
+}
+
+fn trust(settings: &Downstream) -> Trust<'_> {
+    Trust {
+        hops: settings.trusted_hops,
+        networks: &settings.trusted_networks,
+    }
+}
+
+/// Makes of an interim response's head (1xx) what goes on, and appends it.
+pub(crate) fn interim(out: &mut Vec<u8>, head: &mut ResponseHead) {
+    onward::interim(head, NAME);
+    encode::response(out, head, &Onward::default());
+}
+
+/// Makes of a response's head that came the head that goes on, but for what filters change. `date` is used
+/// where the endpoint sent none.
+pub(crate) fn arrive_back(head: &mut ResponseHead, service: Duration, date: &[u8]) {
+    let returned = onward::Return {
+        name: NAME,
+        service_ms: u64::try_from(service.as_millis()).unwrap_or(u64::MAX),
         date,
     };
-    onward::response(out, head, &inbound, &mut scratch.added);
+    onward::response(head, &returned);
 }
 
 /// A new request id: a random UUID (RFC 9562, 5.4).

@@ -152,7 +152,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
     ) -> Race<'a> {
         let mut avoid = self.want.avoid.to_vec();
         avoid.push(lease.endpoint);
-        let count = exchange.made + 1;
+        let count = exchange.numbered.then_some(exchange.made + 1);
         let worker = self.worker;
         let (mut speaker, alarm) = Speaker::of(exchange.client);
         let (client, limits) = (speaker.transport, speaker.limits);
@@ -185,7 +185,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
         avoid: &[EndpointId],
         (client, limits): (&Transport, &HeadLimits),
         bounds: Bounds,
-        (since, count): (Moment, u32),
+        (since, count): (Moment, Option<u32>),
         progress: &Cell<Progress>,
     ) -> Option<Box<Second<'a>>> {
         let (worker, cluster) = (self.worker, self.cluster);
@@ -198,7 +198,9 @@ impl<'a, 'b> Hedge<'a, 'b> {
         let asked = worker.clock.now();
         let mut lease = self.lease(avoid, asked).await?;
         progress.set(Progress::Made);
-        attempt_count::renumber(&mut self.twin, count);
+        if let Some(count) = count {
+            attempt_count::renumber(&mut self.twin, count);
+        }
         let begun = Begun {
             asked,
             leased: worker.clock.now(),

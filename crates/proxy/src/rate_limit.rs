@@ -1,5 +1,6 @@
 //! Rate limits as all workers share them: exact over all of them, and over reloads.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,13 +20,12 @@ impl SharedRateLimit {
     ///
     /// # Errors
     /// It has come too early.
-    pub(crate) fn pass(
+    pub(crate) fn pass<'h>(
         &self,
         client: IpAddr,
-        fields: &Fields,
+        header: impl Fn(&str) -> Option<Cow<'h, [u8]>>,
         now: Moment,
     ) -> Result<Option<Quota>, Failure> {
-        let header = |name: &str| fields.joined(name.as_bytes());
         match self.limiter().ask(client, header, now) {
             Decision::Unruled => Ok(None),
             Decision::Pass(quota) => Ok(Some(quota)),

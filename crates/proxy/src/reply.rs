@@ -7,27 +7,43 @@ use wire::h1::head::Method;
 use crate::downstream::local_reply::LocalReply;
 use crate::exchange::{Exchange, Next};
 use crate::fault::Fault;
+use crate::routing::OwnersFields;
 
 /// Redirects.
-pub(crate) async fn redirect(exchange: &mut Exchange<'_>, status: u16, location: &str) -> Next {
-    local(exchange, status, &[("location", location)], b"").await
+pub(crate) async fn redirect(
+    exchange: &mut Exchange<'_>,
+    status: u16,
+    location: &str,
+    own: &OwnersFields<'_>,
+) -> Next {
+    local(exchange, status, &[("location", location)], own).await
 }
 
 /// Answers a CORS preflight.
-pub(crate) async fn preflight(exchange: &mut Exchange<'_>, fields: &[(&'static str, String)]) -> Next {
+pub(crate) async fn preflight(
+    exchange: &mut Exchange<'_>,
+    fields: &[(&'static str, String)],
+    own: &OwnersFields<'_>,
+) -> Next {
     let fields = fields.iter().map(|(name, value)| (*name, value.as_str()));
-    local(exchange, 200, &fields.collect::<Vec<_>>(), b"").await
+    local(exchange, 200, &fields.collect::<Vec<_>>(), own).await
 }
 
 /// An answer of our own that is no failure.
-async fn local(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)], body: &[u8]) -> Next {
+async fn local(
+    exchange: &mut Exchange<'_>,
+    status: u16,
+    fields: &[(&str, &str)],
+    own: &OwnersFields<'_>,
+) -> Next {
     exchange.record.status(status);
     exchange.record.details("direct_response");
-    send(exchange, status, fields, body).await
+    send(exchange, status, (fields, own), b"").await
 }
 
-/// Answers with a failure's verdict.
-pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault) -> Next {
+/// Answers with a failure's verdict, and with what the owner of the rule says in all responses, if one
+/// matched.
+pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault, own: &OwnersFields<'_>) -> Next {
     let verdict = verdict(&fault.failure, fault.before);
     exchange.record.flags(verdict.flags);
     exchange.record.details(verdict.details);
@@ -58,10 +74,15 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault) -> Next {
     if fault.ends_connection() {
         exchange.body_read = false;
     }
-    send(exchange, status, &fields, verdict.body.as_bytes()).await
+    send(exchange, status, (&fields, own), verdict.body.as_bytes()).await
 }
 
-async fn send(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)], body: &[u8]) -> Next {
+async fn send(
+    exchange: &mut Exchange<'_>,
+    status: u16,
+    (fields, own): (&[(&str, &str)], &OwnersFields<'_>),
+    body: &[u8],
+) -> Next {
     let persists = exchange.persists();
     let head_only = exchange.work.request.method == Method::Head;
     let reply = LocalReply {
@@ -70,6 +91,7 @@ async fn send(exchange: &mut Exchange<'_>, status: u16, fields: &[(&str, &str)],
         content_type: None,
         body,
         head_only,
+        own: Some(own),
     };
     let announce = exchange.announce(persists);
     reply.write(

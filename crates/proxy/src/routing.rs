@@ -1,39 +1,45 @@
 //! From a request's head to where it goes: normal form, route, filters.
 
 mod host;
+mod paths;
 
+use config::model::Underscores;
 pub(crate) use host::AskedHost;
 use policy::filter::{Cors, CorsAnswer, CorsRequest, Filter, HeaderEdits, Redirect, RequestUrl};
 use policy::outcome::Failure;
 use policy::rate_limit::Quota;
 use policy::route::{ClusterRef, Matched, Route};
-use wire::forwarded::client_address;
+use wire::field::{Fields, Known};
+use wire::forwarded::forwarded_port;
+use wire::h1::encode::Upgrade;
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{Method, RequestHead};
 use wire::hop::{self, MaxForwards};
+use wire::host::Authority;
 use wire::path::{Form, Target};
 
 use crate::downstream::client::Client;
 use crate::exchange::Workspace;
 use crate::fault::Fault;
+use crate::forward::{self, Origin};
 use crate::record::Record;
 use crate::snapshot::Snapshot;
-use crate::view::{Editable, View};
+use crate::view::{self, Editable, EditableRequest, View};
 use crate::worker::Worker;
+use paths::Paths;
 
 /// A request that was found to be in order.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) body: BodyLength,
-    /// `Max-Forwards` to send.
-    pub(crate) max_forwards: Option<u32>,
     pub(crate) upgrade: bool,
     /// It waits for a word before it sends its body.
     pub(crate) expects_continue: bool,
+    /// Whom it comes from.
+    pub(crate) origin: Origin,
     /// The target's authority overrides the `Host` field.
     host_overridden: bool,
-    /// How much of the target in normal form is the path. No head is longer than 4 GiB.
-    path_len: u32,
+    paths: Paths,
 }
 
 /// Where a request goes.
@@ -42,12 +48,28 @@ pub(crate) struct Routed<'a> {
     pub(crate) route: &'a Route,
     pub(crate) backend_filters: &'a [Filter],
     pub(crate) cluster: ClusterRef,
-    /// Replaces `Host`.
-    pub(crate) host: Option<String>,
-    /// Edits to the response that CORS asks for.
-    pub(crate) cors: Option<HeaderEdits>,
     /// What its rate limit leaves the client.
     pub(crate) quota: Option<Quota>,
+}
+
+/// What the owner of a rule says in every response to a request that it matched: the endpoint's and our
+/// own alike, redirects and failures too.
+#[derive(Debug, Default)]
+pub(crate) struct OwnersFields<'a> {
+    rule: &'a [Filter],
+    backend: &'a [Filter],
+    /// Edits that CORS asks for.
+    cors: Option<HeaderEdits>,
+}
+
+impl OwnersFields<'_> {
+    /// Edits a response's fields, after which nothing else does.
+    pub(crate) fn apply(&self, fields: &mut Fields) {
+        let edits = self.rule.iter().chain(self.backend).filter_map(as_response_edits);
+        for edits in edits.chain(&self.cors) {
+            edits.apply(&mut Editable(fields));
+        }
+    }
 }
 
 /// What a request's head leads to.
@@ -61,12 +83,29 @@ pub(crate) enum Way<'a> {
     Preflight(Vec<(&'static str, String)>),
 }
 
-/// Checks what a hop must check before it forwards anything, and brings target and host into
-/// their normal form.
-pub(crate) fn accept(work: &mut Workspace, record: &mut Record) -> Result<Accepted, Fault> {
+impl Accepted {
+    /// How its `Upgrade` is written onward.
+    pub(crate) fn upgrade(&self) -> Upgrade {
+        if self.upgrade {
+            Upgrade::Keep
+        } else {
+            Upgrade::Drop
+        }
+    }
+}
+
+/// Checks what a hop must check before it forwards anything, brings target and host into their normal
+/// form, and makes of the head what goes on: nothing else is matched, limited or edited.
+pub(crate) fn accept(
+    worker: &Worker,
+    client: &Client,
+    work: &mut Workspace,
+    record: &mut Record,
+) -> Result<Accepted, Fault> {
     let Workspace {
         request,
         target: onward,
+        matched,
         authority,
         ..
     } = work;
@@ -91,70 +130,116 @@ pub(crate) fn accept(work: &mut Workspace, record: &mut Record) -> Result<Accept
     authority.read(request, &target)?;
     let host_overridden = target.form == Form::Absolute;
     let path_len = target.path.len() as u32;
-    if !target.is_as_sent() {
+    let rules = client.downstream().paths;
+    let (is_plain, as_sent) = (target.is_plain, target.is_as_sent());
+    if !as_sent {
         onward.clear();
         target.write_to(onward);
         request.set_target(onward);
     }
+    let paths = if is_plain {
+        Paths::plain(path_len)
+    } else {
+        Paths::of(request, path_len, rules, onward, matched)?
+    };
+    check_underscores(&mut request.fields, client.downstream().underscores)?;
+    let new_id = || forward::request_id(&mut worker.dice.borrow_mut());
+    let origin = forward::arrive(request, authority, max_forwards, client, new_id);
+    record.x_forwarded_for(request.fields.get(Known::XForwardedFor).unwrap_or_default());
+    record.request_id(request.fields.get(Known::XRequestId).unwrap_or_default());
     Ok(Accepted {
         body,
-        max_forwards,
         upgrade,
         expects_continue,
+        origin,
         host_overridden,
-        path_len,
+        paths,
     })
 }
 
-/// Finds the route, throws for a backend, applies the filters to the request.
+/// Finds the route, throws for a backend, applies the filters to the request. `own` gets what the rule that
+/// matched says in every response, also where this is an error.
 pub(crate) fn find<'a>(
     worker: &Worker,
     snapshot: &'a Snapshot,
     client: &Client,
     work: &mut Workspace,
     accepted: &Accepted,
+    own: &mut OwnersFields<'a>,
     record: &mut Record,
 ) -> Result<Way<'a>, Fault> {
     let Workspace {
         request,
         authority,
         target: onward,
+        matched: matched_path,
         ..
     } = work;
     let listener = client.listener.ok_or(Failure::NoRoute)?;
-    let (path, query) = request.target().split_at(accepted.path_len as usize);
+    let (sent, query) = request.target().split_at(accepted.paths.len as usize);
+    let path = if accepted.paths.differs {
+        matched_path
+    } else {
+        sent
+    };
     let view = View {
         head: request,
         path,
         query: query.strip_prefix('?'),
+        upgrade: accepted.upgrade,
     };
+    if accepted.paths.redirects {
+        let url = RequestUrl {
+            scheme: accepted.origin.scheme,
+            authority,
+            port: asked_port(accepted, request, authority, client),
+            path: sent,
+            rest: None,
+            query: view.query,
+        };
+        return Ok(Way::Redirect {
+            status: 307,
+            location: Redirect::unchanged(307).location(&url),
+        });
+    }
     let place = authority.place(snapshot, listener).ok_or(Failure::NoRoute)?;
     let Matched { route, prefix } = snapshot.routes().find_at(place, &view).ok_or(Failure::NoRoute)?;
+    if accepted.paths.is_ambiguous {
+        paths::check_other_readings(
+            snapshot.routes(),
+            place,
+            &view,
+            sent,
+            route,
+            client.downstream().paths,
+        )?;
+    }
     record.route(&route.name);
+    own.rule = &route.filters;
     let url = RequestUrl {
-        scheme: "http",
+        scheme: accepted.origin.scheme,
         authority,
-        port: client.connection.local.port(),
-        path: view.path,
+        port: asked_port(accepted, request, authority, client),
+        path: sent,
+        rest: prefix.map(|prefix| accepted.paths.rest(sent, prefix)),
         query: view.query,
-        prefix,
     };
+    if let Some(cors) = cors(&route.filters) {
+        match cors.decide(&cors_request(request)) {
+            CorsAnswer::Preflight(fields) => return Ok(Way::Preflight(fields)),
+            CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => own.cors = Some(edits),
+        }
+    }
     if let Some(redirect) = redirect(&route.filters) {
         return Ok(Way::Redirect {
             status: redirect.status,
             location: redirect.location(&url),
         });
     }
-    let mut cors_edits = None;
-    if let Some(cors) = cors(&route.filters) {
-        match cors.decide(&cors_request(request)) {
-            CorsAnswer::Preflight(fields) => return Ok(Way::Preflight(fields)),
-            CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => cors_edits = Some(edits),
-        }
-    }
     let backend = route
         .pick(&mut worker.dice.borrow_mut())
         .ok_or(Failure::NoCluster)?;
+    own.backend = &backend.filters;
     let cluster = backend.cluster.ok_or(Failure::NoCluster)?;
     if let Some(redirect) = redirect(&backend.filters) {
         return Ok(Way::Redirect {
@@ -162,14 +247,13 @@ pub(crate) fn find<'a>(
             location: redirect.location(&url),
         });
     }
-    // By the fields as the client sent them, and only of what an endpoint would have to bear.
+    // Only of what an endpoint would have to bear.
     let quota = match route.rate_limit {
         None => None,
         Some(limit) => {
-            let trusted_hops = client.downstream().trusted_hops;
-            let address = client_address(&request.fields, client.connection.peer.ip(), trusted_hops);
             let limit = snapshot.rate_limit(limit);
-            limit.pass(address, &request.fields, worker.clock.now())?
+            let header = |name: &str| view::forwarded(&request.fields, accepted.upgrade, name.as_bytes());
+            limit.pass(accepted.origin.address, header, worker.clock.now())?
         }
     };
     let mut host = accepted.host_overridden.then(|| authority.to_string());
@@ -197,14 +281,16 @@ pub(crate) fn find<'a>(
         .chain(&backend.filters)
         .filter_map(as_request_edits)
     {
-        edits.apply(&mut Editable(&mut request.fields));
+        edits.apply(&mut EditableRequest(&mut request.fields));
+    }
+    if let Some(host) = host {
+        let fields = &mut request.fields;
+        fields.put(Known::Host, |value| value.extend_from_slice(host.as_bytes()));
     }
     Ok(Way::Forward(Routed {
         route,
         backend_filters: &backend.filters,
         cluster,
-        host,
-        cors: cors_edits,
         quota,
     }))
 }
@@ -214,6 +300,44 @@ impl Routed<'_> {
     pub(crate) fn filters(&self) -> impl Iterator<Item = &Filter> {
         self.route.filters.iter().chain(self.backend_filters)
     }
+}
+
+/// Does with fields whose name has an underscore what the owner chose. (Aliases never pass.)
+fn check_underscores(fields: &mut Fields, chosen: Underscores) -> Result<(), Fault> {
+    let marked = |name: &[u8]| name.contains(&b'_');
+    if chosen == Underscores::Allow || !fields.iter().any(|(_, name, _)| marked(name)) {
+        return Ok(());
+    }
+    if chosen == Underscores::RejectRequest {
+        return Err(Fault::bad_request(
+            400,
+            "http1.unexpected_underscore",
+            "A field's name has an underscore, which `headers.withUnderscoresAction` refuses.",
+        ));
+    }
+    fields.keep(|_, name| !marked(name));
+    Ok(())
+}
+
+/// The port that the client asked for. Behind a proxy that is not ours to know but from what it says: the
+/// port of our listener means nothing to its clients.
+fn asked_port(accepted: &Accepted, request: &RequestHead, authority: &str, client: &Client) -> u16 {
+    if !accepted.origin.behind_proxy {
+        return client.connection.local.port();
+    }
+    let of_host = || {
+        Authority::parse(authority)
+            .ok()
+            .and_then(|authority| authority.port)
+    };
+    let of_scheme = if accepted.origin.scheme == "https" {
+        443
+    } else {
+        80
+    };
+    forwarded_port(&request.fields)
+        .or_else(of_host)
+        .unwrap_or(of_scheme)
 }
 
 fn ends_here(method: Method) -> Failure {
@@ -248,6 +372,13 @@ fn as_rewrite(filter: &Filter) -> Option<&policy::filter::Rewrite> {
 fn as_request_edits(filter: &Filter) -> Option<&HeaderEdits> {
     match filter {
         Filter::RequestHeaders(edits) => Some(edits),
+        _ => None,
+    }
+}
+
+fn as_response_edits(filter: &Filter) -> Option<&HeaderEdits> {
+    match filter {
+        Filter::ResponseHeaders(edits) => Some(edits),
         _ => None,
     }
 }

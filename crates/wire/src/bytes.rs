@@ -13,6 +13,12 @@ pub(crate) fn token_end(bytes: &[u8], from: usize) -> usize {
     }
 }
 
+/// Where the letters and hyphens end that the bytes begin with.
+#[inline(always)]
+pub(crate) fn letters_end(bytes: &[u8]) -> usize {
+    first_marked(bytes, 0, unusual_in_names)
+}
+
 /// How many letters and hyphens the bytes begin with; 0 if there are sixteen or more.
 #[inline(always)]
 pub(crate) fn short_name_len(bytes: &[u8]) -> usize {

@@ -168,28 +168,6 @@ pub fn max_forwards(head: &RequestHead) -> Result<MaxForwards, HopError> {
         .map_or(MaxForwards::Answer, MaxForwards::Forward))
 }
 
-/// Appends to `out` the value of the `Via` field to send (RFC 9110, 7.6.3): what the message has of
-/// it, then the version it was received by and our pseudonym, a token.
-#[inline(always)]
-pub fn via(out: &mut Vec<u8>, fields: &Fields, received: Version, pseudonym: &str) {
-    if fields.has(Known::Via) {
-        earlier_hops(out, fields);
-    }
-    let version = match received {
-        Version::Http10 => b"1.0 ",
-        Version::Http11 => b"1.1 ",
-    };
-    out.extend_from_slice(version);
-    out.extend_from_slice(pseudonym.as_bytes());
-}
-
-fn earlier_hops(out: &mut Vec<u8>, fields: &Fields) {
-    for value in fields.all(Known::Via).filter(|value| !value.is_empty()) {
-        out.extend_from_slice(value);
-        out.extend_from_slice(b", ");
-    }
-}
-
 /// Whether the sender takes trailers: `TE: trailers` (RFC 9110, 10.1.4).
 #[inline]
 #[must_use]
@@ -198,6 +176,12 @@ pub fn accepts_trailers(fields: &Fields) -> bool {
         && fields
             .tokens(Known::Te)
             .any(|coding| is_word(coding, b"trailers"))
+}
+
+/// Whether a field ends at this hop whatever `Connection` says.
+#[must_use]
+pub fn ends_here(known: Known) -> bool {
+    HOP_BY_HOP.contains(known)
 }
 
 /// What becomes of a trailer field.
@@ -236,32 +220,16 @@ pub fn trailer_fate(known: Known, name: &[u8]) -> TrailerFate {
     }
 }
 
-/// The fields that a message's `Connection` names.
-pub(crate) struct Nominated<'a> {
-    fields: &'a Fields,
+/// Whether `Connection` names a field that does not end at this hop anyway.
+#[inline]
+pub(crate) fn names_some(fields: &Fields) -> bool {
+    !names_nothing(fields) && fields.tokens(Known::Connection).any(|option| !is_usual(option))
 }
 
-impl<'a> Nominated<'a> {
-    /// `None` if it names none but by the usual options.
-    #[inline]
-    pub(crate) fn by(fields: &'a Fields) -> Option<Self> {
-        if names_nothing(fields) {
-            return None;
-        }
-        fields
-            .tokens(Known::Connection)
-            .any(|option| !is_usual(option))
-            .then_some(Self { fields })
-    }
-
-    /// Whether the field is named, and may be.
-    pub(crate) fn includes(&self, known: Known, name: &[u8]) -> bool {
-        !PROTECTED.contains(known)
-            && self
-                .fields
-                .tokens(Known::Connection)
-                .any(|option| option.eq_ignore_ascii_case(name))
-    }
+/// Whether a field is left where it is though `Connection` names it: those that it may not name, and those
+/// that are never copied.
+pub(crate) fn is_beyond_connection(known: Known) -> bool {
+    PROTECTED.contains(known) || HOP_BY_HOP.contains(known)
 }
 
 /// Whether there is no `Connection`, or one with one usual option, as nearly always.
@@ -308,11 +276,15 @@ const HEAD_ONLY: KnownSet = KnownSet::of(&[
     Known::XForwardedProto,
     Known::XForwardedHost,
     Known::XRequestId,
+    Known::XEnvoyUpstreamServiceTime,
+    Known::XEnvoyAttemptCount,
     Known::IdempotencyKey,
     Known::Origin,
+    Known::Claim,
+    Known::Alias,
 ]);
 
-const HEAD_ONLY_NAMES: [&str; 19] = [
+const HEAD_ONLY_NAMES: [&str; 16] = [
     "age",
     "authorization",
     "cache-control",
@@ -321,7 +293,6 @@ const HEAD_ONLY_NAMES: [&str; 19] = [
     "content-type",
     "cookie",
     "expires",
-    "forwarded",
     "location",
     "pragma",
     "range",
@@ -330,8 +301,6 @@ const HEAD_ONLY_NAMES: [&str; 19] = [
     "vary",
     "warning",
     "www-authenticate",
-    "x-real-ip",
-    "x-forwarded-port",
 ];
 
 /// Honest messages have one to four.

@@ -27,10 +27,19 @@ pub enum Known {
     XForwardedHost,
     XRequestId,
     XEnvoyUpstreamServiceTime,
+    XEnvoyAttemptCount,
     IdempotencyKey,
     UserAgent,
     Http2Settings,
     Origin,
+    /// A statement about the client, or about what it asked for, that only a trusted proxy may make.
+    /// Many names are one to us: `Forwarded`, `Proxy`, `Front-End-Https`, `X-Real-Ip`, `X-Scheme`,
+    /// `X-Url-Scheme`, and all that begin with `X-Forwarded`, `X-Envoy-`, `X-Original-` or `X-Rewrite-`
+    /// and have no entry of their own here.
+    Claim,
+    /// A name that some servers read as one that we write, drop or frame by, since they turn every mark
+    /// of a name into `_` (CGI, WSGI): `X_Forwarded_For`, `Transfer.Encoding`.
+    Alias,
     Other,
 }
 
@@ -38,16 +47,20 @@ impl Known {
     /// What a name is to us, whatever its case.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
-        Self::of_inline(name)
+        match Self::of_plain(name) {
+            Self::Other if !name.iter().all(|&byte| is_plain(byte)) => Self::of_marked(name),
+            known => known,
+        }
     }
 
-    /// As [`Known::of`], without a call: by length and first letter, then one comparison.
+    /// As [`Known::of`] for a name of letters, digits and hyphens, without a call for most: by length and
+    /// first letter, then one comparison.
     #[inline(always)]
-    pub(crate) fn of_inline(name: &[u8]) -> Self {
+    pub(crate) fn of_plain(name: &[u8]) -> Self {
         let Some(first) = name.first() else {
             return Self::Other;
         };
-        match (name.len(), first | 0x20) {
+        let known = match (name.len(), first | 0x20) {
             (2, b't') => Self::Te.if_word(name, b"te"),
             (3, b'v') => Self::Via.if_word(name, b"via"),
             (4, b'h') => Self::Host.if_word(name, b"host"),
@@ -72,9 +85,53 @@ impl Known {
             (17, b'x') => Self::XForwardedProto.if_word(name, b"x-forwarded-proto"),
             (18, b'p') => Self::ProxyAuthenticate.if_word(name, b"proxy-authenticate"),
             (19, b'p') => Self::ProxyAuthorization.if_word(name, b"proxy-authorization"),
+            (21, b'x') => Self::XEnvoyAttemptCount.if_word(name, b"x-envoy-attempt-count"),
             (29, b'x') => Self::XEnvoyUpstreamServiceTime.if_word(name, b"x-envoy-upstream-service-time"),
+            (5, b'p') => Self::Claim.if_word(name, b"proxy"),
+            (9, b'f') => Self::Claim.if_word(name, b"forwarded"),
+            (15, b'f') => Self::Claim.if_word(name, b"front-end-https"),
             _ => Self::Other,
+        };
+        if known == Self::Other && first | 0x20 == b'x' {
+            return Self::of_extension(name);
         }
+        known
+    }
+
+    /// A name that begins with `x` and is none of its own.
+    #[inline(never)]
+    fn of_extension(name: &[u8]) -> Self {
+        let begins = |prefix: &[u8]| {
+            let begin = name.get(..prefix.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+        };
+        let whole = |word: &[u8]| name.eq_ignore_ascii_case(word);
+        let claims = begins(b"x-forwarded-")
+            || begins(b"x-envoy-")
+            || begins(b"x-original-")
+            || begins(b"x-rewrite-")
+            || whole(b"x-real-ip")
+            || whole(b"x-forwarded")
+            || whole(b"x-scheme")
+            || whole(b"x-url-scheme");
+        if claims { Self::Claim } else { Self::Other }
+    }
+
+    /// A name with marks other than hyphens, of which no name has any that we know.
+    #[cold]
+    fn of_marked(name: &[u8]) -> Self {
+        let plain = |&byte: &u8| if is_plain(byte) { byte } else { b'-' };
+        let meant = Self::of_plain(&name.iter().map(plain).collect::<Vec<_>>());
+        match meant {
+            Self::Other | Self::UserAgent | Self::IdempotencyKey => Self::Other,
+            _ => Self::Alias,
+        }
+    }
+
+    /// Whether it stands for one name. Otherwise names that are the same to us are yet to be compared.
+    #[inline]
+    pub(crate) const fn is_one_name(self) -> bool {
+        !matches!(self, Self::Other | Self::Claim | Self::Alias)
     }
 
     /// This one if the name is `lower`, whatever its case.
@@ -83,7 +140,7 @@ impl Known {
         if is_word(name, lower) { self } else { Self::Other }
     }
 
-    /// The name in lower case; empty for [`Known::Other`].
+    /// The name in lower case; empty for those that stand for many.
     #[inline]
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -116,11 +173,12 @@ impl Known {
             Self::XForwardedHost => "x-forwarded-host: ",
             Self::XRequestId => "x-request-id: ",
             Self::XEnvoyUpstreamServiceTime => "x-envoy-upstream-service-time: ",
+            Self::XEnvoyAttemptCount => "x-envoy-attempt-count: ",
             Self::IdempotencyKey => "idempotency-key: ",
             Self::UserAgent => "user-agent: ",
             Self::Http2Settings => "http2-settings: ",
             Self::Origin => "origin: ",
-            Self::Other => ": ",
+            Self::Claim | Self::Alias | Self::Other => ": ",
         }
     }
 }
@@ -181,11 +239,24 @@ impl KnownSet {
     }
 }
 
+/// Whether servers that turn every mark into one leave the byte as it is, or may: letters, digits, hyphens.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
+/// Whether two names may be one to a server: but for case, and for marks in place of the hyphens of `name`.
+pub(crate) fn reads_as(sent: &[u8], name: &[u8]) -> bool {
+    let alike = |(sent, name): (&u8, &u8)| {
+        sent.eq_ignore_ascii_case(name) || (!name.is_ascii_alphanumeric() && !sent.is_ascii_alphanumeric())
+    };
+    sent.len() == name.len() && sent.iter().zip(name).all(alike)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Known; 25] = [
+    const ALL: [Known; 26] = [
         Known::Connection,
         Known::ContentLength,
         Known::TransferEncoding,
@@ -207,6 +278,7 @@ mod tests {
         Known::XForwardedHost,
         Known::XRequestId,
         Known::XEnvoyUpstreamServiceTime,
+        Known::XEnvoyAttemptCount,
         Known::IdempotencyKey,
         Known::UserAgent,
         Known::Http2Settings,
@@ -222,9 +294,69 @@ mod tests {
                 Known::of(known.name().replace('-', "_").as_bytes()) == known,
                 !known.name().contains('-')
             );
-            assert_eq!(Known::of(format!("{}s", known.name()).as_bytes()), Known::Other);
+            let neighbour = Known::of(format!("{}s", known.name()).as_bytes());
+            assert!(matches!(neighbour, Known::Other | Known::Claim), "{known:?}");
+            assert!(known.is_one_name());
         }
         assert_eq!(Known::of(b""), Known::Other);
+    }
+
+    #[test]
+    fn what_only_a_trusted_proxy_may_say_is_one_class_and_what_reads_like_it_another() {
+        let claims = [
+            "Forwarded",
+            "proxy",
+            "X-Real-IP",
+            "x-scheme",
+            "X-Forwarded-Client-Cert",
+            "X-Forwarded-Port",
+            "x-forwarded-prefix",
+            "X-Forwarded-Ssl",
+            "X-Forwarded-Uri",
+            "X-Forwarded",
+            "X-ENVOY-Internal",
+            "x-envoy-upstream-rq-timeout-ms",
+            "X-Original-URL",
+            "x-rewrite-url",
+        ];
+        for name in claims {
+            assert_eq!(Known::of(name.as_bytes()), Known::Claim, "{name}");
+        }
+        let aliases = [
+            "X_Forwarded_For",
+            "x.forwarded.for",
+            "X-Forwarded_Proto",
+            "x_real-ip",
+            "X!Envoy~Internal",
+            "Transfer_Encoding",
+            "content.length",
+            "Front_End_Https",
+            "X_Request_Id",
+        ];
+        for name in aliases {
+            assert_eq!(Known::of(name.as_bytes()), Known::Alias, "{name}");
+        }
+        let others = [
+            "Accept",
+            "x-user",
+            "x_user",
+            "X-Forward",
+            "x-originals",
+            "user_agent",
+            "!#$%&'*+-.^_`|~",
+            "proxies",
+            "x1forwarded1for",
+        ];
+        for name in others {
+            assert_eq!(Known::of(name.as_bytes()), Known::Other, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_reads_as_another_whatever_its_marks() {
+        assert!(reads_as(b"X_User", b"x-user") && reads_as(b"x.uSer", b"X-User") && reads_as(b"a_b", b"a_b"));
+        assert!(reads_as(b"a-b", b"a_b"));
+        assert!(!reads_as(b"X1User", b"x-user") && !reads_as(b"xuser", b"x-user"));
     }
 
     #[test]

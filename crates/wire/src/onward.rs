@@ -1,119 +1,132 @@
-//! Heads on their way through: what this hop says of itself and of the client (RFC 9110, 7.6).
+//! Heads on their way through (RFC 9110, 7.6): what ends at this hop is taken out, and what this hop
+//! says of itself and of the client is put in, before anything is matched or edited. So what rules
+//! see is what is forwarded, and an owner's edits have the last word.
 
-use crate::field::Known;
-use crate::forwarded::{forwarded_host, forwarded_proto};
-use crate::h1::encode::{self, Added, Announce, Onward, Upgrade};
-use crate::h1::framing::BodyLength;
-use crate::h1::head::{RequestHead, ResponseHead};
+use std::net::IpAddr;
+
+use crate::field::{Fields, Known, KnownSet};
+use crate::h1::head::{RequestHead, ResponseHead, Version};
 use crate::hop;
-use crate::text::push_decimal;
+use crate::text::{push_decimal, push_ip};
 
-/// What the onward request's head says apart from the client's fields.
+/// What this hop knows of a request besides its head.
 #[derive(Clone, Copy, Debug)]
-pub struct Outbound<'a> {
+pub struct Arrival<'a> {
     /// Our pseudonym in `Via`, a token.
     pub name: &'a str,
-    /// How the body is framed.
-    pub body: BodyLength,
-    /// Whether the request's `Upgrade` goes along.
-    pub upgrade: Upgrade,
-    /// The host to ask for, if it is not the client's `Host` as sent.
-    pub host: Option<&'a str>,
+    /// The address that it came from.
+    pub peer: IpAddr,
+    /// Whether that peer's word about the client is believed; see [`forwarded`](crate::forwarded).
+    pub believed: bool,
+    /// Whether what only a trusted proxy may say ([`Known::Claim`]) is kept.
+    pub keeps_claims: bool,
+    /// `http` or `https`: what the client speaks, for `X-Forwarded-Proto`; made by
+    /// [`forwarded_proto`](crate::forwarded::forwarded_proto).
+    pub scheme: &'static str,
     /// What the client asked for, for `X-Forwarded-Host`; empty if it said no host.
     pub asked_host: &'a str,
-    /// `http` or `https`: what the client's connection speaks, for `X-Forwarded-Proto`.
-    pub scheme: &'static str,
-    /// The value of `X-Forwarded-For`, made by [`forwarded_for`](crate::forwarded::forwarded_for).
-    pub forwarded_for: &'a [u8],
-    /// How many hops before us are believed; see [`forwarded`](crate::forwarded).
-    pub trusted_hops: u32,
     /// `Max-Forwards` to send in place of what came.
     pub max_forwards: Option<u32>,
 }
 
-/// Appends the request's head as the endpoint gets it. `added` is memory, kept from head to head.
+/// Makes of a head that came the head that goes on, but for framing and `Connection`, which
+/// [`encode::request`](crate::h1::encode::request) states.
 ///
-/// # Panics
-/// As [`encode::request`].
-pub fn request(out: &mut Vec<u8>, head: &RequestHead, outbound: &Outbound<'_>, added: &mut Added) {
-    let fields = &head.fields;
-    added.clear();
-    added.push_with(Known::Via, |line| {
-        hop::via(line, fields, head.version, outbound.name)
+/// Taken out: fields that `Connection` names, credentials for proxies, aliases of names that we write
+/// or frame by, and every [`Known::Claim`] that is not kept.
+pub fn request(head: &mut RequestHead, arrival: &Arrival<'_>) {
+    let fields = &mut head.fields;
+    let mut dropped = ENDS_HERE;
+    if !arrival.keeps_claims {
+        dropped.insert(Known::Claim);
+    }
+    take_out(fields, dropped);
+    put_via(fields, head.version, arrival.name);
+    fields.put_last(Known::XForwardedFor, |value| {
+        push_ip(value, arrival.peer.to_canonical())
     });
-    added.push(Known::XForwardedFor, outbound.forwarded_for);
-    added.push(
-        Known::XForwardedProto,
-        forwarded_proto(fields, outbound.trusted_hops, outbound.scheme).as_bytes(),
-    );
-    if !outbound.asked_host.is_empty() {
-        added.push(
-            Known::XForwardedHost,
-            forwarded_host(fields, outbound.trusted_hops, outbound.asked_host),
-        );
+    fields.put(Known::XForwardedProto, |value| {
+        value.extend_from_slice(arrival.scheme.as_bytes());
+    });
+    let kept = arrival.believed
+        && fields
+            .only(Known::XForwardedHost)
+            .is_some_and(|host| !host.is_empty());
+    if !kept && arrival.asked_host.is_empty() {
+        fields.remove(Known::XForwardedHost);
+    } else if !kept {
+        fields.put(Known::XForwardedHost, |value| {
+            value.extend_from_slice(arrival.asked_host.as_bytes());
+        });
     }
-    if let Some(host) = outbound.host {
-        added.push(Known::Host, host.as_bytes());
+    if let Some(hops) = arrival.max_forwards {
+        fields.put(Known::MaxForwards, |value| push_decimal(value, u64::from(hops)));
     }
-    if let Some(hops) = outbound.max_forwards {
-        added.push_with(Known::MaxForwards, |line| push_decimal(line, u64::from(hops)));
-    }
-    let onward = Onward {
-        body: outbound.body,
-        announce: Announce::Nothing,
-        upgrade: outbound.upgrade,
-        added: Some(added),
-    };
-    encode::request(out, head, &onward);
 }
 
-/// Appends an interim response (1xx) as the client gets it, `name` being our pseudonym.
-pub fn interim(out: &mut Vec<u8>, head: &ResponseHead, name: &str) {
-    let mut added = Added::default();
-    added.push_with(Known::Via, |line| {
-        hop::via(line, &head.fields, head.version, name)
-    });
-    let onward = Onward {
-        added: Some(&added),
-        ..Onward::default()
-    };
-    encode::response(out, head, &onward);
+/// As [`request`], of an interim response (1xx).
+pub fn interim(head: &mut ResponseHead, name: &str) {
+    take_out(&mut head.fields, ENDS_HERE);
+    put_via(&mut head.fields, head.version, name);
 }
 
-/// What the response's head says to the client apart from the endpoint's fields.
+/// What this hop knows of a response besides its head.
 #[derive(Clone, Copy, Debug)]
-pub struct Inbound<'a> {
+pub struct Return<'a> {
     /// Our pseudonym in `Via`, a token.
     pub name: &'a str,
-    /// How the body is framed.
-    pub body: BodyLength,
-    /// What `Connection` says of the connection's end.
-    pub announce: Announce,
-    /// Whether the response's `Upgrade` goes along.
-    pub upgrade: Upgrade,
     /// `X-Envoy-Upstream-Service-Time`, in milliseconds.
     pub service_ms: u64,
     /// The date, used where the endpoint sent none (RFC 9110, 6.6.1).
     pub date: &'a [u8],
 }
 
-/// Appends the response's head as the client gets it. `added` is memory, kept from head to head.
-pub fn response(out: &mut Vec<u8>, head: &ResponseHead, inbound: &Inbound<'_>, added: &mut Added) {
-    added.clear();
-    added.push_with(Known::Via, |line| {
-        hop::via(line, &head.fields, head.version, inbound.name)
+/// As [`request`], of a final response. What an endpoint states is kept.
+pub fn response(head: &mut ResponseHead, returned: &Return<'_>) {
+    let fields = &mut head.fields;
+    take_out(fields, ENDS_HERE);
+    put_via(fields, head.version, returned.name);
+    fields.put(Known::XEnvoyUpstreamServiceTime, |value| {
+        push_decimal(value, returned.service_ms);
     });
-    added.push_with(Known::XEnvoyUpstreamServiceTime, |line| {
-        push_decimal(line, inbound.service_ms)
-    });
-    if !head.fields.has(Known::Date) {
-        added.push(Known::Date, inbound.date);
+    if !fields.has(Known::Date) {
+        fields.put(Known::Date, |value| value.extend_from_slice(returned.date));
     }
-    let onward = Onward {
-        body: inbound.body,
-        announce: inbound.announce,
-        upgrade: inbound.upgrade,
-        added: Some(added),
-    };
-    encode::response(out, head, &onward);
 }
+
+fn take_out(fields: &mut Fields, dropped: KnownSet) {
+    if hop::names_some(fields) {
+        return take_out_named(fields, dropped);
+    }
+    if fields.has_any(dropped) {
+        fields.keep(|known, _| !dropped.contains(known));
+    }
+}
+
+/// As [`take_out`], and what `Connection` names.
+#[cold]
+fn take_out_named(fields: &mut Fields, dropped: KnownSet) {
+    let options: Vec<Vec<u8>> = fields.tokens(Known::Connection).map(<[u8]>::to_vec).collect();
+    fields.keep(|known, name| {
+        let is_named = || options.iter().any(|option| option.eq_ignore_ascii_case(name));
+        !dropped.contains(known) && (hop::is_beyond_connection(known) || !is_named())
+    });
+}
+
+#[inline(always)]
+fn put_via(fields: &mut Fields, received: Version, name: &str) {
+    fields.put_last(Known::Via, |value| {
+        value.extend_from_slice(match received {
+            Version::Http10 => b"1.0 ",
+            Version::Http11 => b"1.1 ",
+        });
+        value.extend_from_slice(name.as_bytes());
+    });
+}
+
+/// Fields that end at this hop and that an owner may write anew, so they are not only left unwritten.
+const ENDS_HERE: KnownSet =
+    KnownSet::of(&[Known::ProxyAuthenticate, Known::ProxyAuthorization, Known::Alias]);
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,9 @@
-//! The one path normal form: routing and forwarding both use it, so that what was matched is what
-//! the endpoint sees.
+//! Paths: the form in which they are forwarded, and the one in which they are matched.
+//!
+//! A path goes on as it came (RFC 9110, 7.7), but for dot segments, which are removed: what they lead to
+//! depends on who resolves them. It is matched in a normal form that no server reads differently from the
+//! path that it is sent, however it decodes unreserved characters and whether it merges slashes. What
+//! servers do read differently, escaped slashes and path parameters, has [`other_readings`].
 
 use std::borrow::Cow;
 
@@ -28,6 +32,8 @@ pub enum TargetError {
     Backslash,
     /// A byte in the path that is not visible ASCII, or a `?` or `#` in what should be a path alone.
     BadCharacter,
+    /// A dot segment that appears when an escaped slash is taken for one, or a parameter is left out.
+    HiddenDots,
 }
 
 impl TargetError {
@@ -36,7 +42,9 @@ impl TargetError {
     pub const fn details(self) -> &'static str {
         match self {
             Self::BadForm | Self::BadScheme | Self::BadAuthority => "http1.invalid_url",
-            Self::BadEscape | Self::Nul | Self::Backslash | Self::BadCharacter => "path_normalization_failed",
+            Self::BadEscape | Self::Nul | Self::Backslash | Self::BadCharacter | Self::HiddenDots => {
+                "path_normalization_failed"
+            }
         }
     }
 
@@ -57,6 +65,7 @@ impl TargetError {
             Self::Nul => "The path has an escaped NUL.",
             Self::Backslash => "The path has a backslash.",
             Self::BadCharacter => "The path has a character that paths may not have.",
+            Self::HiddenDots => "The path hides a dot segment behind an escaped slash or a parameter.",
         }
     }
 }
@@ -83,9 +92,12 @@ pub struct Target<'a> {
     pub form: Form,
     /// The authority, well-formed, of the absolute and authority forms.
     pub authority: Option<&'a str>,
-    /// The path in normal form; borrowed if it was sent so. `*` for the asterisk form and for an
+    /// The path as it is forwarded; borrowed if it was sent so. `*` for the asterisk form and for an
     /// OPTIONS in absolute form without path (RFC 9112, 3.2.4); empty for the authority form.
     pub path: Cow<'a, str>,
+    /// Whether nothing can be said of the path as it is forwarded: it is matched as it is, and everybody
+    /// reads it alike.
+    pub is_plain: bool,
     /// What follows the first `?`, untouched.
     pub query: Option<&'a str>,
 }
@@ -101,17 +113,19 @@ impl<'a> Target<'a> {
             return Self::authority_form(target);
         }
         if target.starts_with('/') {
-            let (path, query) = match plain_len(target.as_bytes()) {
+            let plain = plain_len(target.as_bytes());
+            let (path, query) = match plain {
                 Some(len) => (Cow::Borrowed(&target[..len]), target.get(len + 1..)),
                 None => {
                     let (path, query) = split_query(target);
-                    (normalise(path)?, query)
+                    (to_forward(path)?, query)
                 }
             };
             return Ok(Self {
                 form: Form::Origin,
                 authority: None,
                 path,
+                is_plain: plain.is_some(),
                 query,
             });
         }
@@ -121,32 +135,13 @@ impl<'a> Target<'a> {
                     form: Form::Asterisk,
                     authority: None,
                     path: Cow::Borrowed("*"),
+                    is_plain: true,
                     query: None,
                 }),
                 _ => Err(TargetError::BadForm),
             };
         }
         Self::absolute_form(target, head.method)
-    }
-
-    /// Takes a target apart that is in normal form already: what [`Target::of`] said to forward, in
-    /// origin or asterisk form.
-    #[must_use]
-    pub fn of_normal(head: &'a RequestHead) -> Self {
-        let (path, query) = split_query(head.target());
-        let form = if path == "*" { Form::Asterisk } else { Form::Origin };
-        let target = Self {
-            form,
-            authority: None,
-            path: Cow::Borrowed(path),
-            query,
-        };
-        debug_assert_eq!(
-            Self::of(head).as_ref(),
-            Ok(&target),
-            "the target is in normal form"
-        );
-        target
     }
 
     /// Whether the target as sent is what is to be forwarded.
@@ -172,6 +167,7 @@ impl<'a> Target<'a> {
             form: Form::Authority,
             authority: Some(target),
             path: Cow::Borrowed(""),
+            is_plain: true,
             query: None,
         })
     }
@@ -187,112 +183,253 @@ impl<'a> Target<'a> {
         let path = match (path, query, method) {
             ("", None, Method::Options) => Cow::Borrowed("*"),
             ("", _, _) => Cow::Borrowed("/"),
-            (path, _, _) => normalise(path)?,
+            (path, _, _) => to_forward(path)?,
         };
         Ok(Self {
             form: Form::Absolute,
             authority: Some(authority),
+            is_plain: plain_len(path.as_bytes()) == Some(path.len()),
             path,
             query,
         })
     }
 }
 
-/// The normal form of a path that begins with `/`: escapes of unreserved characters decoded, all
-/// other escapes kept in upper case (so `%2F` stays what it is), dot segments removed (RFC 3986,
-/// 6.2.2 and 5.2.4). Neighbouring slashes are not merged. Normalising again changes nothing.
+/// A path that begins with `/`, as it is forwarded: as it came, without dot segments (RFC 3986, 5.2.4; also
+/// those that are escaped). Doing it again changes nothing.
 ///
 /// # Errors
 /// [`TargetError::BadForm`] without leading slash; the errors of escapes and characters.
-pub fn normalise(path: &str) -> Result<Cow<'_, str>, TargetError> {
+pub fn to_forward(path: &str) -> Result<Cow<'_, str>, TargetError> {
     if !path.starts_with('/') {
         return Err(TargetError::BadForm);
     }
-    if plain_len(path.as_bytes()) == Some(path.len()) || is_normal(path.as_bytes())? {
-        return Ok(Cow::Borrowed(path));
+    check(path.as_bytes())?;
+    Ok(without_dots(path))
+}
+
+/// The form in which a path that [`to_forward`] made is matched: escapes of unreserved characters decoded,
+/// all other escapes in upper case (so `%2F` stays what it is; RFC 3986, 6.2.2), and, if `merge`,
+/// neighbouring slashes as one. Doing it again changes nothing.
+#[must_use]
+pub fn to_match(path: &str, merge: bool) -> Cow<'_, str> {
+    let changes = path.contains('%') || merge && path.contains("//");
+    if !changes {
+        return Cow::Borrowed(path);
+    }
+    let mut out = String::with_capacity(path.len());
+    for (letter, _) in letters(path) {
+        let after_slash = merge && letter == Letter::Byte(b'/') && out.ends_with('/');
+        match letter {
+            Letter::Byte(_) if after_slash => {}
+            Letter::Byte(byte) => out.push(char::from(byte)),
+            Letter::Escape(digits) => {
+                out.push('%');
+                out.extend(digits.map(|digit| char::from(digit.to_ascii_uppercase())));
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// What else a server may match such a path by, if it reads it in another way than we: it takes escaped
+/// slashes and backslashes for slashes, or leaves out the parameters of segments (`;` and what follows), or
+/// both. In the form of [`to_match`]; none for nearly all paths.
+///
+/// # Errors
+/// [`TargetError::HiddenDots`] if a dot segment appears then: what it leads to depends on who resolves it when.
+pub fn other_readings(path: &str, merge: bool) -> Result<Vec<String>, TargetError> {
+    if !path.contains(';') && !has_escaped_slash(path) {
+        return Ok(Vec::new());
+    }
+    let unescaped = with_slashes(path);
+    let bare = without_parameters(path);
+    let readings = [
+        with_slashes(&bare),
+        bare,
+        without_parameters(&unescaped),
+        unescaped,
+    ];
+    if readings.iter().any(|reading| has_dots(reading)) {
+        return Err(TargetError::HiddenDots);
+    }
+    let mut readings = readings.map(|reading| to_match(&reading, merge).into_owned());
+    readings.sort_unstable();
+    let mut readings = Vec::from(readings);
+    readings.dedup();
+    Ok(readings)
+}
+
+fn without_parameters(path: &str) -> String {
+    let mut bare = String::with_capacity(path.len());
+    for segment in path[1..].split('/') {
+        bare.push('/');
+        bare.push_str(segment.split(';').next().unwrap_or_default());
+    }
+    bare
+}
+
+/// Whether a slash or backslash is escaped in it.
+#[must_use]
+pub fn has_escaped_slash(path: &str) -> bool {
+    let escapes = path.split('%').skip(1);
+    escapes.filter_map(|escape| escape.get(..2)).any(is_escaped_slash)
+}
+
+/// A path whose escaped slashes and backslashes are slashes, without the dot segments that this may have
+/// brought about.
+#[must_use]
+pub fn unescape_slashes(path: &str) -> String {
+    without_dots(&with_slashes(path)).into_owned()
+}
+
+/// What follows the first `len` bytes of a path's matched form in the path itself. `len` must end a segment.
+#[must_use]
+pub fn rest_behind(path: &str, len: usize, merge: bool) -> &str {
+    let (mut matched, mut after_slash) = (0, false);
+    for (letter, at) in letters(path) {
+        let slash = letter == Letter::Byte(b'/');
+        if matched >= len && (slash || len == 0) {
+            return &path[at..];
+        }
+        matched += match letter {
+            Letter::Byte(_) if merge && slash && after_slash => 0,
+            Letter::Byte(_) => 1,
+            Letter::Escape(_) => 3,
+        };
+        after_slash = slash;
+    }
+    ""
+}
+
+/// A letter of a path: a byte, perhaps written as an escape that means it whoever reads it; or another escape.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Letter {
+    Byte(u8),
+    Escape([u8; 2]),
+}
+
+/// The letters of a path whose escapes are well-formed, and where each begins.
+fn letters(path: &str) -> impl Iterator<Item = (Letter, usize)> {
+    let bytes = path.as_bytes();
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let at = next;
+        let letter = match bytes[at..] {
+            [] => return None,
+            [b'%', high, low, ..] => {
+                next += 3;
+                let meant = escaped(high, low).filter(|&byte| is_unreserved(byte));
+                meant.map_or(Letter::Escape([high, low]), Letter::Byte)
+            }
+            [byte, ..] => {
+                next += 1;
+                Letter::Byte(byte)
+            }
+        };
+        Some((letter, at))
+    })
+}
+
+fn is_escaped_slash(digits: &str) -> bool {
+    digits.eq_ignore_ascii_case("2f") || digits.eq_ignore_ascii_case("5c")
+}
+
+fn with_slashes(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_at_checked(2) {
+            Some((digits, rest)) if is_escaped_slash(digits) => {
+                out.push('/');
+                out.push_str(rest);
+            }
+            _ => {
+                out.push('%');
+                out.push_str(part);
+            }
+        }
+    }
+    out
+}
+
+/// A path without dot segments, otherwise as it is.
+fn without_dots(path: &str) -> Cow<'_, str> {
+    if !has_dots(path) {
+        return Cow::Borrowed(path);
     }
     let mut out = String::with_capacity(path.len());
     let mut ends_in_dots = false;
     for segment in path[1..].split('/') {
-        let begin = out.len();
-        out.push('/');
-        decode_unreserved(segment, &mut out);
-        let dots = out[begin + 1..].len();
-        ends_in_dots = matches!(&out[begin + 1..], "." | "..");
-        if ends_in_dots {
-            out.truncate(begin);
-        }
-        if ends_in_dots && dots == 2 {
+        let dots = dots(segment);
+        ends_in_dots = dots > 0;
+        if dots == 2 {
             out.truncate(out.rfind('/').unwrap_or(0));
+        } else if dots == 0 {
+            out.push('/');
+            out.push_str(segment);
         }
     }
     if ends_in_dots {
         out.push('/');
     }
-    Ok(Cow::Owned(out))
+    Cow::Owned(out)
+}
+
+fn has_dots(path: &str) -> bool {
+    path[1..].split('/').any(|segment| dots(segment) > 0)
+}
+
+/// How many dots a segment consists of, escaped or not; 0 if it is no dot segment.
+fn dots(segment: &str) -> usize {
+    if segment.len() > 6 || !segment.starts_with(['.', '%']) {
+        return 0;
+    }
+    let only_dots = letters(segment).all(|(letter, _)| letter == Letter::Byte(b'.'));
+    let count = letters(segment).count();
+    if only_dots && count <= 2 { count } else { 0 }
 }
 
 fn split_query(target: &str) -> (&str, Option<&str>) {
     memchr(b'?', target.as_bytes()).map_or((target, None), |at| (&target[..at], Some(&target[at + 1..])))
 }
 
-/// How long the path at the start of `target` is, up to the end or a `?`, if it is plainly in normal form,
-/// as nearly all are: nothing escaped, nothing that is refused, no segment that begins with a dot.
-/// `None` says nothing against it.
+/// How long the path at the start of `target` is, up to the end or a `?`, if it is plain, as nearly all are:
+/// nothing escaped, nothing that is refused, no parameter, no segment that begins with a dot, no empty one
+/// but the last. `None` says nothing against it.
 fn plain_len(target: &[u8]) -> Option<usize> {
     let len = first_marked_without_pair(target, *b"/.", false, special_in_paths)?;
     matches!(target.get(len), None | Some(b'?')).then_some(len)
 }
 
-/// Marks what a path in normal form does not have as it is, and zeros.
+/// Marks what a plain path does not have, and zeros.
 #[inline(always)]
 fn special_in_paths(block: Block) -> Block {
     let invisible = block.less(0x21).at_least(0x7f - 0x21);
-    invisible | block.equal(b'%') | block.equal(b'?') | block.equal(b'#') | block.equal(b'\\')
+    let telling = block.equal(b'%') | block.equal(b'?') | block.equal(b'#');
+    invisible | telling | block.equal(b'\\') | block.equal(b';')
 }
 
-/// Whether the path is in normal form already; or why it has none.
-fn is_normal(path: &[u8]) -> Result<bool, TargetError> {
-    let mut normal = true;
+/// Whether the path can be forwarded.
+fn check(path: &[u8]) -> Result<(), TargetError> {
     for (at, &byte) in path.iter().enumerate() {
         match byte {
             b'\\' => return Err(TargetError::Backslash),
             b'?' => return Err(TargetError::BadCharacter),
-            b'%' => normal &= !decodes_or_changes(path.get(at + 1..at + 3))?,
-            b'.' if path[at - 1] == b'/' => {
-                normal &= !matches!(path[at + 1..], [] | [b'/', ..] | [b'.'] | [b'.', b'/', ..]);
-            }
+            b'%' => check_escape(path.get(at + 1..at + 3))?,
             _ if is_target_byte(byte) => {}
             _ => return Err(TargetError::BadCharacter),
         }
     }
-    Ok(normal)
+    Ok(())
 }
 
-/// Whether an escape's two digits stand for an unreserved character or are not in upper case.
-fn decodes_or_changes(digits: Option<&[u8]>) -> Result<bool, TargetError> {
+fn check_escape(digits: Option<&[u8]>) -> Result<(), TargetError> {
     let digits = digits.ok_or(TargetError::BadEscape)?;
-    let byte = escaped(digits[0], digits[1]).ok_or(TargetError::BadEscape)?;
-    if byte == 0 {
-        return Err(TargetError::Nul);
-    }
-    Ok(is_unreserved(byte) || digits.iter().any(u8::is_ascii_lowercase))
-}
-
-fn decode_unreserved(segment: &str, out: &mut String) {
-    let mut parts = segment.split('%');
-    out.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        let (digits, rest) = part.split_at(2);
-        let bytes = digits.as_bytes();
-        match escaped(bytes[0], bytes[1]).filter(|&byte| is_unreserved(byte)) {
-            Some(byte) => out.push(char::from(byte)),
-            None => {
-                out.push('%');
-                out.extend(digits.chars().map(|digit| digit.to_ascii_uppercase()));
-            }
-        }
-        out.push_str(rest);
+    match escaped(digits[0], digits[1]) {
+        None => Err(TargetError::BadEscape),
+        Some(0) => Err(TargetError::Nul),
+        Some(_) => Ok(()),
     }
 }
 

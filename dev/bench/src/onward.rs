@@ -3,11 +3,10 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
-use wire::forwarded::forwarded_for;
-use wire::h1::encode::{Added, Announce, Upgrade};
+use wire::h1::encode::{self, Onward};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{RequestHead, ResponseHead};
-use wire::onward::{self, Inbound, Outbound};
+use wire::onward::{self, Arrival, Return};
 
 use crate::{Step, heads};
 
@@ -18,55 +17,59 @@ const DATE: &[u8] = b"Wed, 17 Jan 2024 09:30:00 GMT";
 #[derive(Default)]
 pub(crate) struct Desk {
     pub(crate) out: Vec<u8>,
-    pub(crate) forwarded_for: Vec<u8>,
-    added: Added,
 }
 
 impl Desk {
-    /// The request's head as the endpoint gets it.
-    pub(crate) fn request(&mut self, head: &RequestHead) {
-        self.forwarded_for.clear();
-        forwarded_for(&mut self.forwarded_for, &head.fields, CLIENT);
-        let outbound = Outbound {
+    /// The request's head as the endpoint gets it. A head is read for each message, so what this adds to
+    /// it stays.
+    pub(crate) fn request(&mut self, head: &mut RequestHead) {
+        let arrival = Arrival {
             name: "evenkeel",
-            body: BodyLength::None,
-            upgrade: Upgrade::Drop,
-            host: None,
-            asked_host: "www.example.com",
+            peer: CLIENT,
+            believed: false,
+            keeps_claims: false,
             scheme: "http",
-            forwarded_for: &self.forwarded_for,
-            trusted_hops: 0,
+            asked_host: "www.example.com",
             max_forwards: None,
         };
+        onward::request(head, &arrival);
         self.out.clear();
-        onward::request(&mut self.out, head, &outbound, &mut self.added);
+        encode::request(&mut self.out, head, &Onward::default());
         black_box(&self.out);
     }
 
     /// The response's head as the client gets it.
-    pub(crate) fn response(&mut self, head: &ResponseHead) {
-        let inbound = Inbound {
+    pub(crate) fn response(&mut self, head: &mut ResponseHead) {
+        let returned = Return {
             name: "evenkeel",
-            body: BodyLength::Length(100),
-            announce: Announce::Nothing,
-            upgrade: Upgrade::Drop,
             service_ms: 12,
             date: DATE,
         };
+        onward::response(head, &returned);
         self.out.clear();
-        onward::response(&mut self.out, head, &inbound, &mut self.added);
+        let onward = Onward {
+            body: BodyLength::Length(100),
+            ..Onward::default()
+        };
+        encode::response(&mut self.out, head, &onward);
         black_box(&self.out);
     }
 }
 
-/// A request is written.
+/// A request is written, of a head that is read for it.
 pub(crate) fn request() -> Step {
-    let (head, mut desk) = (heads::request(), Desk::default());
-    Box::new(move || desk.request(black_box(&head)))
+    let (mut head, mut desk) = (RequestHead::default(), Desk::default());
+    Box::new(move || {
+        heads::read_request(&mut head);
+        desk.request(black_box(&mut head));
+    })
 }
 
-/// A response is written.
+/// A response is written, of a head that is read for it.
 pub(crate) fn response() -> Step {
-    let (head, mut desk) = (heads::response(), Desk::default());
-    Box::new(move || desk.response(black_box(&head)))
+    let (mut head, mut desk) = (ResponseHead::default(), Desk::default());
+    Box::new(move || {
+        heads::read_response(&mut head);
+        desk.response(black_box(&mut head));
+    })
 }

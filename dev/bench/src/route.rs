@@ -12,7 +12,7 @@ use policy::route::{
 use wire::field::Known;
 use wire::h1::head::RequestHead;
 use wire::host::{host_key, request_host};
-use wire::path::Target;
+use wire::path::{Form, Target};
 
 use crate::{Step, heads};
 
@@ -69,7 +69,14 @@ pub(crate) fn find(routes: usize) -> Step {
 
 /// The route of a request that was checked and brought into its normal form.
 pub(crate) fn matched<'a>(table: &'a RouteTable, head: &RequestHead) -> Matched<'a> {
-    let target = Target::of_normal(head);
+    let (path, query) = head.target().split_once('?').unzip();
+    let target = Target {
+        form: Form::Origin,
+        authority: None,
+        path: Cow::Borrowed(path.unwrap_or(head.target())),
+        is_plain: true,
+        query,
+    };
     let host = head
         .fields
         .get(Known::Host)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use config::model::LogFormat;
 use policy::plan::RetryPlan;
 use proxy::stats::Histogram;
+use wire::field::Known;
 use wire::h1::framing;
 use wire::h1::head::{RequestHead, ResponseHead};
 
@@ -27,18 +28,18 @@ pub(crate) fn request() -> Step {
         route::normalised(&request);
         let matched = route::matched(&table, &request);
         let connection = pool.take();
-        onward.request(&request);
+        onward.request(&mut request);
         heads::read_response(&mut response);
         black_box(framing::response_body(&response, request.method).expect("the framing is in order"));
         pool::answered(black_box(&plan), pool.now, &mut pool.dice);
-        onward.response(&response);
+        onward.response(&mut response);
         pool.give_back(connection);
         times.record(black_box(Duration::from_micros(12_345)));
         log.tell(
             &request,
             &Sent {
                 route: &matched.route.name,
-                forwarded_for: &onward.forwarded_for,
+                forwarded_for: request.fields.get(Known::XForwardedFor).unwrap_or_default(),
                 upstream: b"10.0.2.1:80",
             },
         );

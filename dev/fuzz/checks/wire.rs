@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 
 use wire::field::{Fields, Known};
-use wire::h1::encode::{self, Added, Onward};
+use wire::h1::encode::{self, Onward};
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{Limits, Method, RequestHead, ResponseHead, Scan};
 use wire::path::Target;
-use wire::{forwarded, hop, host, path};
+use wire::{forwarded, hop, host, onward, path};
 
 mod body;
 
@@ -297,21 +297,30 @@ fn stated_once(fields: &Fields, body: BodyLength) {
 
 fn forwarded_request_means_the_same(request: &RequestHead, body: BodyLength) {
     let peer = [192, 0, 2, 1].into();
-    let (mut for_value, mut via) = (Vec::new(), Vec::new());
-    forwarded::forwarded_for(&mut for_value, &request.fields, peer);
-    let _ = forwarded::client_address(&request.fields, peer, 2);
-    hop::via(&mut via, &request.fields, request.version, "evenkeel");
-    let mut added = Added::default();
-    added.push(Known::Host, b"h");
-    added.push(Known::XForwardedFor, &for_value);
-    added.push(Known::Via, &via);
+    let trusted = [([192, 0, 2, 0].into(), 24)];
+    let trust = forwarded::Trust {
+        hops: 0,
+        networks: &trusted,
+    };
+    let _ = forwarded::client_address(&request.fields, peer, trust);
+    let mut head = request.clone();
+    let arrival = onward::Arrival {
+        name: "evenkeel",
+        peer,
+        keeps_claims: false,
+        believed: false,
+        scheme: "http",
+        asked_host: "h",
+        max_forwards: None,
+    };
+    onward::request(&mut head, &arrival);
+    head.fields.put(Known::Host, |value| value.push(b'h'));
     let mut bytes = Vec::new();
     encode::request(
         &mut bytes,
-        request,
+        &head,
         &Onward {
             body,
-            added: Some(&added),
             ..Onward::default()
         },
     );
@@ -326,6 +335,8 @@ fn forwarded_request_means_the_same(request: &RequestHead, body: BodyLength) {
         Known::KeepAlive,
         Known::ProxyAuthorization,
         Known::Http2Settings,
+        Known::Claim,
+        Known::Alias,
     ] {
         assert_eq!(count(&again.fields, ends_here), 0);
     }
@@ -346,17 +357,24 @@ fn relayed_response_means_the_same(response: &ResponseHead, method: Method, body
     assert!(!framing::keeps_alive(again.version, &again.fields) || !again.fields.has(Known::Connection));
 }
 
-/// What is routed is what is forwarded: normal forms are final.
+/// What is matched is what any server makes of what is forwarded: both forms are final.
 fn target_and_host(request: &RequestHead) {
     let Ok(target) = Target::of(request) else { return };
     if target.path.starts_with('/') {
-        assert!(matches!(path::normalise(&target.path), Ok(Cow::Borrowed(same)) if same == target.path));
+        let path = &target.path;
+        assert!(matches!(path::to_forward(path), Ok(Cow::Borrowed(same)) if same == path));
+        let matched = path::to_match(path, true);
+        assert!(!matched.contains("//"));
+        assert_eq!(path::to_match(&matched, true), matched);
+        assert_eq!(path::to_forward(&matched).as_ref(), Ok(&matched));
+        assert!(!target.is_plain || matched == *path);
+        let _ = path::other_readings(path, true);
         let mut forwarded = String::new();
         target.write_to(&mut forwarded);
         assert!(!target.is_as_sent() || forwarded == request.target());
         let mut again = request.clone();
         again.set_target(&forwarded);
-        let retaken = Target::of(&again).expect("a normal target can be taken apart");
+        let retaken = Target::of(&again).expect("a forwarded target can be taken apart");
         assert_eq!((&retaken.path, retaken.query), (&target.path, target.query));
     }
     if let Ok(Some(authority)) = host::request_host(request, &target) {

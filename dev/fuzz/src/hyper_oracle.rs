@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
 use crate::wire::{Accepted, accepted};
-use ::wire::h1::encode::{self, Added, Onward};
+use ::wire::h1::encode::{self, Onward};
 use ::wire::h1::framing::{BodyLength, keeps_alive};
 use ::wire::field::Known;
 use ::wire::h1::head::Method;
@@ -75,15 +75,13 @@ fn with_plain_target(data: &[u8], request: &Accepted) -> Vec<u8> {
 fn as_forwarded(request: &Accepted) -> Vec<u8> {
     let mut head = request.head.clone();
     head.set_target("/");
-    let mut added = Added::default();
-    added.push(Known::Host, b"endpoint");
+    head.fields.put(Known::Host, |value| value.extend_from_slice(b"endpoint"));
     let mut bytes = Vec::new();
     encode::request(
         &mut bytes,
         &head,
         &Onward {
             body: request.framing,
-            added: Some(&added),
             ..Onward::default()
         },
     );

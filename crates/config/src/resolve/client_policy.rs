@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::mistake::{Code, Report};
-use crate::model::Downstream;
+use crate::model::{Downstream, EscapedSlashes, PathRules, Underscores};
 use crate::node::Spot;
 use crate::shape::check::listed;
 use crate::shape::{APOXY_GROUP, GATEWAY_GROUP, ResourceKind};
@@ -157,6 +157,10 @@ fn downstream(spec: View<'_>, report: &mut Report) -> Downstream {
     }
     if let Some(headers) = spec.object("headers") {
         head_limits(headers, &mut downstream, report);
+        client_fields(headers, &mut downstream);
+    }
+    if let Some(path) = spec.object("path") {
+        downstream.paths = path_rules(path);
     }
     let connections = spec
         .object("connection")
@@ -204,4 +208,26 @@ fn head_limits(headers: View<'_>, downstream: &mut Downstream, report: &mut Repo
             .help("keep `maxRequestLineBytes` within `maxBytes`");
     }
     downstream.request_line = downstream.request_line.min(downstream.head_bytes);
+}
+
+/// What becomes of fields that clients should not send.
+fn client_fields(headers: View<'_>, downstream: &mut Downstream) {
+    downstream.sanitizes = headers.bool("sanitize").unwrap_or(downstream.sanitizes);
+    downstream.underscores = match headers.text("withUnderscoresAction") {
+        Some("RejectRequest") => Underscores::RejectRequest,
+        Some("DropHeader") => Underscores::DropHeader,
+        _ => Underscores::Allow,
+    };
+}
+
+fn path_rules(path: View<'_>) -> PathRules {
+    PathRules {
+        merge_slashes: !path.bool("disableMergeSlashes").unwrap_or(false),
+        escaped_slashes: path.text("escapedSlashesAction").map(|action| match action {
+            "RejectRequest" => EscapedSlashes::Reject,
+            "UnescapeAndForward" => EscapedSlashes::UnescapeAndForward,
+            "UnescapeAndRedirect" => EscapedSlashes::UnescapeAndRedirect,
+            _ => EscapedSlashes::Keep,
+        }),
+    }
 }

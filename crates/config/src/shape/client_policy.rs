@@ -61,7 +61,11 @@ static SPEC: Shape = Shape {
         comes_later("proxyProtocol", REMOVE),
         comes_later("enableProxyProtocol", REMOVE),
         comes_later("tls", "TLS comes in a later release; remove it"),
-        comes_later("path", "paths are always brought into one normal form; remove it"),
+        field(
+            "path",
+            Kind::Object(&PATH),
+            "How paths are read that not everybody reads alike.",
+        ),
         comes_later("http1", REMOVE),
         comes_later("http2", "HTTP/2 comes later; remove it"),
         comes_later("http3", "HTTP/3 comes later; remove it"),
@@ -172,10 +176,20 @@ static HEADERS: Shape = Shape {
         comes_later("enableEnvoyHeaders", REMOVE),
         comes_later("disableRateLimitHeaders", REMOVE),
         comes_later("xForwardedClientCert", "TLS comes in a later release; remove it"),
-        comes_later(
+        field(
             "withUnderscoresAction",
-            "fields with underscores are forwarded as they are; remove it",
-        ),
+            Kind::Choice(UNDERSCORES),
+            "What becomes of request fields whose name has an underscore. Aliases of fields that evenkeel writes, \
+             drops or frames by (`X_Forwarded_For`) never pass.",
+        )
+        .default("`Allow`"),
+        field(
+            "sanitize",
+            Kind::Bool,
+            "Whether what only a proxy may say (`Forwarded`, `X-Real-IP`, `X-Forwarded-Client-Cert`, `X-Envoy-*` and \
+             their like) is dropped from clients that are no trusted proxies.",
+        )
+        .default("`true`"),
         comes_later("preserveXRequestID", REMOVE),
         comes_later("requestID", REMOVE),
         comes_later(
@@ -188,6 +202,33 @@ static HEADERS: Shape = Shape {
         ),
     ],
 };
+
+static PATH: Shape = Shape {
+    name: "`path`",
+    fields: &[
+        field(
+            "escapedSlashesAction",
+            Kind::Choice(ESCAPED_SLASHES),
+            "What becomes of a path with `%2F` or `%5C`.",
+        )
+        .default("it is kept, and answered with 400 if it would be another rule's with them unescaped"),
+        field(
+            "disableMergeSlashes",
+            Kind::Bool,
+            "Whether `//a` is matched as another path than `/a`. Paths are forwarded as they came either way.",
+        )
+        .default("`false`"),
+    ],
+};
+
+const ESCAPED_SLASHES: &[Choice] = &[
+    word("KeepUnchanged"),
+    word("RejectRequest"),
+    word("UnescapeAndForward"),
+    word("UnescapeAndRedirect"),
+];
+
+const UNDERSCORES: &[Choice] = &[word("Allow"), word("RejectRequest"), word("DropHeader")];
 
 static CONNECTION: Shape = Shape {
     name: "`connection`",

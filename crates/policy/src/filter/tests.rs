@@ -53,7 +53,7 @@ const URL: RequestUrl<'_> = RequestUrl {
     port: 8080,
     path: "/foo/bar",
     query: None,
-    prefix: Some("/foo"),
+    rest: Some("/bar"),
 };
 
 const KEEP: Redirect = Redirect {
@@ -99,7 +99,7 @@ fn a_prefix_is_replaced_by_whole_segments_whatever_slashes_trail() {
         };
         let url = RequestUrl {
             path,
-            prefix: Some(prefix),
+            rest: path.strip_prefix(prefix.trim_end_matches('/')),
             ..URL
         };
         let row = format!("{path} | {prefix} | {replacement}");
@@ -149,7 +149,7 @@ fn a_prefix_replacement_leaves_a_path_alone_that_matched_by_no_prefix() {
         path: Some(PathChange::Prefix("/xyz".to_owned())),
     };
     assert_eq!(
-        rewrite.target(&RequestUrl { prefix: None, ..URL }).as_deref(),
+        rewrite.target(&RequestUrl { rest: None, ..URL }).as_deref(),
         Some("/foo/bar")
     );
 }

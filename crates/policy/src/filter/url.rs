@@ -13,15 +13,27 @@ pub struct RequestUrl<'a> {
     pub authority: &'a str,
     /// The listener's port.
     pub port: u16,
-    /// The path in its normal form.
+    /// The path as it is forwarded.
     pub path: &'a str,
+    /// What follows the prefix that matched in that path; `None` if the route did not match by one.
+    pub rest: Option<&'a str>,
     /// The query, without `?`.
     pub query: Option<&'a str>,
-    /// The prefix that matched, if the route matched by one.
-    pub prefix: Option<&'a str>,
 }
 
 impl Redirect {
+    /// To the same URL.
+    #[must_use]
+    pub fn unchanged(status: u16) -> Self {
+        Self {
+            scheme: None,
+            hostname: None,
+            path: None,
+            port: None,
+            status,
+        }
+    }
+
     /// The value of `Location`. The query is kept. The port is the redirect's own; else that of the
     /// redirect's scheme, if it names one; else the listener's. It is left out where it is the
     /// scheme's own. Without any host to name, the location is relative.
@@ -70,15 +82,10 @@ fn changed<'a>(change: Option<&'a PathChange>, url: &RequestUrl<'a>) -> Cow<'a, 
         _ if !url.path.starts_with('/') => Cow::Borrowed(url.path),
         None => Cow::Borrowed(url.path),
         Some(PathChange::Full(path)) => Cow::Borrowed(path),
-        Some(PathChange::Prefix(replacement)) => {
-            let matched = url
-                .prefix
-                .and_then(|prefix| url.path.strip_prefix(prefix.trim_end_matches('/')));
-            match matched {
-                Some(rest) if rest.is_empty() || rest.starts_with('/') => joined(replacement, rest),
-                _ => Cow::Borrowed(url.path),
-            }
-        }
+        Some(PathChange::Prefix(replacement)) => match url.rest {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => joined(replacement, rest),
+            _ => Cow::Borrowed(url.path),
+        },
     }
 }
 

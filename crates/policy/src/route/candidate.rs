@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
+use crate::filter::Filter;
+
 use super::{MatchSpec, PathMatch, RequestView, Route, RouteSpec, ValueMatch, query};
 
 /// One match of one rule.
@@ -15,6 +17,8 @@ pub(super) struct Candidate {
     method: Option<String>,
     headers: Vec<(String, ValueMatch)>,
     query: Vec<(String, ValueMatch)>,
+    /// Whether the rule answers preflights.
+    cors: bool,
     route: Arc<Route>,
     precedence: Precedence,
 }
@@ -60,6 +64,11 @@ impl Candidate {
                     method: asked.method.clone(),
                     headers,
                     query,
+                    cors: spec_of_rule
+                        .action
+                        .filters
+                        .iter()
+                        .any(|filter| matches!(filter, Filter::Cors(_))),
                     route: spec_of_rule.action.clone(),
                     precedence,
                 }));
@@ -88,7 +97,7 @@ impl Candidate {
         let parameter = |name: &str| query::first(request.query()?, name);
         self.method
             .as_deref()
-            .is_none_or(|method| method == request.method())
+            .is_none_or(|method| self.takes(method, request))
             && self
                 .headers
                 .iter()
@@ -97,6 +106,12 @@ impl Candidate {
                 .query
                 .iter()
                 .all(|(name, asked)| parameter(name).is_some_and(|v| asked.holds(&v)))
+    }
+}
+
+impl Candidate {
+    fn takes(&self, method: &str, request: &impl RequestView) -> bool {
+        method == request.method() || (self.cors && request.preflight() == Some(method))
     }
 }
 

@@ -1,7 +1,5 @@
 //! What is left of an answer once what could be done at once is done.
 
-use std::time::Duration;
-
 use policy::outcome::{Before, Death, Failure, verdict};
 use wire::field::{Fields, Known};
 use wire::h1::encode::{Announce, Upgrade};
@@ -35,7 +33,7 @@ impl Rest<'_> {
     ) -> Result<Next, Box<Fault>> {
         let next = match self {
             Self::Upgrade(relaying) => {
-                return upgrade(exchange, relaying.lease, relaying.service, setting).await;
+                return upgrade(exchange, relaying.lease, setting).await;
             }
             Self::Body(mut relaying, download) => {
                 let sent = exchange.client.connection.transport.sent();
@@ -122,7 +120,6 @@ pub(super) fn cut(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, end: Rel
 async fn upgrade(
     exchange: &mut Exchange<'_>,
     mut lease: Lease<'_>,
-    service: Duration,
     setting: &Setting<'_>,
 ) -> Result<Next, Box<Fault>> {
     if !setting.accepted.upgrade
@@ -131,13 +128,7 @@ async fn upgrade(
         let sentence = "The endpoint answered 101 to a request that did not ask for this upgrade.";
         return Err(Fault::bad_response(sentence).into());
     }
-    write_head(
-        exchange,
-        BodyLength::None,
-        Announce::Nothing,
-        Upgrade::Keep,
-        service,
-    );
+    write_head(exchange, BodyLength::None, Announce::Nothing, Upgrade::Keep);
     let limit = exchange.client.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
         return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));

@@ -15,6 +15,7 @@ use crate::exchange::{Exchange, Next, Workspace};
 use crate::fault::Fault;
 use crate::io::fill;
 use crate::reply;
+use crate::routing::OwnersFields;
 use crate::wait::within;
 use crate::worker::Worker;
 
@@ -87,7 +88,7 @@ async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> 
                 .request(request.method_text(), request.target(), "HTTP/1.1", "");
             Next::Drop
         }
-        Err(BadHead::Refused(fault)) => reply::refuse(&mut exchange, &fault).await,
+        Err(BadHead::Refused(fault)) => reply::refuse(&mut exchange, &fault, &OwnersFields::default()).await,
     };
     exchange.record.finish(worker.clock.now());
     next

@@ -5,6 +5,7 @@ use wire::h1::framing::BodyLength;
 use wire::h1::head::{ResponseHead, standard_reason};
 
 use crate::forward::NAME;
+use crate::routing::OwnersFields;
 
 /// An answer of our own.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(crate) struct LocalReply<'a> {
     pub(crate) body: &'a [u8],
     /// The request was a HEAD: the body's length is told, the body is not sent.
     pub(crate) head_only: bool,
+    /// What the owner of the rule says, if one matched.
+    pub(crate) own: Option<&'a OwnersFields<'a>>,
 }
 
 impl LocalReply<'_> {
@@ -33,6 +36,9 @@ impl LocalReply<'_> {
                 b"content-type",
                 self.content_type.unwrap_or("text/plain").as_bytes(),
             );
+        }
+        if let Some(own) = self.own {
+            own.apply(&mut head.fields);
         }
         let bodiless = self.status == 204 || self.status == 304;
         let body = if bodiless {

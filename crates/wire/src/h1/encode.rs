@@ -1,17 +1,16 @@
 //! Heads, chunks and trailers -> bytes, for both roles. Messages are serialised anew: framing and
-//! connection fields are never copied, they are stated by us from what was decided.
+//! connection fields are never copied, they are stated by us from what was decided. What else ends at this
+//! hop was taken out before ([`onward`](crate::onward)).
 
 use super::framing::{BodyLength, is_always_bodiless};
 use super::head::{RequestHead, ResponseHead};
 use crate::field::{Fields, Known, KnownSet};
-use crate::hop::{HOP_BY_HOP, Nominated, accepts_trailers};
+use crate::hop::{HOP_BY_HOP, accepts_trailers};
 use crate::text::{push_decimal, two_digits};
-
-pub use super::added::Added;
 
 /// How a head is written onward.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Onward<'a> {
+pub struct Onward {
     /// How the body that follows is framed; stated as `content-length`, `transfer-encoding: chunked`
     /// or not at all.
     pub body: BodyLength,
@@ -19,8 +18,6 @@ pub struct Onward<'a> {
     pub announce: Announce,
     /// Whether the message's `Upgrade` field goes along.
     pub upgrade: Upgrade,
-    /// Fields to add, each in place of the head's own of its name.
-    pub added: Option<&'a Added>,
 }
 
 /// What `Connection` says about the connection's end.
@@ -50,12 +47,12 @@ pub enum Upgrade {
 ///
 /// # Panics
 /// If the body is [`BodyLength::UntilClose`]: no request is framed so.
-pub fn request(out: &mut Vec<u8>, head: &RequestHead, onward: &Onward<'_>) {
+pub fn request(out: &mut Vec<u8>, head: &RequestHead, onward: &Onward) {
     assert!(
         onward.body != BodyLength::UntilClose,
         "a request's body never ends by a close"
     );
-    out.reserve(room(&head.fields, onward) + head.line().len());
+    out.reserve(head.fields.written_len() + FIXED_PARTS + head.line().len());
     out.extend_from_slice(head.line());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let trailers = accepts_trailers(&head.fields);
@@ -74,8 +71,8 @@ pub fn request(out: &mut Vec<u8>, head: &RequestHead, onward: &Onward<'_>) {
 /// a GET would have had (HEAD, 304); except on 1xx and 204, where no length may stand (RFC 9110, 8.6).
 /// A response of our own without body states `Length(0)`. A 2xx to CONNECT may state none either:
 /// remove it from the head before.
-pub fn response(out: &mut Vec<u8>, head: &ResponseHead, onward: &Onward<'_>) {
-    out.reserve(room(&head.fields, onward) + head.reason().len());
+pub fn response(out: &mut Vec<u8>, head: &ResponseHead, onward: &Onward) {
+    out.reserve(head.fields.written_len() + FIXED_PARTS + head.reason().len());
     let [b, c] = two_digits(u64::from(head.status % 100));
     let a = b'0' + (head.status / 100) as u8;
     out.extend_from_slice(&[
@@ -116,24 +113,11 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
 /// What follows a chunk's data.
 pub const CHUNK_END: &[u8] = b"\r\n";
 
-fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward<'_>, ours: KnownSet) {
-    let added = onward.added.map_or(KnownSet::EMPTY, Added::names);
-    debug_assert!(
-        !added.intersects(OURS),
-        "framing and hop-by-hop fields are the encoder's"
-    );
-    let mut dropped = ours.union(added);
+fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward, mut dropped: KnownSet) {
     if onward.upgrade == Upgrade::Keep {
         dropped.remove(Known::Upgrade);
     }
-    match Nominated::by(fields) {
-        None => fields.write_where(out, |line| !dropped.contains(line.known)),
-        Some(nominated) => fields.write_where(out, |line| {
-            let kept = line.known == Known::Upgrade || !nominated.includes(line.known, fields.name(line));
-            kept && !dropped.contains(line.known)
-        }),
-    }
-    out.extend_from_slice(onward.added.map_or(&[], Added::lines));
+    fields.write_where(out, |line| !dropped.contains(line.known));
     match onward.body {
         BodyLength::Length(length) => {
             out.extend_from_slice(b"content-length: ");
@@ -147,13 +131,13 @@ fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward<'_>, ours: K
 
 /// The one `Connection` field; RFC 9110, 7.6.1 and 10.1.4 have it name `upgrade` and `te`.
 #[inline]
-fn write_connection(out: &mut Vec<u8>, onward: &Onward<'_>, te: bool) {
+fn write_connection(out: &mut Vec<u8>, onward: &Onward, te: bool) {
     if onward.announce != Announce::Nothing || onward.upgrade != Upgrade::Drop || te {
         write_options(out, onward, te);
     }
 }
 
-fn write_options(out: &mut Vec<u8>, onward: &Onward<'_>, te: bool) {
+fn write_options(out: &mut Vec<u8>, onward: &Onward, te: bool) {
     let options: [(bool, &[u8]); 4] = [
         (onward.announce == Announce::Close, b"close"),
         (onward.announce == Announce::KeepAlive, b"keep-alive"),
@@ -169,18 +153,19 @@ fn write_options(out: &mut Vec<u8>, onward: &Onward<'_>, te: bool) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn room(fields: &Fields, onward: &Onward<'_>) -> usize {
-    let added = onward.added.map_or(0, |added| added.lines().len());
-    fields.written_len() + added + FIXED_PARTS
-}
-
-/// Fields that are never copied: hop-by-hop ones, and the framing that we state.
+/// Fields that are never copied: those of the connection, and the framing that we state.
 const OURS: KnownSet = {
-    let mut set = HOP_BY_HOP;
+    let mut set = OURS_BUT_LENGTH;
     set.insert(Known::ContentLength);
     set
 };
-const OURS_BUT_LENGTH: KnownSet = HOP_BY_HOP;
+/// Without those for proxies, which are taken out before an owner may write them anew.
+const OURS_BUT_LENGTH: KnownSet = {
+    let mut set = HOP_BY_HOP;
+    set.remove(Known::ProxyAuthenticate);
+    set.remove(Known::ProxyAuthorization);
+    set
+};
 /// Start line without its variable parts, framing and connection fields, at their longest.
 const FIXED_PARTS: usize = 128;
 

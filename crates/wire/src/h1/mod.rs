@@ -1,6 +1,5 @@
 //! HTTP/1.0 and 1.1 (RFC 9112), both roles, strict: what two parsers could read differently is an error.
 
-mod added;
 pub mod decode;
 pub mod encode;
 pub mod framing;

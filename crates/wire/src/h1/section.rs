@@ -4,8 +4,8 @@ use memchr::memchr;
 
 use super::head_error::HeadError;
 use crate::block::Block;
-use crate::bytes::{short_name_len, token_end, trim, value_end, visible_end};
-use crate::field::Fields;
+use crate::bytes::{letters_end, short_name_len, token_end, trim, value_end, visible_end};
+use crate::field::{Fields, Known};
 
 /// How far a head that arrives in pieces has been read. Complete lines are parsed once, as they
 /// come; while one is incomplete, only new bytes are searched for its end. So the work is linear in
@@ -111,9 +111,9 @@ impl Scan {
 fn take_usual_lines(rest: &[u8], fields: &mut Fields, most: usize) -> usize {
     let mut after = rest;
     while fields.len() < most
-        && let Some((name, len)) = usual_line(after)
+        && let Some(UsualLine { name, known, len }) = usual_line(after)
     {
-        fields.add_ahead(rest.len() - after.len(), name, len);
+        fields.add_ahead(rest.len() - after.len(), known, name, len);
         after = &after[len..];
     }
     let taken = rest.len() - after.len();
@@ -121,24 +121,46 @@ fn take_usual_lines(rest: &[u8], fields: &mut Fields, most: usize) -> usize {
     taken
 }
 
-/// The line at the start of `rest`, as its name and length, if it is just as we would write it: one space
+/// The line at the start of `rest`, if it is just as we would write it: one space
 /// before the value, none behind it and no tab in it. `None` says nothing against the line: it may be
 /// good, bad or incomplete.
 #[inline(always)]
-fn usual_line(rest: &[u8]) -> Option<(&[u8], usize)> {
+fn usual_line(rest: &[u8]) -> Option<UsualLine<'_>> {
     let window = rest.first_chunk::<{ Block::BYTES + 2 }>()?;
     let mut colon = short_name_len(window);
+    let mut plain = true;
     if colon == 0 || !opens_value(&window[colon..]) {
-        colon = token_end(rest, 0);
+        colon = letters_end(rest);
+        plain = rest.get(colon) == Some(&b':');
+        if !plain {
+            colon = token_end(rest, colon);
+        }
         if colon == 0 || !opens_value(&rest[colon..]) {
             return None;
         }
     }
+    let name = &rest[..colon];
+    let known = if plain {
+        Known::of_plain(name)
+    } else {
+        Known::of(name)
+    };
     let end = visible_end(rest, colon + 2);
     match rest[end - 1..].first_chunk::<3>() {
-        Some([last, line_end @ ..]) if *last > b' ' && line_end == b"\r\n" => Some((&rest[..colon], end + 2)),
+        Some([last, line_end @ ..]) if *last > b' ' && line_end == b"\r\n" => Some(UsualLine {
+            name,
+            known,
+            len: end + 2,
+        }),
         _ => None,
     }
+}
+
+/// A line as nearly all are.
+struct UsualLine<'a> {
+    name: &'a [u8],
+    known: Known,
+    len: usize,
 }
 
 /// Whether a colon stands here, and one space before the value.
@@ -234,7 +256,7 @@ mod tests {
             "sixteen-letters-: x",
         ] {
             let rest = format!("{line}\r\nConnection: close\r\n\r\n");
-            let (name, len) = usual_line(rest.as_bytes()).unwrap();
+            let UsualLine { name, len, .. } = usual_line(rest.as_bytes()).unwrap();
             assert_eq!(len, line.len() + 2, "{line}");
             assert_eq!(name, line.split(':').next().unwrap().as_bytes());
         }
@@ -256,7 +278,8 @@ mod tests {
 
         #[test]
         fn what_is_taken_at_once_is_what_is_taken_at_a_closer_look(line in lines()) {
-            if let Some((name, len)) = usual_line(&line) {
+            if let Some(UsualLine { name, known, len }) = usual_line(&line) {
+                prop_assert_eq!(known, Known::of(name));
                 let Ok(FieldLine::Field { name: same_name, value, len: same_len }) = field_line(&line) else {
                     panic!("{} was let through", line.escape_ascii());
                 };

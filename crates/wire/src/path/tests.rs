@@ -3,8 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::h1::head::{Limits, Scan};
 
+/// The normal form, neighbouring slashes kept.
 fn normal(path: &str) -> Result<String, TargetError> {
-    normalise(path).map(Cow::into_owned)
+    Ok(to_match(&to_forward(path)?, false).into_owned())
 }
 
 #[test]
@@ -41,10 +42,91 @@ fn a_path_has_one_normal_form() {
         assert_eq!(normal(path).as_deref(), Ok(expected), "{path}");
         assert_eq!(normal(expected).as_deref(), Ok(expected), "again: {path}");
     }
-    assert!(
-        matches!(normalise("/a/b%2F/.c"), Ok(Cow::Borrowed(_))),
-        "normal paths are not copied"
-    );
+}
+
+#[test]
+fn a_path_goes_on_as_it_came_but_for_dot_segments() {
+    for (path, expected) in [
+        ("/%61%7E%7e//%2f%3a", "/%61%7E%7e//%2f%3a"),
+        ("/a%2Fb;c=%3b", "/a%2Fb;c=%3b"),
+        ("/%61/./b", "/%61/b"),
+        ("/%61/%2E%2e/%62//c", "/%62//c"),
+        ("/a//../b", "/a/b"),
+        ("/a/.%2E", "/"),
+        ("/%2e", "/"),
+        ("/%2e%2e%2e/...", "/%2e%2e%2e/..."),
+    ] {
+        let forwarded = to_forward(path).unwrap();
+        assert_eq!(forwarded, expected, "{path}");
+        assert_eq!(forwarded == path, matches!(forwarded, Cow::Borrowed(_)), "{path}");
+    }
+}
+
+#[test]
+fn slashes_are_merged_where_they_are_matched() {
+    let merged = |path: &str| to_match(path, true).into_owned();
+    for (path, expected) in [
+        ("//admin", "/admin"),
+        ("///a////b//", "/a/b/"),
+        ("/a/b", "/a/b"),
+        ("/a%2F/b", "/a%2F/b"),
+        ("/%61//%62", "/a/b"),
+    ] {
+        assert_eq!(merged(path), expected, "{path}");
+    }
+    assert_eq!(to_match("//admin", false), "//admin");
+}
+
+#[test]
+fn what_follows_a_matched_prefix_is_what_came() {
+    for (path, prefix, rest) in [
+        ("/api/v1", "/api", "/v1"),
+        ("//api//v1", "/api", "//v1"),
+        ("/%61pi/%7ev1", "/api", "/%7ev1"),
+        ("/api", "/api", ""),
+        ("/api/", "/api", "/"),
+        ("//x", "", "//x"),
+        ("/a%2fb//c", "/a%2Fb", "//c"),
+    ] {
+        assert!(to_match(path, true).starts_with(prefix));
+        assert_eq!(rest_behind(path, prefix.len(), true), rest, "{path}");
+    }
+    assert_eq!(rest_behind("//api/v1", "//api".len(), false), "/v1");
+}
+
+#[test]
+fn what_servers_read_differently_has_another_reading() {
+    for (path, expected) in [
+        ("/admin;x", &["/admin", "/admin;x"][..]),
+        ("/a%2f/b", &["/a%2F/b", "/a/b"]),
+        ("/a%5Cb;c%2fd", &["/a%5Cb", "/a/b", "/a/b/d", "/a/b;c/d"]),
+        ("/;/admin", &["/;/admin", "/admin"]),
+        ("/a%20b", &[]),
+        ("/a//b", &[]),
+    ] {
+        let mut readings = other_readings(path, true).unwrap();
+        assert!(
+            readings
+                .iter()
+                .all(|reading| expected.contains(&reading.as_str())),
+            "{path}: {readings:?}"
+        );
+        readings.retain(|reading| to_match(path, true) != *reading);
+        assert_eq!(readings.is_empty(), expected.is_empty(), "{path}");
+    }
+    for path in [
+        "/public%2f..%2Fadmin",
+        "/public/..%2fadmin",
+        "/public/..;/admin",
+        "/public/..;a=b/admin;c",
+        "/public%5c..%5Cadmin",
+        "/a%2f%2e",
+        "/a//..;/b",
+    ] {
+        assert_eq!(other_readings(path, true), Err(TargetError::HiddenDots), "{path}");
+    }
+    assert_eq!(unescape_slashes("/a%2f..%5cb%2F%63"), "/b/%63");
+    assert!(has_escaped_slash("/a%5C") && !has_escaped_slash("/a%252f/%2"));
 }
 
 #[test]
@@ -158,6 +240,9 @@ fn a_plain_path_needs_no_second_look() {
         ("/sixteen-letters/and-more.txt", Some(29)),
         ("/fifteen-letters/.hidden", None),
         ("/a%20b", None),
+        ("/a;b", None),
+        ("/a//b", None),
+        ("//a", None),
         ("/a#b", None),
         ("/a\\b", None),
     ] {
@@ -169,25 +254,68 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn a_plain_path_is_in_normal_form_at_a_closer_look(
+    fn nothing_can_be_said_of_a_plain_path(
         target in "/([a-c./]|[a-z]{13,16}|\\.|%2[0-9a-f]|[!-~]|\u{e9}|\x00){0,12}",
     ) {
         if let Some(len) = plain_len(target.as_bytes()) {
-            prop_assert_eq!(is_normal(&target.as_bytes()[..len]), Ok(true));
+            let path = &target[..len];
             prop_assert!(len == target.len() || target.as_bytes()[len] == b'?');
+            prop_assert!(matches!(to_forward(path), Ok(Cow::Borrowed(_))));
+            prop_assert!(matches!(to_match(path, true), Cow::Borrowed(_)));
+            prop_assert_eq!(other_readings(path, true), Ok(Vec::new()));
         }
     }
 
     #[test]
-    fn the_normal_form_is_its_own_normal_form(
-        path in "/([a-c./]|\\.\\.|%2[0-9a-fA-F]|%[0-9a-fA-F]{2}|%25|//|[!-~]){0,20}",
-    ) {
-        if let Ok(once) = normalise(&path) {
-            prop_assert!(once.starts_with('/'));
-            prop_assert!(once.split('/').all(|segment| segment != "." && segment != ".."), "{}", once);
-            let twice = normalise(&once).unwrap();
-            prop_assert_eq!(&twice, &once);
-            prop_assert!(matches!(twice, Cow::Borrowed(_)));
+    fn both_forms_are_final_and_have_no_dot_segments(path in strange_paths(), merge: bool) {
+        if let Ok(forwarded) = to_forward(&path) {
+            let matched = to_match(&forwarded, merge);
+            for form in [&forwarded, &matched] {
+                prop_assert!(form.starts_with('/'));
+                prop_assert!(form.split('/').all(|segment| dots(segment) == 0), "{}", form);
+                prop_assert_eq!(&to_forward(form).unwrap(), form);
+            }
+            prop_assert_eq!(to_match(&matched, merge), &*matched);
+            prop_assert!(!merge || !matched.contains("//"));
         }
     }
+
+    /// Whatever a server does with a path, in any order and any number of times, ends in what was
+    /// matched, or in another reading of it.
+    #[test]
+    fn no_server_makes_anything_else_of_what_is_forwarded(
+        path in strange_paths(), steps in prop::collection::vec(0..5_u8, 0..8)
+    ) {
+        let Ok(forwarded) = to_forward(&path) else { return Ok(()) };
+        let Ok(mut readings) = other_readings(&forwarded, true) else { return Ok(()) };
+        readings.push(to_match(&forwarded, true).into_owned());
+        let mut read = forwarded.into_owned();
+        for step in steps {
+            read = match step {
+                0 => to_match(&read, false).into_owned(),
+                1 => to_match(&read, true).into_owned(),
+                2 => without_dots(&read).into_owned(),
+                3 => with_slashes(&read),
+                _ => without_parameters(&read),
+            };
+        }
+        let read = to_match(&read, true).into_owned();
+        prop_assert!(readings.contains(&read), "{read} is none of {readings:?}");
+    }
+
+    #[test]
+    fn the_rest_behind_a_prefix_is_matched_as_the_rest(path in strange_paths(), merge: bool) {
+        let Ok(forwarded) = to_forward(&path) else { return Ok(()) };
+        let matched = to_match(&forwarded, merge);
+        let ends = matched.match_indices('/').chain([(matched.len(), "")]);
+        for (end, _) in ends.filter(|(end, _)| !matched[..*end].ends_with('/')) {
+            let rest = rest_behind(&forwarded, end, merge);
+            prop_assert!(forwarded.ends_with(rest));
+            prop_assert_eq!(to_match(rest, merge), &matched[end..]);
+        }
+    }
+}
+
+fn strange_paths() -> impl Strategy<Value = String> {
+    "/([a-c./]|\\.\\.|%2[0-9a-fA-F]|%[0-9a-fA-F]{2}|%25|//|;|%5c|[!-~]){0,20}"
 }
