@@ -13,6 +13,7 @@ mod fields;
 mod harness;
 mod health;
 mod limits;
+mod metrics;
 mod operational_log;
 mod other_protocols;
 mod overload;

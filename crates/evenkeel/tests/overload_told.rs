@@ -139,7 +139,7 @@ fn prometheus_gets_the_figures_that_the_alert_rules_ask_for() {
         "envoy_cluster_circuit_breakers_default_cx_open",
         "envoy_cluster_outlier_detection_ejections_active",
         "envoy_cluster_membership_healthy",
-        "evenkeel_pool_used_percent",
+        "evenkeel_pool_used_ratio",
         "evenkeel_queue_overloaded",
     ] {
         assert!(

@@ -7,18 +7,24 @@ mod clusters;
 mod connection;
 mod guard;
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::SystemTime;
 
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Query, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{StatusCode, Uri};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
+use http_body::{Frame, SizeHint};
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,15 +33,19 @@ use tokio::runtime::Handle;
 
 pub use crate::control::Reloads;
 use crate::server::Logging;
-use crate::stats::{self, ClusterView, Liveness, LogCounts, Selection, ServerView, Snapshot, WorkerStats};
+use crate::stats::{
+    ClusterView, Exposition, Form, JsonForm, Liveness, LogCounts, Selection, ServerView, Snapshot, Text,
+    WorkerStats,
+};
 use guard::Guard;
 
 /// Where the admin's answers come from. Every method is quick: none waits for a worker.
 pub trait AdminSource: Send + Sync + 'static {
     /// The process.
     fn server(&self) -> ServerView;
-    /// All clusters of the configuration in force.
-    fn clusters(&self) -> Vec<ClusterView>;
+    /// Shows all clusters of the configuration in force, one after the other, in the order in which
+    /// their metrics are sorted: thousands at once take much memory.
+    fn visit_clusters(&self, visit: &mut dyn FnMut(&ClusterView));
     /// Every listener's name, and the address that it is bound to.
     fn listeners(&self) -> Vec<(String, SocketAddr)>;
     /// What each worker counted.
@@ -94,7 +104,7 @@ const ENDPOINTS: [(&str, &str, &str); 15] = [
     (
         "/stats/prometheus",
         "GET",
-        "all metrics for Prometheus; filter=REGEX, usedonly",
+        "all metrics for Prometheus or, by Accept, OpenMetrics; filter=REGEX, usedonly, unused",
     ),
     (
         "/clusters",
@@ -166,15 +176,46 @@ impl Admin {
         server
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// The numbers of the process, in two parts: those whose names sort before `cluster.`, and the
+    /// others.
+    fn process(&self) -> [Snapshot; 2] {
         let source = &*self.source;
-        Snapshot::read(
-            self.server(),
-            &source.reloads(),
-            &source.clusters(),
-            source.workers(),
-            source.log(),
-        )
+        let all = Snapshot::of_process(self.server(), &source.reloads(), source.workers(), source.log());
+        all.split_at("cluster.")
+    }
+
+    /// Goes through the numbers of all clusters.
+    fn each_cluster(&self, mut add: impl FnMut(Snapshot)) {
+        let workers = self.source.workers();
+        let mut visit = |cluster: &ClusterView| add(Snapshot::of_cluster(cluster, workers));
+        self.source.visit_clusters(&mut visit);
+    }
+
+    fn text(&self, selection: Selection) -> String {
+        let mut text = Text::new(selection);
+        let [before, after] = self.process();
+        text.add(&before);
+        self.each_cluster(|cluster| text.add(&cluster));
+        text.add(&after);
+        text.finish()
+    }
+
+    fn json(&self, selection: Selection) -> Value {
+        let mut json = JsonForm::new(selection);
+        let [before, after] = self.process();
+        json.add(&before);
+        self.each_cluster(|cluster| json.add(&cluster));
+        json.add(&after);
+        json.finish()
+    }
+
+    /// In the pieces that it is made of: the page is megabytes where there are thousands of clusters.
+    fn prometheus(&self, form: Form, selection: Selection) -> Response {
+        let mut page = Exposition::new(form, selection);
+        self.process().into_iter().for_each(|part| page.add_process(part));
+        self.each_cluster(|cluster| page.add_cluster(cluster));
+        let kind = [(CONTENT_TYPE, form.media_type())];
+        (kind, Body::new(Pieces(page.finish().into()))).into_response()
     }
 
     /// Makes a page on a thread of its own: of thousands of clusters it takes long, and the control's
@@ -219,6 +260,7 @@ async fn help() -> String {
 struct Parameters {
     filter: Option<String>,
     usedonly: Option<String>,
+    unused: Option<String>,
     format: Option<String>,
 }
 
@@ -228,6 +270,7 @@ impl Parameters {
         Ok(Selection {
             filter,
             used_only: self.usedonly.is_some(),
+            unused: self.unused.is_some(),
         })
     }
 
@@ -266,12 +309,16 @@ fn compile(filter: &str) -> Result<Regex, Refused> {
         .map_err(|error| refuse(format!("the filter is no regular expression: {error}")))
 }
 
-async fn all_stats(State(admin): State<Admin>, Query(asked): Query<Parameters>) -> Result<Response, Refused> {
-    let (selection, format) = (asked.selection()?, asked.format()?);
+async fn all_stats(
+    State(admin): State<Admin>,
+    Query(asked): Query<Parameters>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let (selection, format, form) = (asked.selection()?, asked.format()?, form(&headers));
     let make = move |admin: &Admin| match format {
-        Format::Text => stats::text(&admin.snapshot(), &selection).into_response(),
-        Format::Json => Json(stats::json(&admin.snapshot(), &selection)).into_response(),
-        Format::Prometheus => prometheus_page(admin, &selection),
+        Format::Text => admin.text(selection).into_response(),
+        Format::Json => Json(admin.json(selection)).into_response(),
+        Format::Prometheus => admin.prometheus(form, selection),
     };
     admin.page(make).await
 }
@@ -279,14 +326,39 @@ async fn all_stats(State(admin): State<Admin>, Query(asked): Query<Parameters>) 
 async fn prometheus(
     State(admin): State<Admin>,
     Query(asked): Query<Parameters>,
+    headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let selection = asked.selection()?;
-    admin.page(move |admin| prometheus_page(admin, &selection)).await
+    let (selection, form) = (asked.selection()?, form(&headers));
+    admin.page(move |admin| admin.prometheus(form, selection)).await
 }
 
-fn prometheus_page(admin: &Admin, selection: &Selection) -> Response {
-    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, stats::prometheus(&admin.snapshot(), selection)).into_response()
+/// The form that a scraper asks for.
+fn form(headers: &HeaderMap) -> Form {
+    let accept = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    Form::accepted(&accept.collect::<Vec<_>>().join(","))
+}
+
+/// A body that is here already, in pieces.
+struct Pieces(VecDeque<String>);
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = self.0.pop_front();
+        Poll::Ready(next.map(|piece| Ok(Frame::data(piece.into()))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
 }
 
 async fn all_clusters(
@@ -295,10 +367,14 @@ async fn all_clusters(
 ) -> Result<Response, Refused> {
     let format = asked.format()?;
     let make = move |admin: &Admin| {
-        let clusters = admin.source.clusters();
+        let (mut text, mut statuses) = (String::new(), Vec::new());
+        admin.source.visit_clusters(&mut |cluster| match format {
+            Format::Json => statuses.push(clusters::json(cluster)),
+            Format::Text | Format::Prometheus => clusters::text(&mut text, cluster),
+        });
         match format {
-            Format::Json => Json(clusters::json(&clusters)).into_response(),
-            Format::Text | Format::Prometheus => clusters::text(&clusters).into_response(),
+            Format::Json => Json(json!({ "cluster_statuses": statuses })).into_response(),
+            Format::Text | Format::Prometheus => text.into_response(),
         }
     };
     admin.page(make).await

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use config::model::{ClusterSpec, Model};
+use config::model::Model;
 use policy::cluster::Cluster;
 use policy::time::Moment;
 use tokio::runtime::Handle;
@@ -332,19 +332,23 @@ impl AdminSource for Control {
         }
     }
 
-    fn clusters(&self) -> Vec<ClusterView> {
+    fn visit_clusters(&self, visit: &mut dyn FnMut(&ClusterView)) {
         let (model, snapshot) = {
             let state = self.state();
             (state.model.clone(), state.snapshot.clone())
         };
         let (now, instant) = (self.clock.now(), Instant::now());
-        let clusters = snapshot.clusters().iter().zip(&model.clusters);
-        let view = |(handle, spec): (&ClusterHandle, &ClusterSpec)| {
+        let mut clusters: Vec<_> = snapshot.clusters().iter().zip(&model.clusters).collect();
+        // Names of metrics go on with a dot, which sorts behind some characters of names.
+        clusters.sort_unstable_by(|(_, one), (_, two)| {
+            let [one, two] = [one, two].map(|spec| spec.name.bytes().chain([b'.']));
+            one.cmp(two)
+        });
+        for (handle, spec) in clusters {
             let mut view = ClusterView::read(handle, now);
             view.names = self.names.of(spec, instant);
-            view
-        };
-        clusters.map(view).collect()
+            visit(&view);
+        }
     }
 
     fn listeners(&self) -> Vec<(String, SocketAddr)> {

@@ -8,6 +8,8 @@ mod exposition;
 mod histogram;
 mod meter;
 mod overload;
+mod process;
+mod prometheus;
 mod tables;
 mod view;
 
@@ -16,11 +18,12 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use catalogue::Snapshot;
-pub use exposition::{Selection, json, prometheus, text};
+pub use exposition::{JsonForm, Selection, Text};
 pub use histogram::{Histogram, Summary};
 pub use meter::{
     ClusterSummaries, ClusterTimes, Counter, Downstream, DownstreamTotals, Gauge, Kind, LogCounts, Reading,
 };
+pub use prometheus::{Exposition, Form};
 pub(crate) use view::shown;
 pub use view::{ClusterView, EndpointView, Liveness, NameView, ServerView};
 

@@ -4,6 +4,7 @@
 mod listen;
 mod peek;
 mod pipe;
+mod process;
 mod socket;
 mod stream;
 mod tcp_info;
@@ -12,6 +13,7 @@ mod terminal;
 pub use listen::{SILENCE, accept, handshakes, hear_no_more, listen, listen_backlog};
 pub use peek::{Peek, peek};
 pub use pipe::Pipe;
+pub use process::page_size;
 pub use socket::{connect, keep_alive, make_room_for_fds, raise_fd_limit, sleep_exactly};
 pub use stream::{receive, send, send_both};
 pub use tcp_info::{TcpFacts, tcp_facts};

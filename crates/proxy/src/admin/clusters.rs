@@ -12,33 +12,24 @@ use crate::discovery::NameView;
 use crate::stats::{ClusterView, EndpointView, shown};
 
 /// Envoy's text form.
-pub(super) fn text(clusters: &[ClusterView]) -> String {
-    let mut page = String::new();
-    for cluster in clusters {
-        for (name, value) in limits(cluster) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(page, "{}::default_priority::{name}::{value}", cluster.name);
-        }
-        for (name, value) in state(cluster) {
-            let _ = writeln!(page, "{}::{name}::{}", cluster.name, plain(&value));
-        }
-        for name in &cluster.names {
-            let _ = writeln!(
-                page,
-                "{}::evenkeel_name::{}::{}",
-                cluster.name,
-                name.name,
-                resolution(name)
-            );
-        }
-        for endpoint in &cluster.endpoints {
-            let address = shown(&endpoint.report.address);
-            for (name, value) in lines(endpoint) {
-                let _ = writeln!(page, "{}::{address}::{name}::{}", cluster.name, plain(&value));
-            }
+pub(super) fn text(page: &mut String, cluster: &ClusterView) {
+    for (name, value) in limits(cluster) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(page, "{}::default_priority::{name}::{value}", cluster.name);
+    }
+    for (name, value) in state(cluster) {
+        let _ = writeln!(page, "{}::{name}::{}", cluster.name, plain(&value));
+    }
+    for name in &cluster.names {
+        let (cluster, told) = (&cluster.name, resolution(name));
+        let _ = writeln!(page, "{cluster}::evenkeel_name::{}::{told}", name.name);
+    }
+    for endpoint in &cluster.endpoints {
+        let address = shown(&endpoint.report.address);
+        for (name, value) in lines(endpoint) {
+            let _ = writeln!(page, "{}::{address}::{name}::{}", cluster.name, plain(&value));
         }
     }
-    page
 }
 
 /// How a name stands with the resolver.
@@ -61,8 +52,8 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The same as JSON: `cluster_statuses` with their `host_statuses`, as Envoy calls them.
-pub(super) fn json(clusters: &[ClusterView]) -> Value {
+/// The same as JSON: one of Envoy's `cluster_statuses`, with its `host_statuses`.
+pub(super) fn json(cluster: &ClusterView) -> Value {
     let map = |lines: Vec<Line>| -> Map<String, Value> {
         let owned = lines.into_iter().map(|(name, value)| (name.to_owned(), value));
         owned.collect()
@@ -80,20 +71,17 @@ pub(super) fn json(clusters: &[ClusterView]) -> Value {
             "since_ms": millis(name.since),
         })
     };
-    let status = |cluster: &ClusterView| {
-        let limits: Map<_, _> = limits(cluster)
-            .map(|(name, value)| (name.to_owned(), value.into()))
-            .into_iter()
-            .collect();
-        json!({
-            "name": cluster.name,
-            "circuit_breakers": limits,
-            "state": map(state(cluster)),
-            "names": cluster.names.iter().map(named).collect::<Vec<_>>(),
-            "host_statuses": cluster.endpoints.iter().map(host).collect::<Vec<_>>(),
-        })
-    };
-    json!({ "cluster_statuses": clusters.iter().map(status).collect::<Vec<_>>() })
+    let limits: Map<_, _> = limits(cluster)
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .into_iter()
+        .collect();
+    json!({
+        "name": cluster.name,
+        "circuit_breakers": limits,
+        "state": map(state(cluster)),
+        "names": cluster.names.iter().map(named).collect::<Vec<_>>(),
+        "host_statuses": cluster.endpoints.iter().map(host).collect::<Vec<_>>(),
+    })
 }
 
 fn limits(cluster: &ClusterView) -> [(&'static str, u32); 4] {

@@ -28,8 +28,8 @@ impl AdminSource for Process {
         ServerView { state, ..SERVER }
     }
 
-    fn clusters(&self) -> Vec<ClusterView> {
-        vec![cluster_view("default/web")]
+    fn visit_clusters(&self, visit: &mut dyn FnMut(&ClusterView)) {
+        visit(&cluster_view("default/web"));
     }
 
     fn listeners(&self) -> Vec<(String, SocketAddr)> {

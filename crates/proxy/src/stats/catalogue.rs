@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use policy::cluster::Counters;
+
 use super::WorkerStats;
 use super::histogram::Summary;
 use super::meter::{ClusterSummaries, DownstreamTotals, Kind, LogCounts};
@@ -36,39 +38,59 @@ pub(super) struct Sample {
 pub(super) enum Value {
     Counter(u64),
     Gauge(u64),
-    /// Milliseconds in the text form, seconds for Prometheus.
+    /// A gauge of which there is nothing to tell yet: what it measures has never happened.
+    Unmoved(u64),
+    /// A gauge: milliseconds in the text form, seconds for Prometheus.
     Span(Duration),
+    /// A counter: the same.
+    Total(Duration),
+    /// A gauge: percent in the text form, a share of one for Prometheus.
+    Percent(u64),
     /// In milliseconds, as Envoy's are.
     Times(Summary),
 }
 
 impl Snapshot {
-    /// Reads every number: of the process, of all workers, and of the clusters given.
+    /// Reads the numbers of the process and of all workers.
     #[must_use]
-    pub fn read(
+    pub fn of_process(
         server: ServerView,
         reloads: &Reloads,
-        clusters: &[ClusterView],
         workers: &[Arc<WorkerStats>],
         log: &LogCounts,
     ) -> Self {
         let mut snapshot = Self { samples: Vec::new() };
         snapshot.server(server);
+        snapshot.process();
         snapshot.log(log);
         snapshot.reloads(reloads);
         snapshot.downstream(&super::downstream(workers));
-        for cluster in clusters {
-            snapshot.cluster(cluster);
-            snapshot.times(&cluster.name, &super::cluster(workers, &cluster.name));
-            snapshot.race(cluster);
-            snapshot.overload(cluster);
-        }
-        snapshot.samples.sort_by(|one, two| one.name.cmp(&two.name));
-        snapshot
+        snapshot.sorted()
     }
 
-    pub(super) fn samples(&self) -> &[Sample] {
-        &self.samples
+    /// Reads the numbers of one cluster. Clusters are read one after the other: the numbers of
+    /// thousands at once take tens of megabytes.
+    #[must_use]
+    pub fn of_cluster(cluster: &ClusterView, workers: &[Arc<WorkerStats>]) -> Self {
+        let mut snapshot = Self { samples: Vec::new() };
+        snapshot.cluster(cluster);
+        snapshot.times(&cluster.name, &super::cluster(workers, &cluster.name));
+        snapshot.race(cluster);
+        snapshot.overload(cluster);
+        snapshot.sorted()
+    }
+
+    /// Those whose names sort before `name`, and the others.
+    #[must_use]
+    pub fn split_at(mut self, name: &str) -> [Self; 2] {
+        let place = self.samples.partition_point(|sample| sample.name.as_str() < name);
+        let after = self.samples.split_off(place);
+        [self, Self { samples: after }]
+    }
+
+    fn sorted(mut self) -> Self {
+        self.samples.sort_by(|one, two| one.name.cmp(&two.name));
+        self
     }
 
     fn server(&mut self, server: ServerView) {
@@ -119,7 +141,19 @@ impl Snapshot {
             ),
         ];
         for (root, name, count, help) in counters {
-            self.plain(root, name, help, Value::Counter(count.load(Relaxed)));
+            let value = Value::Counter(count.load(Relaxed));
+            if root != "access_log" {
+                self.plain(root, name, help, value);
+                continue;
+            }
+            // Envoy counts the lines of its gRPC sinks only.
+            self.samples.push(Sample {
+                name: format!("{root}.{name}"),
+                family: format!("evenkeel_access_log_{name}_total").into(),
+                labels: Vec::new(),
+                help,
+                value,
+            });
         }
     }
 
@@ -189,7 +223,11 @@ impl Snapshot {
                 Kind::Counter => Value::Counter(reading.value),
                 Kind::Gauge => Value::Gauge(reading.value),
             };
-            let family = format!("envoy_http_{}", reading.name);
+            // Envoy has no such counter.
+            let family = match reading.name {
+                "downstream_rq_rate_limited" => "evenkeel_rate_limited_total".to_owned(),
+                name => format!("envoy_http_{name}"),
+            };
             tell(reading.name, family.into(), None, reading.help, value);
         }
         for (class, &count) in totals.rq_class.iter().enumerate().skip(1) {
@@ -227,38 +265,50 @@ impl Snapshot {
     }
 
     fn cluster(&mut self, cluster: &ClusterView) {
-        for ClusterCounter { name, help, read } in tables::CLUSTER {
-            self.of_cluster(&cluster.name, name, help, Value::Counter(read(&cluster.counters)));
+        for ClusterCounter {
+            name,
+            family,
+            help,
+            read,
+        } in tables::CLUSTER
+        {
+            self.samples.push(Sample {
+                name: format!("cluster.{}.{name}", cluster.name),
+                family: Cow::Borrowed(family),
+                labels: vec![(tables::label(family), cluster.name.clone())],
+                help,
+                value: Value::Counter(read(&cluster.counters)),
+            });
         }
         let gauges = [
             (
                 "upstream_cx_active",
-                cluster.gauges.cx_active,
+                cluster.gauge(cluster.gauges.cx_active),
                 "Connections open or opening.",
             ),
             (
                 "upstream_rq_active",
-                cluster.gauges.rq_active,
+                cluster.gauge(cluster.gauges.rq_active),
                 "Requests in flight.",
             ),
             (
                 "upstream_rq_pending_active",
-                cluster.gauges.rq_pending_active,
+                cluster.gauge(cluster.gauges.rq_pending_active),
                 "Requests that wait for a connection.",
             ),
             (
                 "upstream_rq_retry_active",
-                cluster.gauges.rq_retry_active,
+                cluster.gauge(cluster.gauges.rq_retry_active),
                 "Retries in flight.",
             ),
             (
                 "membership_total",
-                cluster.gauges.membership_total,
+                Value::Gauge(cluster.gauges.membership_total),
                 "Endpoints of the configuration.",
             ),
         ];
         for (name, value, help) in gauges {
-            self.of_cluster(&cluster.name, name, help, Value::Gauge(value));
+            self.envoys(&cluster.name, name, help, value);
         }
         let mut coded = |name: String, family: &'static str, label: (&'static str, String), help, count| {
             let name = format!("cluster.{}.{name}", cluster.name);
@@ -311,7 +361,7 @@ impl Snapshot {
             ),
         ];
         for (name, summary, help) in times {
-            self.of_cluster(cluster, name, help, Value::Times(summary.clone()));
+            self.envoys(cluster, name, help, Value::Times(summary.clone()));
         }
     }
 
@@ -338,7 +388,7 @@ impl Snapshot {
             });
         }
         for EndpointView { report: endpoint, .. } in &cluster.endpoints {
-            let address = shown(&endpoint.address);
+            let (address, limit) = (shown(&endpoint.address), endpoint.knowledge.limit.reuse);
             self.samples.push(Sample {
                 name: format!(
                     "cluster.{}.evenkeel.endpoint.{address}.reuse_limit_ms",
@@ -347,7 +397,10 @@ impl Snapshot {
                 family: "evenkeel_reuse_limit_seconds".into(),
                 labels: vec![("cluster", cluster.name.clone()), ("endpoint", address)],
                 help: "Idle age from which a connection to the endpoint is not used for requests again.",
-                value: Value::Span(endpoint.knowledge.limit.reuse),
+                value: match endpoint.opened {
+                    0 => Value::Unmoved(limit.as_millis() as u64),
+                    _ => Value::Span(limit),
+                },
             });
         }
     }
@@ -364,7 +417,7 @@ impl Snapshot {
     }
 
     /// A metric that Envoy has too; a dot in its name is an underscore for Prometheus.
-    pub(super) fn of_cluster(&mut self, cluster: &str, name: &str, help: &'static str, value: Value) {
+    pub(super) fn envoys(&mut self, cluster: &str, name: &str, help: &'static str, value: Value) {
         self.samples.push(Sample {
             name: format!("cluster.{cluster}.{name}"),
             family: format!("envoy_cluster_{}", name.replace('.', "_")).into(),
@@ -372,5 +425,32 @@ impl Snapshot {
             help,
             value,
         });
+    }
+}
+
+impl ClusterView {
+    /// The same of a time.
+    pub(super) fn span(&self, span: Duration) -> Value {
+        match self.gauge(0) {
+            Value::Unmoved(_) if span.is_zero() => Value::Unmoved(0),
+            _ => Value::Span(span),
+        }
+    }
+
+    /// A gauge of what requests do: nothing is told by it before the first one.
+    pub(super) fn gauge(&self, value: u64) -> Value {
+        let Counters {
+            rq_total,
+            cx_total,
+            rq_cancelled,
+            cx_connect_fail,
+            cx_none_healthy,
+            ..
+        } = &self.counters;
+        if rq_total + cx_total + rq_cancelled + cx_connect_fail + cx_none_healthy == 0 {
+            Value::Unmoved(value)
+        } else {
+            Value::Gauge(value)
+        }
     }
 }

@@ -30,12 +30,12 @@ impl Snapshot {
             ),
             (
                 "membership_degraded",
-                Value::Gauge(degraded),
+                cluster.gauge(degraded),
                 "Endpoints that seem to leave: others are preferred.",
             ),
             (
                 "membership_excluded",
-                Value::Gauge(0),
+                Value::Unmoved(0),
                 "Always 0: an endpoint that was not checked yet is used.",
             ),
             (
@@ -50,7 +50,7 @@ impl Snapshot {
             ),
         ];
         for (name, value, help) in numbers {
-            self.of_cluster(&cluster.name, name, help, value);
+            self.envoys(&cluster.name, name, help, value);
         }
     }
 
@@ -79,7 +79,7 @@ impl Snapshot {
             ),
         ];
         for (name, value, help) in counters {
-            self.of_cluster(&cluster.name, name, help, Value::Counter(value));
+            self.envoys(&cluster.name, name, help, Value::Counter(value));
         }
         let unresolved = cluster.names.iter().filter(|name| name.error.is_some());
         self.ours(
@@ -137,7 +137,7 @@ impl Snapshot {
         ];
         for (name, value, help) in gauges {
             let name = format!("circuit_breakers.default.{name}");
-            self.of_cluster(&cluster.name, &name, help, Value::Gauge(value));
+            self.envoys(&cluster.name, &name, help, cluster.gauge(value));
         }
     }
 
@@ -145,9 +145,9 @@ impl Snapshot {
         let counters = &cluster.outliers;
         let mut tell = |name: &str, help, value| {
             let name = format!("outlier_detection.{name}");
-            self.of_cluster(&cluster.name, &name, help, value);
+            self.envoys(&cluster.name, &name, help, value);
         };
-        let active = Value::Gauge(cluster.vitals.ejections_active);
+        let active = cluster.gauge(cluster.vitals.ejections_active);
         tell("ejections_active", "Endpoints that are ejected.", active);
         let total = Value::Counter(counters.ejections_enforced_total);
         tell("ejections_enforced_total", "Ejections.", total);
@@ -191,7 +191,7 @@ impl Snapshot {
             ),
         ];
         for (name, value, help) in numbers {
-            self.of_cluster(&cluster.name, &format!("health_check.{name}"), help, value);
+            self.envoys(&cluster.name, &format!("health_check.{name}"), help, value);
         }
     }
 
@@ -200,23 +200,26 @@ impl Snapshot {
         self.ours(
             cluster,
             "pool_used_percent",
-            "evenkeel_pool_used_percent",
-            "Connections in use, in percent of those allowed.",
-            Value::Gauge(u64::from(vitals.pool_used_percent)),
+            "evenkeel_pool_used_ratio",
+            "Connections in use, as a share of those allowed.",
+            match cluster.gauge(u64::from(vitals.pool_used_percent)) {
+                Value::Gauge(percent) => Value::Percent(percent),
+                unmoved => unmoved,
+            },
         );
         self.ours(
             cluster,
             "queue_overloaded",
             "evenkeel_queue_overloaded",
             "1 while the queue does not empty: the newest are served first, and few may join.",
-            Value::Gauge(u64::from(vitals.queue.overloaded)),
+            cluster.gauge(u64::from(vitals.queue.overloaded)),
         );
         self.ours(
             cluster,
             "queue_oldest_wait_ms",
             "evenkeel_queue_oldest_wait_seconds",
             "How long the one has waited who has waited longest.",
-            Value::Span(vitals.queue.oldest_wait),
+            cluster.span(vitals.queue.oldest_wait),
         );
         self.ours(
             cluster,
@@ -230,14 +233,14 @@ impl Snapshot {
             "membership_failing",
             "evenkeel_membership_failing",
             "Endpoints in service whose latest attempts failed: they are not ejected yet, or may not be.",
-            Value::Gauge(vitals.membership_failing),
+            cluster.gauge(vitals.membership_failing),
         );
         self.ours(
             cluster,
             "panic",
             "evenkeel_panic",
             "1 while all endpoints are used because too few are in service.",
-            Value::Gauge(u64::from(vitals.panics)),
+            cluster.gauge(u64::from(vitals.panics)),
         );
     }
 

@@ -6,15 +6,35 @@ use policy::cluster::Counters;
 pub(super) struct ClusterCounter {
     /// Envoy's name.
     pub(super) name: &'static str,
+    /// The Prometheus family.
+    pub(super) family: &'static str,
     pub(super) help: &'static str,
     pub(super) read: fn(&Counters) -> u64,
 }
 
+/// Envoy's family, or ours where Envoy has none.
+const fn family(envoys: &'static str, ours: &[&'static str]) -> &'static str {
+    match ours {
+        [ours] => ours,
+        _ => envoys,
+    }
+}
+
+/// The label that holds the cluster's name.
+pub(super) fn label(family: &str) -> &'static str {
+    if family.starts_with("envoy_") {
+        "envoy_cluster_name"
+    } else {
+        "cluster"
+    }
+}
+
 macro_rules! cluster_counters {
-    ($($field:ident $help:literal)*) => {
-        /// Those of Envoy.
+    ($($field:ident $help:literal $($ours:literal)?)*) => {
+        /// Those of Envoy, and those that stand among them in the text form by names of ours.
         pub(super) const CLUSTER: &[ClusterCounter] = &[$(ClusterCounter {
             name: concat!("upstream_", stringify!($field)),
+            family: family(concat!("envoy_cluster_upstream_", stringify!($field)), &[$($ours)?]),
             help: $help,
             read: |counters| counters.$field,
         },)*];
@@ -53,8 +73,8 @@ cluster_counters! {
     rq_retry_success "Attempts made again that were answered."
     rq_retry_overflow "Retries not made because a limit was met."
     rq_retry_limit_exceeded "Requests that failed with their retries used up."
-    rq_hedge "Hedges made: second attempts beside one that takes longer than most."
-    rq_hedge_won "Hedges that answered first."
+    rq_hedge "Hedges made: second attempts beside one that takes longer than most." "evenkeel_hedges_total"
+    rq_hedge_won "Hedges that answered first." "evenkeel_hedges_won_total"
 }
 
 /// A counter that no other proxy has.

@@ -170,25 +170,62 @@ pub(crate) const SERVER: ServerView = ServerView {
     workers: 2,
 };
 
-fn snapshot() -> Snapshot {
+/// The process, and a cluster.
+fn parts() -> [Snapshot; 2] {
     let log = LogCounts::default();
     log.dropped.fetch_add(7, Relaxed);
-    Snapshot::read(
-        SERVER,
-        &reloads(),
-        &[cluster_view("default/web")],
-        &workers(),
-        &log,
-    )
+    let workers = workers();
+    let mut process = Snapshot::of_process(SERVER, &reloads(), &workers, &log);
+    // What the kernel says of this process is not the same twice.
+    process
+        .samples
+        .retain(|sample| !sample.name.starts_with("process."));
+    [
+        process,
+        Snapshot::of_cluster(&cluster_view("default/web"), &workers),
+    ]
 }
+
+fn text(selection: Selection) -> String {
+    let [process, cluster] = parts();
+    let [before, after] = process.split_at("cluster.");
+    let mut text = Text::new(selection);
+    [before, cluster, after].iter().for_each(|part| text.add(part));
+    text.finish()
+}
+
+fn json(selection: Selection) -> serde_json::Value {
+    let mut json = JsonForm::new(selection);
+    parts().iter().for_each(|part| json.add(part));
+    json.finish()
+}
+
+fn page(form: Form, selection: Selection) -> String {
+    let [process, cluster] = parts();
+    let mut page = Exposition::new(form, selection);
+    page.add_process(process);
+    page.add_cluster(cluster);
+    page.finish().concat()
+}
+
+fn prometheus(selection: Selection) -> String {
+    page(Form::Text, selection)
+}
+
+const ALL: Selection = Selection {
+    filter: None,
+    used_only: false,
+    unused: true,
+};
 
 #[test]
 fn the_text_form_is_envoys() {
     let used = Selection {
         filter: None,
         used_only: true,
+        unused: false,
     };
-    assert_snapshot!(text(&snapshot(), &used), @r"
+    assert_snapshot!(text(used), @r"
     access_log.dropped: 7
     cluster.default/web.circuit_breakers.default.remaining_cx: 200
     cluster.default/web.circuit_breakers.default.remaining_pending: 1021
@@ -228,6 +265,7 @@ fn the_text_form_is_envoys() {
     cluster.default/web.upstream_rq_5xx: 2
     cluster.default/web.upstream_rq_active: 1
     cluster.default/web.upstream_rq_total: 120
+    evenkeel.build_info: 1
     evenkeel.config.last_reload_success_timestamp_seconds: 1700000000
     http.ingress.downstream_cx_active: 1
     http.ingress.downstream_cx_destroy: 1
@@ -250,8 +288,9 @@ fn a_filter_and_usedonly_leave_out_what_does_not_match_and_what_is_zero() {
     let selection = |used_only| Selection {
         filter: Some(Regex::new(r"web\.upstream_cx_to|active$").unwrap()),
         used_only,
+        unused: false,
     };
-    let count = |used_only| text(&snapshot(), &selection(used_only)).lines().count();
+    let count = |used_only| text(selection(used_only)).lines().count();
     assert_eq!((count(false), count(true)), (9, 4));
 }
 
@@ -260,9 +299,10 @@ fn a_histogram_without_values_says_so() {
     let selection = Selection {
         filter: Some(Regex::new("connect_ms").unwrap()),
         used_only: false,
+        unused: false,
     };
     assert_eq!(
-        text(&snapshot(), &selection),
+        text(selection),
         "cluster.default/web.upstream_cx_connect_ms: No recorded values\n"
     );
 }
@@ -272,8 +312,9 @@ fn the_json_form_is_envoys() {
     let selection = Selection {
         filter: Some(Regex::new("upstream_cx_total|web.upstream_rq_time$").unwrap()),
         used_only: false,
+        unused: false,
     };
-    let json = json(&snapshot(), &selection);
+    let json = json(selection);
     assert_eq!(
         json["stats"][0],
         serde_json::json!({ "name": "cluster.default/web.upstream_cx_total", "value": 5 })
@@ -294,13 +335,11 @@ fn the_json_form_is_envoys() {
 fn the_prometheus_form_has_envoys_families_and_ours() {
     let filter =
         Regex::new("upstream_(cx_total|rq_2|rq_time$)|race|reuse|downstream_cx_active|live").unwrap();
-    let page = prometheus(
-        &snapshot(),
-        &Selection {
-            filter: Some(filter),
-            used_only: true,
-        },
-    );
+    let page = prometheus(Selection {
+        filter: Some(filter),
+        used_only: true,
+        unused: false,
+    });
     assert_snapshot!(page, @r#"
     # HELP envoy_cluster_upstream_cx_total Connections opened.
     # TYPE envoy_cluster_upstream_cx_total counter
@@ -360,8 +399,22 @@ fn the_prometheus_form_is_valid() {
         cluster_view("default/web"),
         cluster_view("odd \"name\" \\ of\na cluster"),
     ];
-    let snapshot = Snapshot::read(SERVER, &reloads(), &views, &workers(), &LogCounts::default());
-    let page = prometheus(&snapshot, &Selection::default());
+    let of = |selection: Selection| {
+        let mut page = Exposition::new(Form::Text, selection);
+        let workers = workers();
+        page.add_process(Snapshot::of_process(
+            SERVER,
+            &reloads(),
+            &workers,
+            &LogCounts::default(),
+        ));
+        views
+            .iter()
+            .for_each(|view| page.add_cluster(Snapshot::of_cluster(view, &workers)));
+        page.finish().concat()
+    };
+    assert!(check_exposition(&of(Selection::default())) > 100);
+    let page = of(ALL);
     let series = check_exposition(&page);
     assert!(series > 200, "{series} series");
     assert!(page.contains(r#"envoy_cluster_name="odd \"name\" \\ of\na cluster"}"#));
@@ -443,7 +496,7 @@ fn a_cluster_that_is_gone_is_forgotten_and_the_others_keep_their_times() {
 #[test]
 fn every_metric_is_in_the_manual() {
     let manual = include_str!("../../../../docs/metrics.md");
-    let page = prometheus(&snapshot(), &Selection::default());
+    let page = prometheus(ALL);
     for family in page
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
@@ -455,10 +508,125 @@ fn every_metric_is_in_the_manual() {
     }
 }
 
+/// What `promtool check metrics` complains of, of names that are ours to choose.
+#[test]
+fn names_of_ours_follow_the_habits_of_prometheus() {
+    let page = prometheus(ALL);
+    let families = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let ours = families.filter(|(name, _)| !name.starts_with("envoy_"));
+    let mut count = 0;
+    for (name, kind) in ours {
+        count += 1;
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        let units = [
+            "_ms",
+            "_milliseconds",
+            "_percent",
+            "_micros",
+            "_kilobytes",
+            "_bucket",
+            "_count",
+            "_sum",
+        ];
+        assert!(!units.iter().any(|unit| name.ends_with(unit)), "{name}");
+        assert!(!name.contains(kind), "{name} says that it is a {kind}");
+    }
+    assert!(count > 15, "{count} families");
+}
+
+#[test]
+fn what_never_happened_in_a_cluster_is_left_out_unless_it_is_asked_for() {
+    let view = ClusterView {
+        counters: Counters::default(),
+        gauges: Gauges {
+            membership_total: 1,
+            ..Gauges::default()
+        },
+        vitals: Vitals {
+            membership_total: 1,
+            membership_healthy: 1,
+            ..Vitals::default()
+        },
+        outliers: OutlierCounters::default(),
+        checks: None,
+        auto_timeout: None,
+        hedge_wait: None,
+        names: Vec::new(),
+        endpoints: Vec::new(),
+        ..cluster_view("default/idle")
+    };
+    let of = |selection| {
+        let mut page = Exposition::new(Form::Text, selection);
+        page.add_cluster(Snapshot::of_cluster(&view, &[]));
+        page.finish().concat()
+    };
+    let series = |page: &str| -> Vec<String> {
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    let membership = |name: &str| format!("envoy_cluster_{name}{{envoy_cluster_name=\"default/idle\"}} 1");
+    assert_eq!(
+        series(&of(Selection::default())),
+        [membership("membership_healthy"), membership("membership_total")]
+    );
+    let all = series(&of(ALL));
+    assert!(all.len() > 100, "{} series", all.len());
+}
+
+#[test]
+fn open_metrics_keep_the_names_and_say_where_they_end() {
+    let page = page(Form::OpenMetrics, ALL);
+    assert!(page.ends_with("\n# EOF\n") && page.matches("# EOF").count() == 1);
+    for line in [
+        "# TYPE evenkeel_race_met counter",
+        "evenkeel_race_met_total{cluster=\"default/web\"} 2",
+        // A counter of OpenMetrics must end with `_total`, and this one is Envoy's.
+        "# TYPE envoy_cluster_upstream_cx_destroy unknown",
+        "# TYPE evenkeel_reuse_limit_seconds gauge",
+        "# UNIT evenkeel_reuse_limit_seconds seconds",
+        "envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"default/web\",le=\"5.0\"} 1",
+        "envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"default/web\",le=\"+Inf\"} 2",
+        "evenkeel_pool_used_ratio{cluster=\"default/web\"} 0.8",
+    ] {
+        assert!(page.lines().any(|one| one == line), "no {line} in\n{page}");
+    }
+    let names = |page: &str| -> BTreeSet<String> {
+        let series = page.lines().filter(|line| !line.starts_with('#'));
+        let names = series.filter_map(|line| line.split(['{', ' ']).next());
+        names.map(str::to_owned).collect()
+    };
+    assert_eq!(
+        names(&page),
+        names(&prometheus(ALL)),
+        "no series has another name"
+    );
+}
+
+#[test]
+fn open_metrics_are_given_to_whoever_accepts_them() {
+    let prometheus_server = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                             text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    assert_eq!(Form::accepted(prometheus_server), Form::OpenMetrics);
+    assert_eq!(
+        Form::accepted("text/plain, Application/OpenMetrics-Text"),
+        Form::OpenMetrics
+    );
+    for accept in [
+        "",
+        "*/*",
+        "text/plain;version=0.0.4",
+        "application/openmetrics-text;q=0, */*",
+    ] {
+        assert_eq!(Form::accepted(accept), Form::Text, "{accept}");
+    }
+}
+
 #[test]
 fn every_alert_asks_for_metrics_that_there_are() {
     let rules = include_str!("../../../../docs/alerts.yaml");
-    let page = prometheus(&snapshot(), &Selection::default());
+    let page = prometheus(ALL);
     let families: BTreeSet<&str> = page
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
