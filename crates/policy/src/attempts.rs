@@ -30,6 +30,9 @@ pub struct Summary {
     pub endpoint: Option<EndpointId>,
     /// The connection had been used before.
     pub reused: bool,
+    /// It died as idle connections do: its close may have been on its way when the request was
+    /// written ([`evidence::raced`](crate::evidence::raced)).
+    pub raced: bool,
     /// Whether all of the request's bytes so far are still at hand.
     pub copy_whole: bool,
     /// Whether the head of a final response has gone to the client.
@@ -80,13 +83,26 @@ pub enum Why {
     Replay(Grade),
     /// It may have been applied, and bears it; or the owner asked for it.
     Retry,
+    /// The same, and the connection died as idle ones do. That says nothing of the endpoint's load, so it
+    /// draws on no budget. It can not multiply: each needs a connection that had answered before,
+    /// and uses it up; so an endpoint that dies gets no more of them than it had connections.
+    Race,
+}
+
+impl Why {
+    /// Whether it draws on the retry budget.
+    #[must_use]
+    pub fn needs_budget(self) -> bool {
+        self == Self::Retry
+    }
 }
 
 /// The attempts of one exchange.
 ///
 /// ```text
 ///   attempt --proven--------> replay (REPLAYS_MAX), fresh connection, at once --> attempt
-///     |     --unknown-------> one retry, if idempotent or keyed ---------------> attempt
+///     |     --unknown-------> one retry, if idempotent or keyed; off the budget
+///     |                       if the connection died as idle ones do ----------> attempt
 ///     |     --owner's case--> up to the owner's number, after a pause ---------> attempt
 ///     '-----anything else---> answer
 /// ```
@@ -218,7 +234,7 @@ impl<'a> Attempts<'a> {
                 if !(reset && self.bears_retry()) {
                     return After::Answer;
                 }
-                (&mut self.retries, TRANSPARENT_RETRIES_MAX, Why::Retry)
+                (&mut self.retries, TRANSPARENT_RETRIES_MAX, again(summary))
             }
         };
         if *spent >= most {
@@ -266,7 +282,7 @@ impl<'a> Attempts<'a> {
         After::Again {
             reuse,
             at: now + pause(owner, self.retries, dice),
-            why: Why::Retry,
+            why: again(summary),
         }
     }
 
@@ -277,8 +293,8 @@ impl<'a> Attempts<'a> {
     /// Another endpoint is tried first, unless all that happened was that an idle connection had
     /// been closed: that is no fault of the endpoint.
     fn blame(&mut self, summary: &Summary) {
-        let raced = summary.reused && matches!(summary.result, Outcome::Died { .. });
-        let Some(endpoint) = summary.endpoint.filter(|_| !raced) else {
+        let reused = summary.reused && matches!(summary.result, Outcome::Died { .. });
+        let Some(endpoint) = summary.endpoint.filter(|_| !reused) else {
             return;
         };
         if self.avoided < AVOID_MAX && !self.avoid().contains(&endpoint) {
@@ -295,6 +311,15 @@ impl Outcome {
             Self::Died { grade, .. } => Some(grade),
             Self::ConnectTimedOut => Some(Grade::Unsent),
         }
+    }
+}
+
+fn again(summary: &Summary) -> Why {
+    let died = matches!(summary.result, Outcome::Died { .. });
+    if summary.raced && died {
+        Why::Race
+    } else {
+        Why::Retry
     }
 }
 

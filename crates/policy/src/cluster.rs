@@ -88,6 +88,9 @@ pub struct Cluster {
     deadline: Moment,
     /// The wall on which all endpoints that have one agree.
     shared: Option<Band>,
+    /// The greatest idle age that a request to any endpoint has survived, while no close speaks
+    /// against it.
+    explored: Duration,
     /// For the placing of waiters, which nobody brings dice to.
     dice: Dice,
 }
@@ -118,6 +121,7 @@ impl Cluster {
             usual: None,
             deadline: Moment::NEVER,
             shared: None,
+            explored: Duration::ZERO,
             dice: Dice::seeded(0),
         }
     }
@@ -228,7 +232,16 @@ impl Cluster {
                 Parked::Close
             }
             Handback::Outrun { begun } => self.outrun(connection, begun, worker, now),
-            Handback::PeerClosed { reset, raced } => {
+            Handback::Silent => {
+                let gone = self.end_lease(connection);
+                self.counters.cx_destroy += 1;
+                self.counters.cx_destroy_local += 1;
+                self.counters.cx_destroy_with_active_rq += 1;
+                self.counters.cx_destroy_local_with_active_rq += 1;
+                self.learn_silence(&gone, now);
+                Parked::Close
+            }
+            Handback::PeerClosed { reset, raced, proven } => {
                 let gone = self.end_lease(connection);
                 self.counters.cx_destroy += 1;
                 self.counters.cx_destroy_remote += 1;
@@ -236,7 +249,7 @@ impl Cluster {
                 self.counters.cx_destroy_remote_with_active_rq += 1;
                 if raced {
                     self.counters.race_met += 1;
-                    self.learn(&gone, if reset { IdleEnd::Reset } else { IdleEnd::Fin }, now);
+                    self.learn_met(&gone, reset, proven, now);
                 }
                 Parked::Close
             }

@@ -84,6 +84,13 @@ pub enum Arrival {
     Stalled,
 }
 
+impl Bounds {
+    /// The acknowledgements are asked for after this long, if that is sooner.
+    pub fn heard_within(&mut self, span: Option<Duration>) {
+        self.silence = [self.silence, span].into_iter().flatten().min();
+    }
+}
+
 /// The time limits of one wait.
 ///
 /// ```text

@@ -6,9 +6,11 @@ use crate::adaptive::Adaptive;
 use crate::cluster::{Address, ConnectionId};
 use crate::keepalive::{Band, Learner, Limit, Sign};
 use crate::latency::PeakEwma;
+use crate::path::Path;
 use crate::plan::{AdaptivePlan, KeepAlivePlan};
 use crate::pool::IdleList;
 use crate::service::Service;
+use crate::silence::Silence;
 use crate::straggler::Stragglers;
 use crate::time::Moment;
 
@@ -25,11 +27,15 @@ pub(crate) struct Endpoint {
     pub(crate) idle: IdleList,
     pub(crate) probe: Option<Probe>,
     pub(crate) learner: Learner,
-    /// The round trip, smoothed downwards only: a rise counts at once.
-    pub(crate) round_trip: Option<Duration>,
+    pub(crate) path: Path,
+    pub(crate) silence: Silence,
+    /// Until then connections die together.
+    cautious_until: Moment,
+    /// When one was last closed for a reason that its keep-alive timer does not explain.
+    closed_at: Option<Moment>,
     /// The limit as it was last asked for, and under which plan; gone when something was learned.
     limit: Option<(KeepAlivePlan, Limit)>,
-    /// Survivals since then: they move it slowly.
+    /// Survivals since then: they make scatter rarer, slowly.
     survivals: u32,
     /// How long it takes to answer.
     pub(crate) peak: PeakEwma,
@@ -59,6 +65,10 @@ pub(crate) struct Probe {
 impl Endpoint {
     pub(crate) fn new(address: Address, now: Moment) -> Self {
         Self {
+            path: Path::to(&address),
+            silence: Silence::default(),
+            cautious_until: Moment::default(),
+            closed_at: None,
             address,
             held_by: 0,
             in_flight: 0,
@@ -66,7 +76,6 @@ impl Endpoint {
             idle: IdleList::default(),
             probe: None,
             learner: Learner::new(),
-            round_trip: None,
             limit: None,
             survivals: 0,
             peak: PeakEwma::default(),
@@ -130,15 +139,50 @@ impl Endpoint {
     }
 
     fn fresh_limit(&self, plan: &KeepAlivePlan) -> Limit {
-        self.learner.limit(plan, self.round_trip.unwrap_or_default())
+        self.learner.limit(plan, self.path.length())
     }
 
     pub(crate) fn on_round_trip(&mut self, round_trip: Option<Duration>) {
         if let Some(new) = round_trip {
-            let old = self.round_trip.unwrap_or(new);
-            self.round_trip = Some(new.max(old - old / 8 + new / 8));
+            self.path.on_round_trip(new);
             self.limit = None;
         }
+    }
+
+    /// An attempt was answered after so long.
+    pub(crate) fn on_answer(&mut self, took: Duration, now: Moment) {
+        if self.path.on_answer(took, now) {
+            self.limit = None;
+        }
+    }
+
+    /// What a request that asks now may go by: the limit, what siblings have survived, and what has
+    /// happened in the last moments.
+    pub(crate) fn limit_now(&mut self, plan: &KeepAlivePlan, siblings: Duration, now: Moment) -> Limit {
+        let mut limit = self.limit(plan).with_siblings(siblings);
+        if let Some(silent) = self.silence.limit(now) {
+            limit.reuse = limit.reuse.min(silent);
+            limit.safe = limit.safe.min(silent);
+        }
+        if !self.path.bears_two_steps() {
+            (limit.safe, limit.wary) = (limit.reuse, None);
+        } else if now < self.cautious_until {
+            limit.safe = Duration::ZERO;
+        }
+        limit
+    }
+
+    /// A connection was closed at an age that no timer explains.
+    pub(crate) fn on_unexplained_close(&mut self, now: Moment) {
+        if self.closed_at.is_some_and(|last| now.since(last) <= BURST) {
+            self.be_cautious(now);
+        }
+        self.closed_at = Some(now);
+    }
+
+    /// Its connections are dying: for some moments none is taken for safe.
+    pub(crate) fn be_cautious(&mut self, now: Moment) {
+        self.cautious_until = now + CAUTION;
     }
 
     /// See [`Learner::on_response`].
@@ -148,9 +192,17 @@ impl Endpoint {
         changed
     }
 
+    /// See [`Learner::on_outlived`].
+    pub(crate) fn on_outlived(&mut self, age: Duration) -> bool {
+        let changed = self.learner.on_outlived(age);
+        self.forget_limit(changed);
+        changed
+    }
+
     /// See [`Learner::on_survived`].
-    pub(crate) fn on_survived(&mut self, age: Duration) -> bool {
-        let changed = self.learner.on_survived(age);
+    pub(crate) fn on_survived(&mut self, age: Duration, now: Moment) -> bool {
+        let changed = self.learner.on_survived(age, now);
+        self.silence.on_survived(age);
         self.survivals += 1;
         self.forget_limit(changed || self.survivals >= SURVIVALS_FELT);
         changed
@@ -160,6 +212,12 @@ impl Endpoint {
     pub(crate) fn on_closed(&mut self, age: Duration, how: Sign, now: Moment) -> bool {
         self.limit = None;
         self.learner.on_closed(age, how, now)
+    }
+
+    /// See [`Learner::on_surprise`].
+    pub(crate) fn on_surprise(&mut self, written: Duration, how: Sign) -> bool {
+        self.limit = None;
+        self.learner.on_surprise(written, how)
     }
 
     /// See [`Learner::suggest`].
@@ -201,7 +259,14 @@ impl Endpoint {
 /// A probe tells nothing more that matters after this long.
 const PROBE_MAX: Duration = Duration::from_secs(600);
 
-/// So many survivals may raise the age that is safe; until then it is taken for a little lower.
+/// Closes within this time of each other have one cause, and others may follow.
+const BURST: Duration = Duration::from_millis(50);
+
+/// How long an endpoint whose connections die together is not trusted with a request that needs
+/// proof: a server that reloads is done with it by then.
+const CAUTION: Duration = Duration::from_millis(500);
+
+/// So many survivals may make an age safe again; until then they are not counted.
 const SURVIVALS_FELT: u32 = 64;
 
 /// Servers round their timers, up to whole seconds.

@@ -3,6 +3,8 @@
 //! A total function of recorded facts (ARCHITECTURE.md, "the race"). Nothing is guessed: what is
 //! not proven is [`Grade::Unknown`].
 
+use std::time::Duration;
+
 /// How much of the request this attempt had handed to the kernel when it died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -140,6 +142,23 @@ pub fn grade(facts: &Facts) -> Grade {
         },
     }
 }
+
+/// Whether a reused connection died as idle ones do: with a close that may have been on its way when the
+/// request was written (what is written then is answered at once, within the `patience` of the path), or
+/// of a silence in which nothing was acknowledged. A later death has other reasons, load among
+/// them. `lasted` runs from the request's first byte to its end.
+#[must_use]
+pub fn raced(facts: &Facts, lasted: Duration, patience: Duration) -> bool {
+    let closed = match facts.end {
+        End::Eof | End::BrokenPipe | End::Reset => lasted <= patience * 2 + NOTICED_WITHIN,
+        End::Silent => true,
+        End::ConnectFailed | End::TimedOut | End::Other => false,
+    };
+    closed && !facts.response_begun
+}
+
+/// So late a busy proxy may notice what has come.
+const NOTICED_WITHIN: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests;

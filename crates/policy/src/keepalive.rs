@@ -6,15 +6,22 @@
 //! written at age `a` arrives at the endpoint's age `a` plus one whole round trip. So a connection
 //! is fit for use up to T less one round trip, less the plan's margin.
 
+mod explored;
+mod knowledge;
+mod limit;
+mod price;
 mod table;
 mod wall;
 
 use std::time::Duration;
 
-use crate::cluster::Resend;
 use crate::plan::{KeepAlivePlan, Learning};
 use crate::time::Moment;
 
+use explored::Explored;
+pub use knowledge::{Knowledge, Seconds};
+pub use limit::{Ages, Limit, Risk, Source};
+use price::Manners;
 use table::Survival;
 pub use wall::Band;
 use wall::Watch;
@@ -23,9 +30,11 @@ use wall::Watch;
 ///
 /// ```text
 ///   hint (each response) -----------------------------.
-///   close (age) ---> watch: suspect --> wall ----------+--> Limit { reuse, safe, source }
-///           '------> survival table: 1000 survived ----+
-///   survival (age) --^         ^ refutes suspects and walls
+///   close (age) ---> watch: suspect --> wall ----------+--> Limit { reuse, safe, wary, source }
+///       |   '------> survival table: scatter ----------+
+///       '----------> manners: with proof or without ---+
+///   survival (age) --> explored: the oldest so far ----'
+///           '--> survival table; refutes suspects and walls
 /// ```
 #[derive(Clone, Debug)]
 pub struct Learner {
@@ -35,10 +44,10 @@ pub struct Learner {
     /// Responses in a row without a hint, since the last one with.
     unhinted: u32,
     resets: u64,
-    /// The age up to which survivals alone say that closes are rarer than one in a thousand.
-    survived: Duration,
-    /// Survivals since `survived` was last computed.
-    stale: u32,
+    explored: Explored,
+    manners: Manners,
+    /// The youngest age at which a request met a close that the wall did not explain, lately.
+    surprised: Option<Duration>,
 }
 
 /// How a close by the endpoint looked.
@@ -48,83 +57,6 @@ pub enum Sign {
     Fin,
     /// An RST without a FIN: it leaves no proof behind.
     Reset,
-}
-
-/// Where a reuse limit comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The configured idle timeout.
-    Configured,
-    /// `Keep-Alive: timeout=N` of the endpoint's responses.
-    Hint,
-    /// Closes that were seen.
-    Learned {
-        /// How many closes agreed.
-        closes: u32,
-        /// The youngest age at which they came.
-        wall: Duration,
-    },
-}
-
-/// Up to which idle age a connection may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// Past this age it is not used again.
-    pub reuse: Duration,
-    /// Up to this age a close within a round trip and the margin is rarer than one in a thousand,
-    /// on evidence. Never above `reuse`.
-    pub safe: Duration,
-    /// Past this age a request that could not be sent again gets a fresh connection. Between
-    /// `safe` and `reuse`.
-    pub proof: Duration,
-    /// What set `reuse`.
-    pub source: Source,
-}
-
-/// What using a connection of some idle age risks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Risk {
-    /// A close in the next moments is rarer than one in a thousand, on evidence.
-    Safe,
-    /// Nothing speaks against it, too little for it.
-    Unsure,
-    /// Beyond the limit.
-    Past,
-}
-
-impl Limit {
-    /// What a request of this kind risks on a connection of this idle age.
-    #[must_use]
-    pub fn risk(&self, age: Duration, resend: Resend) -> Risk {
-        let most = match resend {
-            Resend::Safe => self.reuse,
-            Resend::NeedsProof => self.proof,
-        };
-        if age > most {
-            Risk::Past
-        } else if age <= self.safe {
-            Risk::Safe
-        } else {
-            Risk::Unsure
-        }
-    }
-}
-
-/// Everything the admin and the log tell of what was learned.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Knowledge {
-    /// The limit in force.
-    pub limit: Limit,
-    /// The last hint.
-    pub hint: Option<Duration>,
-    /// The wall: the band of ages at which the endpoint closes, and how many closes agreed.
-    pub wall: Option<Band>,
-    /// Closes of idle connections that were seen (a burst counts once).
-    pub closes: u32,
-    /// … of these, at ages that agree with no wall.
-    pub scatter: u32,
-    /// Closes by a bare RST.
-    pub resets: u64,
 }
 
 impl Default for Learner {
@@ -143,8 +75,9 @@ impl Learner {
             hint: None,
             unhinted: 0,
             resets: 0,
-            survived: Duration::ZERO,
-            stale: 0,
+            explored: Explored::default(),
+            manners: Manners::default(),
+            surprised: None,
         }
     }
 
@@ -163,32 +96,68 @@ impl Learner {
     /// may have changed.
     pub fn on_closed(&mut self, age: Duration, how: Sign, now: Moment) -> bool {
         let before = (self.watch.wall(), self.watch.suspect());
-        if how == Sign::Reset {
-            self.resets += 1;
-        }
-        if self.watch.on_closed(age, now) {
+        let proven = how == Sign::Fin;
+        self.resets += u64::from(!proven);
+        let event = self.watch.on_closed(age, now);
+        if event {
             self.survival.closed(age);
+        }
+        // What closes together is one event, but each that leaves no proof can fail a request.
+        if event || !proven {
+            self.manners.closed(proven);
         }
         self.settle(before.0);
         before != (self.watch.wall(), self.watch.suspect())
     }
 
-    /// A connection that had been idle for `age` was alive: a request was answered on it, it was
-    /// retired alive, or it is a probe that has got this far. Returns whether the limit may have
-    /// changed.
-    pub fn on_survived(&mut self, age: Duration) -> bool {
+    /// A close met a request on a connection that had been idle for `written`, and left no proof. The endpoint had closed at that age or soon after, whenever its FIN would have been
+    /// here: so FINs come late here, or a timer has spread. Returns whether the limit may have
+    /// changed; it is to be reported besides the close itself.
+    pub fn on_surprise(&mut self, written: Duration, how: Sign) -> bool {
+        if how == Sign::Fin {
+            // Something between acknowledged the request: no timer is told by the age of such a close.
+            self.manners.closed(false);
+            self.survival.closed(written);
+        }
+        if self.watch.wall().is_some_and(|wall| wall.may_hold(written)) {
+            let youngest = self.surprised.map_or(written, |age| age.min(written));
+            self.surprised = Some(youngest);
+        }
+        true
+    }
+
+    /// A request was answered on a connection that had been idle for `age`. Returns whether the limit
+    /// may have changed.
+    pub fn on_survived(&mut self, age: Duration, now: Moment) -> bool {
+        let record = self.explored.survived(age, now);
+        self.on_outlived(age) || record
+    }
+
+    /// A connection that had been idle for `age` was alive: it was retired then, or it is a probe that
+    /// has got this far. A request that was written then might still have met a close, so no age is
+    /// explored by it. Returns whether the limit may have changed.
+    pub fn on_outlived(&mut self, age: Duration) -> bool {
         self.survival.survived(age);
-        self.stale += 1;
         if !self.watch.passes(age) {
-            if self.stale >= REFRESH_SURVIVALS {
-                self.refresh();
-            }
             return false;
         }
         let before = self.watch.wall();
         self.watch.on_passed(age);
         self.settle(before);
         before != self.watch.wall()
+    }
+
+    /// The greatest idle age that a request has survived here.
+    #[must_use]
+    pub fn explored(&self) -> Duration {
+        self.explored.age()
+    }
+
+    /// Whether closes speak against what siblings have survived.
+    #[must_use]
+    pub fn disagrees(&self, explored: Duration) -> bool {
+        let below = |band: Option<Band>| band.is_some_and(|band| band.lo <= explored);
+        below(self.watch.wall()) || below(self.watch.suspect())
     }
 
     /// Endpoints of the same cluster share a wall: start with it as a suspicion, if nothing of our
@@ -205,19 +174,21 @@ impl Learner {
         self.watch.wall()
     }
 
-    /// Up to which idle age a connection may be used, `round_trip` away from the endpoint.
+    /// Up to which idle age a connection may be used, over a path of this length: the time from a
+    /// request's first byte to the earliest moment at which the endpoint's word on it could be here.
     #[must_use]
-    pub fn limit(&self, plan: &KeepAlivePlan, round_trip: Duration) -> Limit {
+    pub fn limit(&self, plan: &KeepAlivePlan, path: Duration) -> Limit {
         let idle = plan.idle_timeout;
         if plan.learning == Learning::Off {
             return Limit {
                 reuse: idle,
                 safe: idle.min(YOUNG),
-                proof: idle,
+                unexplored: false,
+                wary: None,
                 source: Source::Configured,
             };
         }
-        let ahead = round_trip + plan.margin;
+        let ahead = path + plan.margin;
         let (mut reuse, mut source) = (idle, Source::Configured);
         let wall = self.watch.wall();
         if let Some(hint) = self.hint {
@@ -238,40 +209,60 @@ impl Learner {
                 );
             }
         }
-        let known = self.hint.is_some() || wall.is_some();
-        let young = if self.survival.closed_to(YOUNG) {
-            Duration::ZERO
-        } else {
-            YOUNG
-        };
-        let mut safe = if known {
-            reuse
-        } else {
-            young.max(self.survived.saturating_sub(ahead)).min(reuse)
-        };
-        let mut proof = reuse;
-        if let Some(suspect) = self.doubt() {
-            let bound = suspect.prudent().saturating_sub(ahead);
-            safe = safe.min(bound);
-            if self.resets > 0 {
-                proof = proof.min(bound);
-            }
-        }
+        let (safe, unexplored) = self.safe(reuse, path, ahead);
         Limit {
             reuse,
             safe,
-            proof,
+            unexplored,
+            wary: self.wary(ahead),
             source,
         }
     }
 
+    /// Up to which age a request that needs proof is written at once, and whether only a lack of
+    /// survivals keeps it from more.
+    fn safe(&self, reuse: Duration, path: Duration, ahead: Duration) -> (Duration, bool) {
+        let explores = |chance| self.manners.worth_proof(chance);
+        let wall = self.watch.wall();
+        let known = self.hint.is_some() || wall.is_some();
+        // A request that survived arrived a path's length later, so of one that is a little older only
+        // the last moments of its way are unexplored.
+        let beyond = path.mul_f32(self.manners.bears(price::CLOSE_UNEXPLORED));
+        let explored = (self.explored.age() + beyond).max(YOUNG);
+        let unexplored = !known && explored < reuse && explores(price::CLOSE_UNEXPLORED);
+        let mut safe = if unexplored { explored } else { reuse };
+        let mut bounds = [None, None];
+        if explores(price::CLOSE_NEAR_SUSPECT) {
+            bounds[0] = self
+                .doubt()
+                .map(|suspect| suspect.prudent().saturating_sub(ahead));
+            // As far again below the surprise as it was below the wall.
+            bounds[1] = self
+                .surprised
+                .zip(wall)
+                .map(|(age, wall)| age.saturating_sub(ahead.max(wall.hi.saturating_sub(age))));
+        }
+        let bound = bounds.into_iter().flatten().min();
+        let doubted = bound.is_some_and(|bound| bound < safe);
+        safe = bound.map_or(safe, |bound| bound.min(safe));
+        (safe, unexplored && !doubted)
+    }
+
+    /// Ages at which closes come that no timer explains, and too often without proof.
+    fn wary(&self, ahead: Duration) -> Option<Ages> {
+        let bands = [self.watch.wall(), self.doubt()].into_iter().flatten();
+        let below = bands.map(|band| band.prudent()).min().unwrap_or(Duration::MAX);
+        self.survival
+            .scatter(below, ahead, |chance| self.manners.worth_proof(chance))
+    }
+
     /// What the admin and the log tell.
     #[must_use]
-    pub fn knowledge(&self, plan: &KeepAlivePlan, round_trip: Duration) -> Knowledge {
+    pub fn knowledge(&self, plan: &KeepAlivePlan, path: Duration) -> Knowledge {
         let closes = self.watch.closes();
         let wall = self.watch.wall();
         Knowledge {
-            limit: self.limit(plan, round_trip),
+            limit: self.limit(plan, path),
             hint: self.hint,
             wall,
             closes,
@@ -288,65 +279,23 @@ impl Learner {
             .filter(|suspect| suspect.closes > 1 || !self.survival.beyond(suspect.top(), DOUBT_SURVIVORS))
     }
 
-    /// A new wall, or a fallen one, makes what the table held of the other time untrue.
+    /// A new wall, or a fallen one, makes what was held of the other time untrue.
     fn settle(&mut self, before: Option<Band>) {
         match (before, self.watch.wall()) {
-            (None, Some(wall)) => self.survival.forget_beyond(wall.top()),
-            (Some(old), Some(wall)) if wall.top() < old.lo => self.survival.forget_beyond(wall.top()),
-            (Some(_), None) => self.survival.forget_closes(),
+            (None, Some(wall)) => self.forget_beyond(wall.top()),
+            (Some(old), Some(wall)) if wall.top() < old.lo => self.forget_beyond(wall.top()),
+            (Some(_), None) => {
+                self.survival.forget_closes();
+                self.surprised = None;
+            }
             _ => {}
         }
-        self.refresh();
     }
 
-    fn refresh(&mut self) {
-        self.stale = 0;
-        self.survived = self.survival.safe();
-    }
-}
-
-impl Knowledge {
-    /// One plain sentence on what was learned, for people.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        let limit = Seconds(self.limit.reuse);
-        match (self.limit.source, self.wall) {
-            (Source::Learned { closes, wall }, _) => format!(
-                "closes idle connections after {}, as {closes} of {} closes; connections are reused up to {limit}",
-                Seconds(wall),
-                self.closes
-            ),
-            (Source::Hint, Some(wall)) => format!(
-                "announces to close after {}, closes after {}; connections are reused up to {limit}",
-                Seconds(self.hint.unwrap_or_default()),
-                Seconds(wall.lo)
-            ),
-            (Source::Hint, None) => format!(
-                "announces to close idle connections after {}; connections are reused up to {limit}",
-                Seconds(self.hint.unwrap_or_default())
-            ),
-            (Source::Configured, _) if self.closes == 0 => {
-                format!("has not been seen to close an idle connection; connections are reused up to {limit}")
-            }
-            (Source::Configured, _) => format!(
-                "closed {} idle connections at no fixed age; connections are reused up to {limit}",
-                self.closes
-            ),
-        }
-    }
-}
-
-/// A duration as people read it: `5.001 s`, `397 ms`.
-#[derive(Clone, Copy, Debug)]
-pub struct Seconds(pub Duration);
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0 < Duration::from_secs(1) {
-            write!(f, "{} ms", self.0.as_millis())
-        } else {
-            write!(f, "{:.3} s", self.0.as_secs_f64())
-        }
+    fn forget_beyond(&mut self, age: Duration) {
+        self.survival.forget_beyond(age);
+        self.explored.forget_beyond(age);
+        self.surprised = None;
     }
 }
 
@@ -371,11 +320,10 @@ const HINT_ROUNDING: Duration = Duration::from_secs(1);
 /// After this many responses without a hint, the last hint no longer holds.
 const HINT_RESPONSES: u32 = 100;
 
-/// How often survivals are folded into the safe age; one pass over the table each.
-const REFRESH_SURVIVALS: u32 = 256;
-
 /// A single close is no reason for care when this many have lived on beyond it.
 const DOUBT_SURVIVORS: f32 = 10.0;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traffic;

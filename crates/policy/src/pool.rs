@@ -118,10 +118,8 @@ pub(crate) struct Idle {
 pub(crate) enum Offer {
     /// This one, taken off the list.
     Take(ConnectionId, Writing),
-    /// There is none, or none young enough for any request.
+    /// There is none, or none young enough.
     Nothing,
-    /// One that a request with a second chance might have used.
-    TooRisky,
 }
 
 impl IdleList {
@@ -189,35 +187,31 @@ impl IdleList {
     /// The youngest that the request may use, the asking worker's own first. Risk grows with age,
     /// so the first one past the limit ends the search.
     pub(crate) fn take(&mut self, limit: &Limit, resend: Resend, worker: WorkerId, now: Moment) -> Offer {
-        let mut found = None;
-        let mut offer = Offer::Nothing;
+        let (mut found, mut two_steps) = (None, None);
         for (at, idle) in self.list.iter().enumerate().rev().take(OWN_SEARCH) {
             if idle.retire_at <= now {
                 continue;
             }
-            let age = now.since(idle.since);
-            let writing = match (limit.risk(age, resend), resend) {
-                (Risk::Safe, _) | (Risk::Unsure, Resend::Safe) => Writing::Direct,
-                // Every safe one was looked at before.
-                (Risk::Unsure, Resend::NeedsProof) if found.is_none() => {
-                    found = Some((at, Writing::TwoStep));
-                    break;
-                }
-                (Risk::Unsure, Resend::NeedsProof) => break,
-                (Risk::Past, _) => {
-                    if age <= limit.reuse {
-                        offer = Offer::TooRisky;
-                    }
-                    break;
-                }
+            let writing = match limit.risk(now.since(idle.since), resend) {
+                Risk::Safe => Writing::Direct,
+                Risk::Unsure => Writing::TwoStep,
+                Risk::Past => break,
             };
+            if writing == Writing::TwoStep {
+                two_steps = two_steps.or(Some((at, writing)));
+                // Beyond `safe` nothing is; a young one at which closes scatter may have safe elders.
+                if found.is_some() || now.since(idle.since) > limit.safe {
+                    break;
+                }
+                continue;
+            }
             if idle.worker == worker {
                 found = Some((at, writing));
                 break;
             }
             found = found.or(Some((at, writing)));
         }
-        found.map_or(offer, |(at, writing)| {
+        found.or(two_steps).map_or(Offer::Nothing, |(at, writing)| {
             Offer::Take(self.take_at(at).connection, writing)
         })
     }
@@ -230,12 +224,13 @@ const OWN_SEARCH: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keepalive::Source;
+    use crate::keepalive::{Ages, Source};
 
     const LIMIT: Limit = Limit {
         reuse: Duration::from_secs(5),
         safe: Duration::from_secs(1),
-        proof: Duration::from_secs(3),
+        unexplored: true,
+        wary: None,
         source: Source::Configured,
     };
 
@@ -265,6 +260,21 @@ mod tests {
     }
 
     #[test]
+    fn where_closes_scatter_an_elder_of_safe_age_is_preferred() {
+        let wary = Some(Ages {
+            from: Duration::ZERO,
+            to: Duration::from_millis(200),
+        });
+        let limit = Limit { wary, ..LIMIT };
+        let take = |millis| {
+            let now = Moment::from_millis(millis);
+            idle(&[0, 0]).take(&limit, Resend::NeedsProof, WorkerId(0), now)
+        };
+        assert_eq!(take(1000), Offer::Take(ConnectionId(1), Writing::Direct));
+        assert_eq!(take(1100), Offer::Take(ConnectionId(2), Writing::TwoStep));
+    }
+
+    #[test]
     fn a_request_that_needs_proof_prefers_safety_to_its_own_worker_and_is_written_in_two_steps_without() {
         let take = |millis| {
             let now = Moment::from_millis(millis);
@@ -272,7 +282,7 @@ mod tests {
         };
         assert_eq!(take(1900), Offer::Take(ConnectionId(2), Writing::Direct));
         assert_eq!(take(2500), Offer::Take(ConnectionId(2), Writing::TwoStep));
-        assert_eq!(take(4500), Offer::TooRisky);
-        assert_eq!(take(6500), Offer::Nothing);
+        assert_eq!(take(5900), Offer::Take(ConnectionId(2), Writing::TwoStep));
+        assert_eq!(take(6100), Offer::Nothing);
     }
 }

@@ -9,8 +9,8 @@
 
 use std::rc::Rc;
 
-use policy::attempts::{After, Attempts, Nature, Why};
-use policy::cluster::Reuse;
+use policy::attempts::{After, Attempts, Nature};
+use policy::cluster::{Resend, Reuse};
 use policy::filter::Filter;
 use policy::outcome::{Before, Failure, Flag, FlagSet};
 use policy::time::Moment;
@@ -276,7 +276,7 @@ impl<'a> Exchange<'a> {
         cluster: &'c ClusterHandle,
         permit: &mut Option<RetryPermit<'c>>,
     ) -> Option<After> {
-        if !matches!(after, After::Again { why: Why::Retry, .. }) {
+        if !matches!(after, After::Again { why, .. } if why.needs_budget()) {
             return Some(after);
         }
         // Its own place is not to be in its way.
@@ -317,7 +317,10 @@ impl<'a> Exchange<'a> {
             asked,
             leased: self.worker.clock.now(),
         };
-        let bounds = setting.limits.attempt(asked, self.client, setting.cluster);
+        let mut bounds = setting.limits.attempt(asked, self.client, setting.cluster);
+        if asker.want.resend == Resend::Safe {
+            bounds.heard_within(lease.heard_within());
+        }
         if let Some(hedge) = self.hedge(setting, &asker.want, upload) {
             return Box::pin(hedge.attempt(self, lease, upload, bounds, begun)).await;
         }

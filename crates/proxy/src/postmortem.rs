@@ -1,7 +1,7 @@
 //! What is told of attempts that did not answer: to the cluster, and in the record.
 
 use policy::attempts::Why;
-use policy::evidence::{End, Facts, Grade};
+use policy::evidence::{End, Facts};
 use policy::outcome::{Story, Then};
 
 use crate::exchange::Exchange;
@@ -23,15 +23,11 @@ pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried<'_>, why: Why
         state.cluster.on_again(why, raced);
         state.cluster.on_attempt(&tried.summary, tried.begun.leased, now);
     });
-    exchange.record.saved(Some(match why {
-        Why::Replay(_) => SavedBy::Proof,
-        Why::Retry => SavedBy::Retry,
-    }));
-    let then = if why == Why::Retry {
-        Then::Retried
-    } else {
-        Then::Replayed
+    let (saved_by, then) = match why {
+        Why::Replay(_) => (SavedBy::Proof, Then::Replayed),
+        Why::Retry | Why::Race => (SavedBy::Retry, Then::Retried),
     };
+    exchange.record.saved(Some(saved_by));
     note_end(exchange, tried, cluster, then);
 }
 
@@ -83,10 +79,11 @@ pub(crate) fn bury(
         then,
     };
     let reset = facts.end == End::Reset;
-    // A FIN after the request was received is an answer of a kind, not an idle timer.
-    let raced = !lease.fresh && (grade.proves_unapplied() || (reset && grade == Grade::Unknown));
     match closed_by {
-        Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => lease.peer_closed(reset, raced),
+        Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => {
+            lease.peer_closed(reset, grade.proves_unapplied());
+        }
+        _ if facts.end == End::Silent => lease.fell_silent(),
         _ => lease.close(),
     }
     let mut sentence = policy::outcome::sentence(&story);

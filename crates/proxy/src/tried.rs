@@ -83,6 +83,7 @@ impl<'a> Tried<'a> {
         let summary = Summary {
             endpoint: Some(endpoint),
             reused: false,
+            raced: false,
             copy_whole: upload.can_rewind(),
             answered: false,
             arrival: match upload.finished_at() {
@@ -106,7 +107,7 @@ impl<'a> Tried<'a> {
     /// told.
     pub(crate) fn after(
         attempted: Attempted,
-        lease: Lease<'a>,
+        mut lease: Lease<'a>,
         upload: &Upload,
         status: u16,
         begun: Begun,
@@ -123,9 +124,13 @@ impl<'a> Tried<'a> {
                 _ => Failure::DownstreamLeft.into(),
             });
         };
+        if let Some(facts) = &facts {
+            lease.died(facts, begun.leased);
+        }
         let summary = Summary {
             endpoint: Some(lease.endpoint),
             reused: !lease.fresh,
+            raced: lease.raced,
             copy_whole: upload.can_rewind(),
             answered: false,
             arrival: upload.arrival(),

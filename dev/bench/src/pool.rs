@@ -114,6 +114,7 @@ pub(crate) fn answered(plan: &RetryPlan, now: Moment, dice: &mut Dice) {
     let summary = Summary {
         endpoint: Some(EndpointId(0)),
         reused: true,
+        raced: false,
         copy_whole: true,
         answered: false,
         arrival: Arrival::Whole,

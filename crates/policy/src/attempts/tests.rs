@@ -20,6 +20,7 @@ fn died(end: End, grade: Grade) -> Summary {
     Summary {
         endpoint: Some(EndpointId(7)),
         reused: true,
+        raced: false,
         copy_whole: true,
         answered: false,
         arrival: Arrival::Whole,
@@ -124,6 +125,7 @@ fn a_failed_connect_goes_to_another_endpoint_and_a_timed_out_one_only_once() {
     let dice = &mut Dice::seeded(1);
     let fresh = |result| Summary {
         reused: false,
+        raced: false,
         result,
         ..died(End::Eof, Grade::Unsent)
     };
@@ -252,6 +254,7 @@ fn summaries() -> impl Strategy<Value = Summary> {
             |(endpoint, reused, copy_whole, answered, arrival, result)| Summary {
                 endpoint: endpoint.map(|id| EndpointId(id.into())),
                 reused,
+                raced: false,
                 copy_whole,
                 answered,
                 arrival,

@@ -137,10 +137,36 @@ pub enum Reuse {
 pub enum Writing {
     /// All at once.
     Direct,
-    /// The head's last bytes are held back for about one round trip: an incomplete head cannot be
-    /// dispatched, so a close seen meanwhile is proof.
+    /// The head's last bytes are held back until the endpoint can have said that it has closed: an
+    /// incomplete head cannot be dispatched, so a close seen meanwhile is proof.
     TwoStep,
 }
+
+/// How long a two-step write holds the head's end back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hold {
+    /// A close that was on its way when the first part arrived is here after so long.
+    pub patience: Duration,
+    /// The round trip to whoever accepted the connection, as opening connections took. Unlike the
+    /// connection's own estimate it does not contain the peer's delays in acknowledging.
+    pub round_trip: Duration,
+    /// Whether acknowledgements are the endpoint's own, so that one of the first part says as much as
+    /// the patience. They are not, if something between accepts connections for it.
+    pub endpoint_acknowledges: bool,
+}
+
+impl Hold {
+    /// Within what time something that was sent is acknowledged by a peer that still knows of the
+    /// connection: TCP has repeated it twice by then.
+    #[must_use]
+    pub fn heard_within(&self) -> Duration {
+        HEARD_WITHIN + self.round_trip
+    }
+}
+
+/// See [`Hold::heard_within`]. With the connection that takes the place of the dead one, and the answer on
+/// it, a client waits for a second and three round trips at most.
+const HEARD_WITHIN: Duration = Duration::from_millis(900);
 
 /// A checkout's decision.
 #[derive(Debug, PartialEq)]
@@ -174,9 +200,8 @@ pub struct Reused {
     pub worker: WorkerId,
     /// How to write the request.
     pub writing: Writing,
-    /// The endpoint's round trip, as opening connections to it took. Unlike the connection's own
-    /// estimate it does not contain the peer's delays in acknowledging.
-    pub round_trip: Option<Duration>,
+    /// How to write in two steps, if so.
+    pub hold: Hold,
     /// What is known of the connection.
     pub facts: ConnectionFacts,
 }
@@ -247,14 +272,19 @@ pub enum Handback {
         /// When the attempt began.
         begun: Moment,
     },
-    /// The peer closed it while a request was on it. `idle_age` of the checkout tells the learner
-    /// when, if the close met the request in flight (a race).
+    /// The peer closed it while a request was on it.
     PeerClosed {
         /// The close was an RST without a FIN.
         reset: bool,
-        /// It met a request on a reused connection before any response byte.
+        /// It met a request on a reused connection before any response byte, and may have been on its
+        /// way when that was written.
         raced: bool,
+        /// What is known of it proves that the request was not applied.
+        proven: bool,
     },
+    /// Nothing that the request sent was acknowledged: the flow was forgotten on its way, or the
+    /// endpoint's host is dead.
+    Silent,
 }
 
 /// What the shell does with a connection after a handback.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Cluster, ConnectionId, EndpointId, IdleEnd, Parked, WorkerId};
-use crate::keepalive::Sign;
+use crate::keepalive::{Learner, Sign};
 use crate::pool::{Connection, Idle, State};
 use crate::time::Moment;
 
@@ -28,7 +28,7 @@ impl Cluster {
         endpoint.service.leaving.on_answered();
         let mut changed = endpoint.on_response(hint);
         if connection.uses > 1 {
-            changed |= endpoint.on_survived(connection.idle_age);
+            changed |= endpoint.on_survived(connection.idle_age, now);
         }
         let worn = connection.uses >= connection.uses_max;
         let old = connection.retire_at <= now;
@@ -119,6 +119,51 @@ impl Cluster {
         }
     }
 
+    /// A close met a request. One that proves nothing contradicts what was believed, and moves it at
+    /// once; others may follow.
+    pub(super) fn learn_met(&mut self, gone: &Connection, reset: bool, proven: bool, now: Moment) {
+        if proven || reset {
+            self.learn(gone, if reset { IdleEnd::Reset } else { IdleEnd::Fin }, now);
+        }
+        let explained = self.explains(gone, now);
+        let Some(endpoint) = self.endpoints.get_mut(gone.endpoint) else {
+            return;
+        };
+        if !proven {
+            endpoint.on_surprise(gone.idle_age, if reset { Sign::Reset } else { Sign::Fin });
+            endpoint.be_cautious(now);
+        } else if !explained {
+            endpoint.on_unexplained_close(now);
+        }
+    }
+
+    /// Nothing came back of what a request sent. Whatever forgot this flow, or killed its host, has
+    /// done so to those that idle as long: they go, unseen by any client.
+    pub(super) fn learn_silence(&mut self, gone: &Connection, now: Moment) {
+        if gone.uses <= 1 {
+            return;
+        }
+        let written = gone.idle_since + gone.idle_age;
+        let Some(endpoint) = self.endpoints.get_mut(gone.endpoint) else {
+            return;
+        };
+        endpoint.silence.on_silent(gone.idle_age, now);
+        endpoint.be_cautious(now);
+        let mut forgotten = endpoint.idle.extract(|idle| idle.since <= written);
+        self.spare -= forgotten.len();
+        for idle in forgotten.drain(..) {
+            self.close_locally(idle.connection);
+            self.evicted.push(idle.connection);
+        }
+    }
+
+    /// Whether the keep-alive timer that was learned or announced explains the close of this
+    /// connection.
+    fn explains(&self, gone: &Connection, now: Moment) -> bool {
+        let endpoint = self.endpoints.get(gone.endpoint);
+        endpoint.is_some_and(|one| one.explains(now.since(gone.idle_since), &self.plan.keep_alive))
+    }
+
     /// An endpoint's limit may have changed: its idle connections may be due earlier.
     fn learned(&mut self, id: EndpointId) {
         if let Some(endpoint) = self.endpoints.get(id) {
@@ -134,6 +179,10 @@ impl Cluster {
         let shared = first.filter(|first| walls.all(|other| first.agrees(&other)));
         drop(walls);
         self.shared = shared;
+        let learners = || self.endpoints.iter().map(|(_, one)| &one.learner);
+        let explored = learners().map(Learner::explored).max().unwrap_or_default();
+        let agreed = learners().all(|learner| !learner.disagrees(explored));
+        self.explored = if agreed { explored } else { Duration::ZERO };
         let Some(wall) = self.shared else { return };
         for (_, endpoint) in self.endpoints.iter_mut() {
             endpoint.suggest(wall);

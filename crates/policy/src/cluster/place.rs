@@ -82,13 +82,13 @@ impl Cluster {
                 self.counters.race_priced += u64::from(writing == Writing::TwoStep);
                 let endpoint = self.endpoint(id);
                 facts.limit = Some(endpoint.limit(&ask.plan.keep_alive).reuse);
-                let round_trip = endpoint.round_trip;
+                let hold = endpoint.path.hold();
                 Checkout::Reuse(Reused {
                     connection,
                     endpoint: id,
                     worker,
                     writing,
-                    round_trip,
+                    hold,
                     facts,
                 })
             }
@@ -106,14 +106,15 @@ impl Cluster {
     }
 
     fn place_at(&mut self, id: EndpointId, ask: &Ask<'_>, now: Moment) -> Option<Grant> {
+        let explored = self.explored;
         let endpoint = self.endpoints.get_mut(id)?;
         if !endpoint.bears_more(ask.plan.adaptive.as_ref()) {
             return None;
         }
         endpoint.service.leaving.on_chosen(now);
-        let (mut risky, mut past) = (false, false);
+        let mut past = false;
         if ask.reuse == Reuse::Allow && !(endpoint.idle.is_empty() && endpoint.probe.is_none()) {
-            let limit = endpoint.limit(&ask.plan.keep_alive);
+            let limit = endpoint.limit_now(&ask.plan.keep_alive, explored, now);
             match endpoint.idle.take(&limit, ask.resend, ask.worker, now) {
                 Offer::Take(connection, writing) => {
                     endpoint.in_flight += 1;
@@ -130,14 +131,12 @@ impl Cluster {
                         .state = State::Held;
                     return Some(Grant::Reuse(connection, writing));
                 }
-                Offer::TooRisky => risky = true,
                 Offer::Nothing => past = limit.source != Source::Configured,
             }
         }
         if !self.make_room(id, &ask.plan.limits, now) {
             return None;
         }
-        self.counters.race_priced += u64::from(risky);
         self.counters.race_avoided += u64::from(past);
         if self.in_flight == 0 {
             self.queue.discipline.moved(now);

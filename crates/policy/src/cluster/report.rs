@@ -246,7 +246,7 @@ impl Cluster {
             opened: endpoint.opened,
             connect_failures: endpoint.connect_failures,
             timeouts: endpoint.timeouts,
-            round_trip: endpoint.round_trip,
+            round_trip: endpoint.path.round_trip,
             leaving: endpoint.held_by == 0,
             service: endpoint.service.report(now),
             last_error: endpoint.service.trouble.report(now),
@@ -263,10 +263,10 @@ impl Cluster {
     #[must_use]
     pub fn knowledge(&self, id: EndpointId) -> Option<Knowledge> {
         let endpoint = self.endpoints.get(id)?;
-        Some(
-            endpoint
-                .learner
-                .knowledge(&self.plan.keep_alive, endpoint.round_trip.unwrap_or_default()),
-        )
+        let mut knowledge = endpoint
+            .learner
+            .knowledge(&self.plan.keep_alive, endpoint.path.length());
+        knowledge.limit = knowledge.limit.with_siblings(self.explored);
+        Some(knowledge)
     }
 }

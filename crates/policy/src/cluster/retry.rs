@@ -21,7 +21,7 @@ impl Cluster {
     /// A dead attempt is made again. `raced`: it died on a reused connection before any response.
     pub fn on_again(&mut self, why: Why, raced: bool) {
         self.counters.race_replayed += u64::from(raced);
-        self.counters.rq_retry += u64::from(why == Why::Retry);
+        self.counters.rq_retry += u64::from(!matches!(why, Why::Replay(_)));
     }
 
     /// Whether one more retry or hedge may begin, by what may be in flight and by the budget; if so,

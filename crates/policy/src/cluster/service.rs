@@ -49,6 +49,7 @@ impl Cluster {
         };
         if answered {
             endpoint.stragglers.answered(begun);
+            endpoint.on_answer(latency, now);
         }
         let good = matches!(outcome, outlier::Outcome::Status(..500));
         endpoint.service.success += u64::from(good);

@@ -222,18 +222,20 @@ fn a_probe_that_outlives_the_wall_says_so_at_once_and_three_of_them_raise_the_li
 }
 
 #[test]
-fn of_an_endpoint_that_resets_a_post_gets_no_connection_near_a_close_that_was_seen() {
+fn of_an_endpoint_that_resets_a_post_is_written_in_two_steps_near_a_close_that_was_seen() {
     let mut story = Story::new(1, ClusterPlan::default());
     let idle = story.idle(1, 0)[0];
     assert!(story.cluster.idle_ended(idle, IdleEnd::Reset, AT(2000)));
     story.idle(1, 2000);
-    assert!(matches!(story.post(3800), Checkout::Open { .. }));
-    assert_eq!(story.cluster.counters.race_priced, 1);
+    let (idle, writing) = reused(&story.get(3800));
+    assert_eq!(writing, Writing::Direct, "a GET can be sent again");
+    story.answer(idle, 3800);
     assert_eq!(
-        reused(&story.get(3800)).1,
-        Writing::Direct,
-        "a GET can be sent again"
+        reused(&story.post(5500)).1,
+        Writing::TwoStep,
+        "though a GET has survived that"
     );
+    assert_eq!(story.cluster.counters.race_priced, 1);
 }
 
 #[test]
@@ -269,6 +271,7 @@ fn a_close_that_met_a_request_counts_with_its_age_at_the_close() {
         let how = Handback::PeerClosed {
             reset: true,
             raced: true,
+            proven: false,
         };
         assert_eq!(
             story.cluster.hand_back(dead, how, ME, AT(n * 10_000 + 3000)),

@@ -32,6 +32,7 @@ impl Cluster {
                 let (age, idle) = (now.since(since), endpoint.idle.len());
                 if how != IdleEnd::Unsolicited && !endpoint.explains(age, &plan.keep_alive) {
                     endpoint.service.leaving.on_close(age, idle, now);
+                    endpoint.on_unexplained_close(now);
                 }
                 let listed = endpoint.idle.remove(connection, since);
                 assert!(listed.is_some(), "{connection:?} idles on no list");
@@ -141,7 +142,7 @@ impl Cluster {
         }
         let mut changed = false;
         for idle in &past {
-            changed |= endpoint.on_survived(now.since(idle.since));
+            changed |= endpoint.on_outlived(now.since(idle.since));
         }
         self.counters.cx_idle_timeout += past.len() as u64;
         gone.extend(past.into_iter().map(|idle| idle.connection));
@@ -174,6 +175,6 @@ impl Cluster {
             self.counters.cx_idle_timeout += 1;
             gone.push(connection);
         }
-        tells && self.endpoint(id).on_survived(age)
+        tells && self.endpoint(id).on_outlived(age)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Ages;
+
 /// Closes and survivals in cells of idle age, 16 to an octave from 1 ms to 9 hours. Old entries
 /// fade: all are halved when there are [`ENTRIES_MAX`] survivals, and each close takes a 64th off.
 #[derive(Clone, Debug)]
@@ -9,6 +11,8 @@ pub(super) struct Survival {
     alive: Box<[f32; CELLS]>,
     closed: Box<[f32; CELLS]>,
     alive_total: f32,
+    /// Whether any close is remembered.
+    closes: bool,
 }
 
 impl Survival {
@@ -17,6 +21,7 @@ impl Survival {
             alive: Box::new([0.0; CELLS]),
             closed: Box::new([0.0; CELLS]),
             alive_total: 0.0,
+            closes: false,
         }
     }
 
@@ -31,6 +36,7 @@ impl Survival {
     pub(super) fn closed(&mut self, age: Duration) {
         self.fade(CLOSE_FADE);
         self.closed[cell(age)] += 1.0;
+        self.closes = true;
     }
 
     /// Whether at least `count` survived in cells wholly beyond `age`.
@@ -38,26 +44,35 @@ impl Survival {
         self.alive[(cell(age) + 1).min(CELLS)..].iter().sum::<f32>() >= count
     }
 
-    /// Whether a close at or below `age` is remembered.
-    pub(super) fn closed_to(&self, age: Duration) -> bool {
-        self.closed[..=cell(age)].iter().any(|&closes| closes > 0.0)
-    }
-
-    /// The largest age by which fewer than one in a thousand were closed, by the rule of
-    /// succession: one more close than was seen is assumed. So 1000 must have survived beyond it
-    /// if none was closed before it, 2000 if one was.
-    pub(super) fn safe(&self) -> Duration {
-        let mut closed: f32 = self.closed.iter().sum();
-        let mut beyond = 0.0;
-        for at in (0..CELLS).rev() {
-            // `beyond` counts the cells above `at`, `closed` those up to and with it.
-            if (closed + 1.0) * ONE_IN <= beyond {
-                return edge(at + 1);
-            }
-            beyond += self.alive[at];
-            closed -= self.closed[at];
+    /// From the youngest to the oldest age at which a close within the next `window` is more likely
+    /// than is taken. The chance is that of the closes seen in a cell among all that got that far
+    /// (Kaplan and Meier's estimate). Closes from `below` on are a timer's, and not looked at.
+    pub(super) fn scatter(
+        &self,
+        below: Duration,
+        window: Duration,
+        too_likely: impl Fn(f32) -> bool,
+    ) -> Option<Ages> {
+        let mut found: Option<Ages> = None;
+        let mut reached = 0.0;
+        if !self.closes {
+            return None;
         }
-        Duration::ZERO
+        for at in (0..CELLS).rev() {
+            reached += self.alive[at] + self.closed[at];
+            if self.closed[at] == 0.0 || edge(at + 1) > below {
+                continue;
+            }
+            let (lower, upper) = (edge(at), edge(at + 1));
+            // Of a cell that is wider than the window a part of its closes is within it.
+            let part = window.div_duration_f32(upper - lower).min(1.0);
+            if too_likely(self.closed[at] * part / reached) {
+                let to = found.map_or(upper, |ages| ages.to);
+                let from = lower.saturating_sub(window);
+                found = Some(Ages { from, to });
+            }
+        }
+        found
     }
 
     /// Survivals beyond `age` belong to a time that is over.
@@ -69,6 +84,7 @@ impl Survival {
     /// The closes belong to a time that is over.
     pub(super) fn forget_closes(&mut self) {
         self.closed.fill(0.0);
+        self.closes = false;
     }
 
     fn fade(&mut self, by: f32) {
@@ -117,29 +133,30 @@ const CLOSE_FADE: f32 = 63.0 / 64.0;
 /// Less than this of an entry is nothing.
 const FORGOTTEN: f32 = 1.0 / 64.0;
 
-/// The chance of a close that a request takes: one in this many.
-const ONE_IN: f32 = 1000.0;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn a_thousand_survivals_make_an_age_safe_and_a_close_below_it_asks_for_a_thousand_more() {
+    fn closes_are_held_against_all_that_got_as_far() {
+        let ms = Duration::from_millis;
+        let scatter = |survival: &Survival| survival.scatter(ms(5000), ms(40), |chance| chance > 0.001);
         let mut survival = Survival::new();
-        (0..999).for_each(|_| survival.survived(Duration::from_secs(2)));
-        assert_eq!(survival.safe(), Duration::ZERO);
-        survival.survived(Duration::from_secs(2));
-        assert!(survival.safe() > Duration::from_millis(1800) && survival.safe() <= Duration::from_secs(2));
-        survival.closed(Duration::from_secs(1));
-        assert!(survival.safe() < Duration::from_secs(1), "{:?}", survival.safe());
-        (0..1100).for_each(|_| survival.survived(Duration::from_secs(2)));
+        assert_eq!(scatter(&survival), None);
+        (0..100).for_each(|_| survival.survived(ms(2000)));
+        survival.closed(ms(70));
+        let ages = scatter(&survival).expect("one in a hundred");
         assert!(
-            survival.safe() > Duration::from_millis(1800),
-            "{:?}",
-            survival.safe()
+            ages.from <= ms(32) && ages.to > ms(70) && ages.to < ms(80),
+            "{ages:?}"
         );
+        (0..3000).for_each(|_| survival.survived(ms(20)));
+        assert!(scatter(&survival).is_some(), "these did not get as far");
+        (0..1000).for_each(|_| survival.survived(ms(2000)));
+        assert_eq!(scatter(&survival), None, "one in a thousand");
+        survival.closed(ms(6000));
+        assert_eq!(scatter(&survival), None, "a timer's");
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::cluster::Resend;
 use crate::time::Dice;
 
 const PLAN: KeepAlivePlan = KeepAlivePlan {
@@ -30,6 +31,10 @@ impl Story {
         self.learner.on_closed(age, Sign::Fin, self.now);
     }
 
+    fn survive(&mut self, age: Duration) {
+        self.learner.on_survived(age, self.now);
+    }
+
     fn limit(&self) -> Limit {
         self.learner.limit(&PLAN, Duration::ZERO)
     }
@@ -54,9 +59,14 @@ fn nothing_is_known_at_first_and_only_the_youngest_are_safe() {
     );
     for resend in [Resend::Safe, Resend::NeedsProof] {
         assert_eq!(limit.risk(MS(100), resend), Risk::Safe);
-        assert_eq!(limit.risk(MS(101), resend), Risk::Unsure);
         assert_eq!(limit.risk(MS(300_001), resend), Risk::Past);
     }
+    assert_eq!(limit.risk(MS(101), Resend::NeedsProof), Risk::Unsure);
+    assert_eq!(
+        limit.risk(MS(101), Resend::Safe),
+        Risk::Safe,
+        "it can be sent again"
+    );
 }
 
 #[test]
@@ -67,10 +77,9 @@ fn one_close_calls_for_care_at_once_and_three_alike_set_the_limit() {
     assert_eq!(limit.reuse, PLAN.idle_timeout, "one close may be an accident");
     assert_eq!(
         limit.risk(MS(4000), Resend::NeedsProof),
-        Risk::Past,
+        Risk::Unsure,
         "a reset would leave no proof"
     );
-    assert_eq!(limit.risk(MS(4000), Resend::Safe), Risk::Unsure);
     story.close(MS(5001));
     assert_eq!(story.reuse(), PLAN.idle_timeout);
     story.close(MS(5000));
@@ -89,10 +98,9 @@ fn one_close_calls_for_care_at_once_and_three_alike_set_the_limit() {
 #[test]
 fn a_single_close_that_many_outlived_calls_for_no_care() {
     let mut story = Story::new();
-    (0..2000).for_each(|_| _ = story.learner.on_survived(MS(9000)));
+    (0..2000).for_each(|_| story.survive(MS(9000)));
     story.learner.on_closed(MS(5000), Sign::Reset, story.now);
     let limit = story.limit();
-    assert_eq!(limit.proof, PLAN.idle_timeout);
     assert_eq!(
         limit.risk(MS(4000), Resend::NeedsProof),
         Risk::Safe,
@@ -172,14 +180,14 @@ fn siblings_start_from_what_the_others_agree_on() {
     (0..20).for_each(|_| teacher.close(MS(2000)));
     let mut pupil = Story::new();
     pupil.learner.suggest(teacher.learner.wall().unwrap());
-    assert_eq!(pupil.limit().risk(MS(1900), Resend::Safe), Risk::Unsure);
+    assert_eq!(pupil.limit().risk(MS(1970), Resend::NeedsProof), Risk::Unsure);
     assert!(pupil.limit().safe < MS(1980), "it is careful");
     pupil.close(MS(2001));
     assert!(pupil.reuse() < MS(1980), "its own first close confirms the wall");
     let mut other = Story::new();
     other.learner.suggest(teacher.learner.wall().unwrap());
-    other.learner.on_survived(MS(2500));
-    other.learner.on_survived(MS(2500));
+    other.survive(MS(2500));
+    other.survive(MS(2500));
     assert_eq!(other.learner.watch.suspect(), None, "its own survivors refute it");
 }
 
@@ -193,10 +201,7 @@ fn with_learning_off_closes_change_nothing() {
     story.learner.on_response(Some(MS(5000)));
     (0..50).for_each(|_| story.close(MS(50)));
     let limit = story.learner.limit(&plan, Duration::ZERO);
-    assert_eq!(
-        (limit.reuse, limit.safe, limit.proof),
-        (PLAN.idle_timeout, MS(100), PLAN.idle_timeout)
-    );
+    assert_eq!((limit.reuse, limit.safe), (PLAN.idle_timeout, MS(100)));
 }
 
 #[test]
@@ -257,7 +262,7 @@ proptest! {
             if dice.below(1000) < per_mille {
                 story.close(dice.up_to(gap));
             } else {
-                story.learner.on_survived(gap);
+                story.survive(gap);
             }
             prop_assert!(story.reuse() >= PLAN.idle_timeout * 9 / 10, "{:?}", story.learner.watch);
         }
@@ -280,7 +285,7 @@ proptest! {
     fn a_timer_that_is_gone_is_forgotten_after_three_probes(timer in 100_u64..30_000, closes in 3_usize..100) {
         let mut story = Story::new();
         (0..closes).for_each(|_| story.close(MS(timer)));
-        (0..3).for_each(|_| _ = story.learner.on_survived(MS(timer * 2)));
+        (0..3).for_each(|_| _ = story.learner.on_outlived(MS(timer * 2)));
         prop_assert_eq!(story.limit().source, Source::Configured);
     }
 
@@ -292,7 +297,7 @@ proptest! {
         let mut story = Story::new();
         for _ in 0..closes {
             story.close(jitter(old, 1, dice));
-            (0..20).for_each(|_| _ = story.learner.on_survived(old * 9 / 10));
+            (0..20).for_each(|_| story.survive(old * 9 / 10));
         }
         (0..3).for_each(|_| story.close(jitter(new, 1, dice)));
         prop_assert!(story.reuse() < new * 99 / 100, "{:?}", story.learner.watch);
@@ -311,7 +316,7 @@ proptest! {
             } else {
                 story.close(jitter(timer, 1, dice));
             }
-            (0..5).for_each(|_| _ = story.learner.on_survived(dice.up_to(timer * 8 / 10)));
+            (0..5).for_each(|_| story.survive(dice.up_to(timer * 8 / 10)));
             prop_assert!(story.reuse() < timer * 99 / 100);
         }
         prop_assert!(story.reuse() > timer / 3, "{:?}", story.learner.watch);
@@ -319,7 +324,7 @@ proptest! {
 
     #[test]
     fn the_limit_keeps_to_its_order_whatever_is_seen(
-        events in prop::collection::vec((0_u64..400_000, 0_u8..4, 0_u64..2000), 0..300),
+        events in prop::collection::vec((0_u64..400_000, 0_u8..5, 0_u64..2000), 0..300),
         margin in 0_u64..100, rtt in 0_u64..100, idle in 0_u64..400_000,
     ) {
         let plan = KeepAlivePlan { idle_timeout: MS(idle), margin: MS(margin), ..PLAN };
@@ -329,11 +334,13 @@ proptest! {
             match kind {
                 0 => _ = story.learner.on_closed(MS(age), Sign::Fin, story.now),
                 1 => _ = story.learner.on_closed(MS(age), Sign::Reset, story.now),
-                2 => _ = story.learner.on_survived(MS(age)),
+                2 => _ = story.learner.on_survived(MS(age), story.now),
+                3 => _ = story.learner.on_surprise(MS(age), Sign::Reset),
                 _ => _ = story.learner.on_response(Some(MS(age))),
             }
             let limit = story.learner.limit(&plan, MS(rtt));
-            prop_assert!(limit.safe <= limit.reuse && limit.proof <= limit.reuse);
+            prop_assert!(limit.safe <= limit.reuse);
+            prop_assert!(limit.wary.is_none_or(|ages| ages.from <= ages.to));
             prop_assert!(limit.reuse <= plan.idle_timeout);
             if let Some(wall) = story.learner.wall() {
                 prop_assert!(wall.lo <= wall.hi && limit.reuse <= wall.lo);

@@ -98,7 +98,7 @@ impl Band {
     }
 
     /// Whether a close at this age may be one of the same timer: within an octave.
-    fn may_hold(&self, age: Duration) -> bool {
+    pub(super) fn may_hold(&self, age: Duration) -> bool {
         age * 2 >= self.hi && age <= self.top()
     }
 

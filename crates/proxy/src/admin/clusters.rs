@@ -184,7 +184,6 @@ fn ours(endpoint: &EndpointReport) -> Vec<Line> {
         ("evenkeel_stragglers", endpoint.stragglers.into()),
         ("evenkeel_reuse_limit_ms", millis(knowledge.limit.reuse)),
         ("evenkeel_safe_limit_ms", millis(knowledge.limit.safe)),
-        ("evenkeel_proof_limit_ms", millis(knowledge.limit.proof)),
         ("evenkeel_limit_source", source.into()),
     ]);
     let adaptive = endpoint.adaptive_limit;

@@ -240,7 +240,6 @@ fn clusters_are_shown_with_what_was_learned() {
     default/web::127.0.0.1:3000::evenkeel_stragglers::0
     default/web::127.0.0.1:3000::evenkeel_reuse_limit_ms::4900
     default/web::127.0.0.1:3000::evenkeel_safe_limit_ms::4900
-    default/web::127.0.0.1:3000::evenkeel_proof_limit_ms::4900
     default/web::127.0.0.1:3000::evenkeel_limit_source::learned
     default/web::127.0.0.1:3000::evenkeel_closes_after_ms::5001
     default/web::127.0.0.1:3000::evenkeel_closes::41

@@ -24,7 +24,8 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
     let limit = Limit {
         reuse,
         safe: reuse,
-        proof: reuse,
+        unexplored: false,
+        wary: None,
         source: Source::Learned { closes: 41, wall },
     };
     let knowledge = Knowledge {

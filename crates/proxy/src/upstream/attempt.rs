@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use policy::cluster::Writing;
+use policy::cluster::{Hold, Writing};
 use policy::deadline::{Bounds, Deadlines, Which};
 use policy::evidence::{End, Facts, Written};
 use wire::h1::decode::DecodeError;
@@ -26,9 +26,6 @@ use crate::worker::Worker;
 /// Bytes of the head held back by a two-step write: without its last line ending no head is
 /// complete (RFC 9112, 2.1), so no server can act on it.
 const HELD_BACK: usize = 4;
-
-/// A two-step write waits at most this long for its first part's fate, however slow the path.
-const TWO_STEP_MAX: Duration = Duration::from_millis(50);
 
 /// Interim responses (1xx) before a final one; an endpoint that sends more is malformed.
 const INTERIM_MAX: u32 = 32;
@@ -78,7 +75,7 @@ pub(crate) async fn run(
         let begun = match connection.writing {
             Writing::Direct => Ok(()),
             Writing::TwoStep => {
-                let mut steps = pin!(two_step(timekeeper.worker, upload, &to, connection.round_trip));
+                let mut steps = pin!(two_step(timekeeper.worker, upload, &to, connection.hold));
                 let under_limits = poll_fn(|cx| match steps.as_mut().poll(cx) {
                     Poll::Ready(done) => Poll::Ready(done.map_err(Ended::Died)),
                     Poll::Pending => timekeeper.poll_passed(cx, &to, &autopsy).map(Err),
@@ -252,37 +249,35 @@ impl<'a> Timekeeper<'a> {
     }
 }
 
-/// Writes all of the head but its end, and waits for about a round trip: a close that is seen
-/// meanwhile met an incomplete head, which is proof.
-async fn two_step(
-    worker: &Worker,
-    upload: &mut Upload,
-    to: &Sender<'_>,
-    round_trip: Duration,
-) -> Result<(), End> {
+/// Writes all of the head but its end, and holds that back until the endpoint can have said that it
+/// has closed: a close that is seen meanwhile met an incomplete head, which is proof. So does silence.
+async fn two_step(worker: &Worker, upload: &mut Upload, to: &Sender<'_>, hold: Hold) -> Result<(), End> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::ConnectionReset => End::Reset,
         io::ErrorKind::BrokenPipe => End::BrokenPipe,
         _ => End::Other,
     };
     upload.send_part_of_head(HELD_BACK, to).await.map_err(failed)?;
-    // A close that was on its way when the first part arrived is here a round trip after that was
-    // sent. Waiting for the acknowledgement would be certain, but endpoints delay it, by 40 ms.
-    let patience = round_trip + round_trip / 4 + Duration::from_millis(1);
-    let until = worker.clock.now() + patience.min(TWO_STEP_MAX);
+    let begun = worker.clock.now();
+    let mut pause = hold.round_trip;
     loop {
         // In this order: what was acknowledged after a FIN shows the FIN as well.
         let acknowledged = to.acknowledged();
         if let Some(end) = end_of(to.transport) {
             return Err(end);
         }
-        let arrived = acknowledged.is_none_or(|count| count >= to.written());
-        if arrived || worker.clock.now() >= until {
-            return Ok(());
+        let waited = worker.clock.now().since(begun);
+        let patient = waited >= hold.patience;
+        match acknowledged {
+            None if patient => return Ok(()),
+            Some(0) if waited >= hold.heard_within() => return Err(End::Silent),
+            Some(count) if count >= to.written() && (hold.endpoint_acknowledges || patient) => return Ok(()),
+            _ => {}
         }
         let readable = poll_fn(|cx| to.transport.poll_read_ready(cx));
-        let pause = engine::sleep((round_trip / 4).max(Duration::from_millis(1)));
-        first(readable, pin!(pause)).await;
+        let nap = engine::sleep(pause.max(Duration::from_millis(1)));
+        first(readable, pin!(nap)).await;
+        pause = hold.round_trip / 8;
     }
 }
 

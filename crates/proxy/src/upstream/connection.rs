@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::cluster::{Address, ConnectionFacts, ConnectionId, EndpointId, Writing};
+use policy::cluster::{Address, ConnectionFacts, ConnectionId, EndpointId, Hold, Writing};
 
 use super::shared::Watch;
 use crate::buffer::ReadBuffer;
@@ -29,8 +29,10 @@ pub(crate) struct Connection {
     pub(super) received_before: u64,
     /// How to write the request.
     pub(crate) writing: Writing,
-    /// The endpoint's round trip.
-    pub(crate) round_trip: Duration,
+    /// How to write in two steps, if so.
+    pub(crate) hold: Hold,
+    /// It died as idle connections do: its close may have been on its way when the request was written.
+    pub(crate) raced: bool,
     /// What is known of the connection.
     pub(crate) facts: ConnectionFacts,
     /// Whether it was opened for this attempt.

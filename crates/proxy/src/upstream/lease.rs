@@ -10,9 +10,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use policy::cluster::{
-    Address, Ask, Checkout, Cluster, ConnectionFacts, ConnectionId, EndpointId, Handback, Parked as Verdict,
-    Refusal, Resend, Reuse, Reused, Ticket, WorkerId, Writing,
+    Address, Ask, Checkout, Cluster, ConnectionFacts, ConnectionId, EndpointId, Handback, Hold,
+    Parked as Verdict, Refusal, Resend, Reuse, Reused, Ticket, WorkerId, Writing,
 };
+use policy::evidence::{Facts, raced};
 use policy::time::Moment;
 
 use super::connect::{ConnectError, connect};
@@ -218,7 +219,8 @@ impl<'a> Asker<'a, '_> {
         connection.written_before = connection.transport.sent();
         connection.received_before = connection.transport.received();
         connection.writing = reused.writing;
-        connection.round_trip = reused.round_trip.unwrap_or_default();
+        connection.hold = reused.hold;
+        connection.raced = false;
         connection.facts = reused.facts;
         connection.fresh = false;
         connection.found_dead = found_dead;
@@ -287,7 +289,8 @@ impl<'a> Asker<'a, '_> {
             written_before: 0,
             received_before: 0,
             writing: Writing::Direct,
-            round_trip: round_trip.unwrap_or_default(),
+            hold: Hold::default(),
+            raced: false,
             facts: ConnectionFacts::default(),
             fresh: true,
             found_dead: 0,
@@ -460,8 +463,26 @@ impl Lease<'_> {
     }
 
     /// The peer closed the connection under the request.
-    pub(crate) fn peer_closed(self, reset: bool, raced: bool) {
-        self.end(Handback::PeerClosed { reset, raced });
+    pub(crate) fn peer_closed(self, reset: bool, proven: bool) {
+        let raced = self.raced;
+        self.end(Handback::PeerClosed { reset, raced, proven });
+    }
+
+    /// Nothing that was sent on it was acknowledged.
+    pub(crate) fn fell_silent(self) {
+        self.end(Handback::Silent);
+    }
+
+    /// Within what time something of a request is acknowledged, unless the flow was forgotten while it
+    /// idled: nobody forgets a fresh one.
+    pub(crate) fn heard_within(&self) -> Option<Duration> {
+        (!self.fresh).then_some(self.hold.heard_within())
+    }
+
+    /// Notes how it died, and whether that was a race.
+    pub(crate) fn died(&mut self, facts: &Facts, begun: Moment) {
+        let lasted = self.permit.worker.clock.now().since(begun);
+        self.raced = !self.fresh && raced(facts, lasted, self.hold.patience);
     }
 
     /// We close the connection.

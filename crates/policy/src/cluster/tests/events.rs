@@ -16,6 +16,7 @@ impl Story {
         let summary = Summary {
             endpoint: Some(self.members.list[place].0),
             reused: false,
+            raced: false,
             copy_whole: true,
             answered: false,
             arrival: Arrival::Whole,

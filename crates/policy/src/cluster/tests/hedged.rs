@@ -198,6 +198,7 @@ impl Sim {
         let summary = Summary {
             endpoint: Some(self.story.members.list[out.place].0),
             reused: true,
+            raced: false,
             copy_whole: true,
             answered: false,
             arrival: crate::deadline::Arrival::Whole,

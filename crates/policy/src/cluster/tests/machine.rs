@@ -292,10 +292,13 @@ impl Shell {
             1 => Handback::PeerClosed {
                 reset: true,
                 raced: true,
+                proven: false,
             },
+            4 => Handback::Silent,
             2 => Handback::PeerClosed {
                 reset: false,
                 raced: false,
+                proven: false,
             },
             3 => Handback::Outrun { begun: self.now },
             _ => Handback::Reusable {
@@ -327,6 +330,7 @@ impl Shell {
         let summary = Summary {
             endpoint: self.any_endpoint(at),
             reused: at.is_multiple_of(2),
+            raced: false,
             copy_whole: true,
             answered: false,
             arrival: Arrival::Whole,

@@ -139,6 +139,7 @@ impl Sim {
                 let summary = Summary {
                     endpoint: fate.endpoint.map(|place| self.story.members.list[place].0),
                     reused: true,
+                    raced: false,
                     copy_whole: true,
                     answered: false,
                     arrival: Arrival::Whole,

@@ -43,6 +43,7 @@ impl Story {
         let summary = Summary {
             endpoint: Some(endpoint),
             reused,
+            raced: false,
             copy_whole: true,
             answered: false,
             arrival: Arrival::Whole,
@@ -337,6 +338,7 @@ fn what_a_client_was_waited_for_says_nothing_of_the_endpoint() {
         let summary = Summary {
             endpoint: Some(id),
             reused: false,
+            raced: false,
             copy_whole: true,
             answered: false,
             arrival: Arrival::Stalled,
@@ -355,6 +357,7 @@ fn what_a_client_was_waited_for_says_nothing_of_the_endpoint() {
     let early = Summary {
         endpoint: Some(id),
         reused: false,
+        raced: false,
         copy_whole: true,
         answered: false,
         arrival: Arrival::Coming,
@@ -375,6 +378,7 @@ fn a_hedge_waits_for_what_is_usual_and_a_timeout_is_a_multiple_of_it() {
         let summary = Summary {
             endpoint: Some(id),
             reused: true,
+            raced: false,
             copy_whole: true,
             answered: false,
             arrival: Arrival::Whole,

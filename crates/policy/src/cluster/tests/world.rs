@@ -97,6 +97,7 @@ impl World {
                     let raced = Handback::PeerClosed {
                         reset: true,
                         raced: true,
+                        proven: false,
                     };
                     self.story.cluster.hand_back(connection, raced, ME, rst_arrives);
                     return;
