@@ -3,6 +3,7 @@
 
 mod access_log;
 mod admin;
+mod bytes_told;
 mod change_under_load;
 mod client_policy;
 mod command_line;

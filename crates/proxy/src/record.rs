@@ -251,9 +251,9 @@ impl Record {
         };
     }
 
-    /// Bytes of the request's body so far.
+    /// Bytes of the request's body so far, and of what came through its tunnel; never fewer than before.
     pub fn bytes_received(&mut self, total: u64) {
-        self.facts.bytes_received = total;
+        self.facts.bytes_received = self.facts.bytes_received.max(total);
     }
 
     /// Bytes of the response's body so far.

@@ -42,6 +42,9 @@ pub(crate) async fn run(
     bounds: Bounds,
 ) -> (u64, Result<(), RelayEnd>) {
     let pulse = Pulse::new(worker, upload.finished_at());
+    // What is not of the body goes first.
+    let head = (client.out.len() as u64).saturating_sub(download.encoded());
+    let sent_before = client.connection.transport.sent();
     let Client {
         connection,
         input: client_input,
@@ -87,7 +90,54 @@ pub(crate) async fn run(
         }
     };
     let done = until_done(worker, alarm, bounds, &pulse, pin!(work)).await;
-    (download.relayed, done)
+    if done.is_ok() {
+        return (download.relayed, done);
+    }
+    if let Err(RelayEnd::Upstream(_)) = done
+        && client_transport.sent() > sent_before
+    {
+        // What came before the end is the client's, as far as it takes it at once.
+        let _ = client_transport.try_write(out);
+    }
+    out.clear();
+    (
+        download.sent_of(client_transport.sent() - sent_before, head),
+        done,
+    )
+}
+
+/// Sends the rest of a request whose response's head is there already.
+pub(crate) async fn finish_upload(
+    worker: &Worker,
+    lease: &Lease<'_>,
+    upload: &mut Upload,
+    client: &mut Client,
+    bounds: Bounds,
+) -> Result<(), RelayEnd> {
+    let pulse = Pulse::new(worker, upload.finished_at());
+    let Client {
+        connection,
+        input,
+        alarm,
+        snapshot,
+        listener,
+        ..
+    } = client;
+    let limits = snapshot.limits(*listener);
+    let sender = Sender {
+        transport: &lease.transport,
+        written_before: lease.written_before,
+    };
+    let sending = poll_fn(|cx| {
+        let from = (&connection.transport, &mut *input, limits);
+        upload
+            .poll_run(cx, &sender, from, &pulse)
+            .map_err(|end| match end {
+                UploadEnd::Upstream(_) => RelayEnd::Upstream(DownloadEnd::Upstream),
+                UploadEnd::ClientLeft | UploadEnd::Malformed(_) => RelayEnd::ClientLeft,
+            })
+    });
+    until_done(worker, alarm, bounds, &pulse, pin!(sending)).await
 }
 
 /// Ends once the client has reset its connection; an end of its sending side is noted.

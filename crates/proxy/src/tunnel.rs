@@ -35,22 +35,16 @@ pub(crate) async fn run(
     client: Mouth<'_>,
     upstream: Mouth<'_>,
 ) -> Carried {
-    let (up, down) = (Cell::new(0), Cell::new(0));
+    // What either side took, to the byte, however it ends.
+    let (up, down) = (upstream.transport.sent(), client.transport.sent());
+    let (to_client, to_endpoint) = (client.transport, upstream.transport);
     let moved = Cell::new(worker.clock.now());
     let both = async {
-        let to_upstream = carry(
-            client.input,
-            client.transport,
-            upstream.transport,
-            &up,
-            &moved,
-            worker,
-        );
+        let to_upstream = carry(client.input, client.transport, upstream.transport, &moved, worker);
         let to_client = carry(
             upstream.input,
             upstream.transport,
             client.transport,
-            &down,
             &moved,
             worker,
         );
@@ -73,8 +67,8 @@ pub(crate) async fn run(
         }
     }
     Carried {
-        up: up.get(),
-        down: down.get(),
+        up: to_endpoint.sent() - up,
+        down: to_client.sent() - down,
     }
 }
 
@@ -82,14 +76,12 @@ async fn carry(
     input: &mut ReadBuffer,
     from: &Transport,
     to: &Transport,
-    count: &Cell<u64>,
     moved: &Cell<Moment>,
     worker: &Worker,
 ) -> io::Result<()> {
     loop {
         if !input.is_empty() {
             write_all(to, input.data()).await?;
-            count.set(count.get() + input.data().len() as u64);
             moved.set(worker.clock.now());
             input.consume(input.data().len());
         }

@@ -33,7 +33,7 @@ impl Rest<'_> {
     ) -> Result<Next, Box<Fault>> {
         let next = match self {
             Self::Upgrade(relaying) => {
-                return upgrade(exchange, relaying.lease, setting).await;
+                return upgrade(exchange, relaying.lease, setting, upload).await;
             }
             Self::Body(mut relaying, download) => {
                 let sent = exchange.client.connection.transport.sent();
@@ -121,6 +121,7 @@ async fn upgrade(
     exchange: &mut Exchange<'_>,
     mut lease: Lease<'_>,
     setting: &Setting<'_>,
+    upload: &mut Upload,
 ) -> Result<Next, Box<Fault>> {
     if !setting.accepted.upgrade
         || !is_asked_for(&exchange.work.request.fields, &exchange.work.response.fields)
@@ -128,6 +129,7 @@ async fn upgrade(
         let sentence = "The endpoint answered 101 to a request that did not ask for this upgrade.";
         return Err(Fault::bad_response(sentence).into());
     }
+    finish_request(exchange, &mut lease, setting, upload).await?;
     write_head(exchange, BodyLength::None, Announce::Nothing, Upgrade::Keep);
     let limit = exchange.client.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
@@ -149,6 +151,34 @@ async fn upgrade(
     exchange.record.bytes_received(carried.up);
     exchange.record.bytes_sent(carried.down);
     Ok(Next::Drop)
+}
+
+/// The other protocol begins behind the request, whose body may still be on its way (RFC 9110, 7.8): its
+/// chunks are no bytes of the tunnel.
+async fn finish_request(
+    exchange: &mut Exchange<'_>,
+    lease: &mut Lease<'_>,
+    setting: &Setting<'_>,
+    upload: &mut Upload,
+) -> Result<(), Box<Fault>> {
+    if upload.sent_whole() {
+        return Ok(());
+    }
+    let bounds = setting.limits.relay(exchange.client, setting.cluster);
+    let finished = relay::finish_upload(exchange.worker, lease, upload, exchange.client, bounds);
+    let Err(end) = Box::pin(finished).await else {
+        return Ok(());
+    };
+    Err(match end {
+        RelayEnd::Upstream(_) => {
+            Fault::bad_response("The endpoint answered 101 and then took no more of the request's body.")
+                .into()
+        }
+        RelayEnd::ClientLeft => Failure::DownstreamLeft.into(),
+        RelayEnd::ClientStuck => Failure::BodyTimeout.into(),
+        RelayEnd::Idle => Failure::IdleUpstream.into(),
+        RelayEnd::Late => Failure::RequestTimeout.into(),
+    })
 }
 
 /// Whether the protocol that the endpoint switches to is among those asked for (RFC 9110, 7.8).

@@ -30,8 +30,10 @@ pub(crate) struct Download {
     /// Its framing towards the client.
     length: BodyLength,
     trailers: Fields,
-    /// Bytes of the body sent on.
+    /// Bytes of the body passed on, some of which may not have been sent yet.
     pub(crate) relayed: u64,
+    /// Bytes that its framing adds to them.
+    framing: u64,
 }
 
 /// How a download began.
@@ -62,6 +64,7 @@ impl Download {
             length: to,
             trailers: Fields::default(),
             relayed: 0,
+            framing: 0,
         }
     }
 
@@ -104,7 +107,7 @@ impl Download {
             let step = self.step(input, limits)?;
             match step.part {
                 Part::Data(range) => {
-                    self.relayed += range.len() as u64;
+                    self.count(range.len());
                     encode_data(out, self.length, &input.data()[range]);
                     input.consume(step.consumed);
                 }
@@ -138,7 +141,7 @@ impl Download {
             let step = self.step(input, limits)?;
             match step.part {
                 Part::Data(range) => {
-                    self.relayed += range.len() as u64;
+                    self.count(range.len());
                     pulse.turn(Direction::Down, Turn::Client);
                     self.pass_on(input.data(), range, to, out).await.map_err(left)?;
                     pulse.turn(Direction::Down, Turn::Endpoint);
@@ -175,6 +178,29 @@ impl Download {
                     }
                 }
             }
+        }
+    }
+
+    /// Bytes that the body takes so far, as it is framed for the client.
+    pub(crate) fn encoded(&self) -> u64 {
+        self.relayed + self.framing
+    }
+
+    fn count(&mut self, data: usize) {
+        self.relayed += data as u64;
+        if self.length == BodyLength::Chunked {
+            self.framing += encode::chunk_framing(data as u64);
+        }
+    }
+
+    /// Bytes of the body among the `sent` bytes that the client's connection took, of which `head` are none
+    /// of it.
+    pub(crate) fn sent_of(&self, sent: u64, head: u64) -> u64 {
+        let wire = sent.saturating_sub(head);
+        match self.length {
+            // What is left of a chunk's framing may count as body: some bytes.
+            BodyLength::Chunked => wire.saturating_sub(self.framing).min(self.relayed),
+            _ => wire,
         }
     }
 

@@ -95,11 +95,22 @@ pub fn response(out: &mut Vec<u8>, head: &ResponseHead, onward: &Onward) {
 /// would end the body. The data follows, then [`CHUNK_END`].
 pub fn chunk_header(out: &mut Vec<u8>, size: u64) {
     debug_assert!(size > 0, "a chunk of no bytes ends the body");
-    let digits = (u64::BITS - size.leading_zeros()).div_ceil(4).max(1);
+    let digits = chunk_digits(size);
     for place in (0..digits).rev() {
         out.push(b"0123456789abcdef"[(size >> (4 * place)) as usize & 0xf]);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Bytes that the framing of a chunk of `size` bytes takes: its first line and [`CHUNK_END`].
+#[must_use]
+pub const fn chunk_framing(size: u64) -> u64 {
+    chunk_digits(size) as u64 + 4
+}
+
+const fn chunk_digits(size: u64) -> u32 {
+    let digits = (u64::BITS - size.leading_zeros()).div_ceil(4);
+    if digits == 0 { 1 } else { digits }
 }
 
 /// Appends the last chunk and the trailer section.
