@@ -10,8 +10,9 @@ use common::{BACKEND, GATEWAY, codes, mistakes, source};
 use config::model::Model;
 use config::{ReadOptions, changes, read};
 use policy::plan::{
-    AdaptivePlan, AutoTimeout, Balance, ClusterPlan, Distinct, FieldTest, HashOn, HashPlan, HashTable,
-    HealthPlan, HealthProbe, HedgePlan, OutlierPlan, Percent, QueuePlan, RateRule, RetryBudgetPlan,
+    AdaptivePlan, AutoTimeout, Balance, ClientPrefix, ClusterPlan, Distinct, FieldTest, HashOn, HashPlan,
+    HashTable, HealthPlan, HealthProbe, HedgePlan, OutlierPlan, Percent, QueuePlan, RateRule,
+    RetryBudgetPlan,
 };
 use policy::route::{ListenerId, RateLimitRef, RequestView};
 
@@ -114,6 +115,7 @@ fn retries_are_bounded_at_once_or_over_time() {
         share,
         interval: millis(interval),
         floor,
+        burst: 0,
     };
     assert_eq!(budget("retryConstraint: {}"), rate(0.2, 10_000, 100));
     let spec =
@@ -135,6 +137,7 @@ spec:
         share: 0.05,
         interval: millis(1000),
         floor: 2,
+        burst: 0,
     };
     let cluster = |rest: &[String]| (*model(rest).clusters[0].plan).clone();
     assert_eq!(cluster(std::slice::from_ref(&own)).retry_budget, of_api);
@@ -328,13 +331,14 @@ fn a_rate_limit_has_rules_with_conditions_that_all_hold() {
          {sourceCIDR: {value: 10.0.0.0/8}}, {sourceCIDR: {value: 10.1.0.0/16}}], \
          limit: {requests: 7, unit: Minute}}, \
          {clientSelectors: [{headers: [{type: Distinct, name: X-Key}]}], limit: {requests: 1, unit: Day}}, \
-         {clientSelectors: [{sourceCIDR: {type: Distinct, value: '::/0'}}], limit: {requests: 9, unit: Hour}}]}}";
+         {clientSelectors: [{sourceCIDR: {type: Distinct, value: '::/0', ipv6PrefixLength: 56}}], limit: {requests: 9, unit: Hour}}]}}";
     let model = model(&[policy("p", OF_ROUTE, limits)]);
     assert_eq!(&*model.rate_limits[0].name, "default/p");
     let rule = |requests, secs| RateRule {
         headers: Vec::new(),
         sources: Vec::new(),
         distinct: Distinct::Shared,
+        client: ClientPrefix::default(),
         requests: NonZeroU32::new(requests).expect("above 0"),
         per: Duration::from_secs(secs),
     };
@@ -355,6 +359,7 @@ fn a_rate_limit_has_rules_with_conditions_that_all_hold() {
         RateRule {
             sources: vec![("::".parse().expect("an address"), 0)],
             distinct: Distinct::Client,
+            client: ClientPrefix { v4: 32, v6: 56 },
             ..rule(9, 3600)
         },
     ];

@@ -38,7 +38,7 @@ use crate::pool::{Connections, State};
 use crate::retry_budget::RetryBudget;
 use crate::slab::Slab;
 use crate::time::{Dice, Moment};
-use place::Blocked;
+use place::{Blocked, Full};
 use queue::{Grant, Queue};
 use retry::Usual;
 
@@ -91,6 +91,12 @@ pub struct Cluster {
     /// The greatest idle age that a request to any endpoint has survived, while no close speaks
     /// against it.
     explored: Duration,
+    /// Counts what may have made room at an endpoint.
+    changes: u64,
+    /// The endpoint that had a request less last.
+    freed: Option<EndpointId>,
+    /// Nobody had room for whoever asked so.
+    full: Option<Full>,
     /// For the placing of waiters, which nobody brings dice to.
     dice: Dice,
 }
@@ -122,6 +128,9 @@ impl Cluster {
             deadline: Moment::NEVER,
             shared: None,
             explored: Duration::ZERO,
+            changes: 0,
+            freed: None,
+            full: None,
             dice: Dice::seeded(0),
         }
     }

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::plan::{Distinct, FieldTest, RateLimitPlan, RateRule};
+use crate::plan::{ClientPrefix, Distinct, FieldTest, RateLimitPlan, RateRule};
 use crate::time::Moment;
 
 use table::{Bucket, Table, TextKey};
@@ -120,7 +120,7 @@ impl RateLimiter {
         let take = |bucket: &mut Bucket| bucket.take(rate, now);
         let taken = match &mut rule.buckets {
             Buckets::Shared(bucket) => take(bucket),
-            Buckets::Client(table) => table.with(&client, now, take),
+            Buckets::Client(table) => table.with(&network_of(client, rule.plan.client), now, take),
             Buckets::Header(table, without) => {
                 let Distinct::Header(name) = &rule.plan.distinct else {
                     unreachable!("buckets by field belong to a rule by field")
@@ -204,6 +204,21 @@ impl Buckets {
             Self::Shared(_) => {}
             Self::Client(table) => table.bound(most),
             Self::Header(table, _) => table.bound(most),
+        }
+    }
+}
+
+/// The network that stands for a client: what of its address tells it from others.
+fn network_of(client: IpAddr, prefix: ClientPrefix) -> IpAddr {
+    let kept = |width: u8, length: u8| u128::MAX.checked_shl(u32::from(width.saturating_sub(length)));
+    match client {
+        IpAddr::V4(address) => {
+            let mask = kept(32, prefix.v4).unwrap_or(0) as u32;
+            IpAddr::V4((address.to_bits() & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = kept(128, prefix.v6).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & mask).into())
         }
     }
 }

@@ -36,6 +36,9 @@ pub struct InFlight {
 /// retried, and in every interval that ends with a retry too, the first of an outage included. For such
 /// intervals that do not overlap cover all retries, and each holds its own bound. A floor adds itself
 /// once an interval.
+///
+/// Past that a retry may draw on the burst: `burst` tokens, regained at the floor's rate. Every retry takes
+/// one, whatever it was admitted by, so where the share alone admits more than the floor none is left.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
     parts: [Part; KEPT],
@@ -47,6 +50,8 @@ pub struct RetryBudget {
     interval: Duration,
     /// When the newest part ends.
     ends: Moment,
+    /// When all tokens of the burst will be there again.
+    full_at: Moment,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,6 +70,7 @@ impl RetryBudget {
             head: 0,
             interval: Duration::ZERO,
             ends: Moment::default(),
+            full_at: Moment::default(),
         }
     }
 
@@ -84,6 +90,7 @@ impl RetryBudget {
         if admitted && let Some(part) = self.advance(plan, now) {
             part.retries += 1;
             self.sum.retries += 1;
+            self.take_token(plan, now);
         }
         admitted
     }
@@ -94,11 +101,34 @@ impl RetryBudget {
         self.advance(plan, now);
         match *plan {
             RetryBudgetPlan::Rate { share, floor, .. } => {
-                allowed(share, self.sum.requests, floor).saturating_sub(self.sum.retries)
+                let shared = allowed(share, self.sum.requests, floor).saturating_sub(self.sum.retries);
+                shared.max(self.tokens(plan, now))
             }
             RetryBudgetPlan::Parallel { share, floor } => {
                 allowed(share, in_flight.requests, floor).saturating_sub(in_flight.retries)
             }
+        }
+    }
+
+    /// Tokens of the burst that are there now.
+    fn tokens(&self, plan: &RetryBudgetPlan, now: Moment) -> u32 {
+        let RetryBudgetPlan::Rate { burst, .. } = *plan else {
+            return 0;
+        };
+        let Some(each) = token_nanos(plan) else { return 0 };
+        let missing = self.full_at.since(now).as_nanos().div_ceil(u128::from(each));
+        burst.saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
+    }
+
+    fn take_token(&mut self, plan: &RetryBudgetPlan, now: Moment) {
+        let RetryBudgetPlan::Rate { burst, .. } = *plan else {
+            return;
+        };
+        if let Some(each) = token_nanos(plan) {
+            let each = Duration::from_nanos(each);
+            // As many again may be owed: what the share admits is no reason for more from the burst.
+            let most = each.saturating_mul(burst).saturating_mul(2);
+            self.full_at = (self.full_at.max(now) + each).min(now + most);
         }
     }
 
@@ -139,6 +169,22 @@ impl RetryBudget {
 impl Default for RetryBudget {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// How long one token of the burst takes to come back; `None` without a burst.
+fn token_nanos(plan: &RetryBudgetPlan) -> Option<u64> {
+    match *plan {
+        RetryBudgetPlan::Rate {
+            interval,
+            floor,
+            burst,
+            ..
+        } if burst > 0 && floor > 0 => {
+            let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+            Some((nanos / u64::from(floor)).max(1))
+        }
+        RetryBudgetPlan::Rate { .. } | RetryBudgetPlan::Parallel { .. } => None,
     }
 }
 

@@ -120,7 +120,7 @@ static SOURCE: Shape = Shape {
         field(
             "type",
             Kind::Choice(SOURCES),
-            "`Distinct`: each address has a bucket of its own. `Exact`: all of the network share one.",
+            "`Distinct`: each client has a bucket of its own, by the prefix of its address below. `Exact`: all of the network share one.",
         )
         .default("`Exact`"),
         field(
@@ -129,6 +129,19 @@ static SOURCE: Shape = Shape {
             "Address and prefix length: `0.0.0.0/0` is every IPv4 address, `::/0` every IPv6 one.",
         )
         .required(),
+        field(
+            "ipv4PrefixLength",
+            Kind::Int(0, 32),
+            "Of `Distinct`: how many bits of an IPv4 address tell a client from others. A field of evenkeel's.",
+        )
+        .default("`32`"),
+        field(
+            "ipv6PrefixLength",
+            Kind::Int(0, 128),
+            "Of `Distinct`: how many bits of an IPv6 address tell a client from others. One household or machine has a \
+             network of 64 bits at least, and may use any address in it. A field of evenkeel's.",
+        )
+        .default("`64`"),
         comes_later("invert", REMOVE),
     ],
 };

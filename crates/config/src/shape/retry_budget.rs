@@ -48,7 +48,7 @@ static SPEC: Shape = Shape {
             Kind::Object(&RETRY_CONSTRAINT),
             "How much of the traffic may be retries and hedges, over time.",
         )
-        .default("20 % of the requests of one second, at least 3"),
+        .default("20 % of the requests of one second, at least 10, and a burst of 50"),
         comes_later(
             "sessionPersistence",
             "use `loadBalancer` of a BackendTrafficPolicy: `type: ConsistentHash`, by a cookie",

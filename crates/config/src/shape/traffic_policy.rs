@@ -77,7 +77,7 @@ static SPEC: Shape = Shape {
             "How much of the traffic may be retries and hedges, over time. Replays with proof are neither. \
              Excludes `circuitBreaker.retryBudget`.",
         )
-        .default("20 % of the requests of one second, at least 3"),
+        .default("20 % of the requests of one second, at least 10, and a burst of 50"),
         field("loadBalancer", Kind::Object(&BALANCER), "Which endpoint is next."),
         field(
             "healthCheck",

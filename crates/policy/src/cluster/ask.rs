@@ -81,8 +81,8 @@ pub struct Ask<'a> {
     pub worker: WorkerId,
     /// Whether this request could be sent again at grade `unknown`; sets the risk it may take.
     pub resend: Resend,
-    /// Whether an idle connection will do; a replay asks for a fresh one. Whoever may reuse one and
-    /// avoids nobody is at the first attempt, which is what the retry budget counts.
+    /// Whether an idle connection will do; a replay asks for a fresh one. Whoever may reuse one,
+    /// avoids nobody and has not asked before is at the first attempt, which is what the retry budget counts.
     pub reuse: Reuse,
     /// Endpoints that already failed this exchange: chosen only if there is no other.
     pub avoid: &'a [EndpointId],
@@ -91,6 +91,8 @@ pub struct Ask<'a> {
     pub deadline: Moment,
     /// What consistent hashing goes by (`balance::key`); without it a request goes by chance.
     pub hash: Option<u64>,
+    /// The same attempt has asked before, and the connection that it got was found closed.
+    pub asked_before: bool,
 }
 
 impl<'a> Ask<'a> {
@@ -106,11 +108,12 @@ impl<'a> Ask<'a> {
             avoid: &[],
             deadline: Moment::NEVER,
             hash: None,
+            asked_before: false,
         }
     }
 
     pub(super) fn is_first(&self) -> bool {
-        self.reuse == Reuse::Allow && self.avoid.is_empty()
+        self.reuse == Reuse::Allow && self.avoid.is_empty() && !self.asked_before
     }
 }
 

@@ -58,6 +58,7 @@ impl Cluster {
             endpoint.in_flight -= 1;
             self.in_flight -= 1;
             self.spare += 1;
+            self.changed(Some(endpoint_id));
             Parked::Keep
         };
         if changed {
@@ -75,6 +76,7 @@ impl Cluster {
         let endpoint = gone.endpoint;
         self.in_flight -= 1;
         self.endpoint(endpoint).in_flight -= 1;
+        self.changed(Some(endpoint));
         self.forget(id)
     }
 
@@ -91,6 +93,7 @@ impl Cluster {
         let Some(gone) = self.connections.remove(id) else {
             panic!("{id:?} is not open")
         };
+        self.changed(None);
         if let Some(endpoint) = self.endpoints.get_mut(gone.endpoint) {
             assert!(endpoint.open > 0, "{id:?} was never counted");
             endpoint.open -= 1;

@@ -27,6 +27,11 @@ impl Members {
         }
     }
 
+    /// Where they are in memory: the same for clones, and for no two at a time.
+    pub(super) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
     /// Whether both were made by the same [`Cluster::adopt`].
     pub(super) fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -53,6 +58,7 @@ impl Cluster {
         let mut list = Vec::<(EndpointId, u32)>::with_capacity(addresses.len());
         let mut keys = Vec::with_capacity(addresses.len());
         let mut place = BTreeMap::<EndpointId, usize>::new();
+        self.changed(None);
         for (address, weight) in addresses {
             let id = *known
                 .entry(address.clone())

@@ -1,5 +1,7 @@
 //! Finding a connection, or room for one, for a request; the same for those who wait.
 
+use std::time::Duration;
+
 use super::queue::Grant;
 use super::{Ask, Checkout, Cluster, ConnectionFacts, ConnectionId, EndpointId, Reuse, Reused, Writing};
 use crate::endpoint::Endpoint;
@@ -14,6 +16,38 @@ pub(super) enum Blocked {
     NoEndpoint,
     Requests,
     Connections,
+}
+
+/// All endpoints of a snapshot were found full. Until something changes nobody looks at them again:
+/// under overload there are many more who ask than there are ends of requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Full {
+    /// Whose endpoints, under whose limits; these addresses are compared and never followed.
+    members: usize,
+    plan: usize,
+    changes: u64,
+    /// Terms of ejection end without a call.
+    until: Moment,
+}
+
+/// What was found full is looked at again after this.
+const FULL_LASTS: Duration = Duration::from_millis(10);
+
+impl Full {
+    fn found(ask: &Ask<'_>, changes: u64, now: Moment) -> Self {
+        Self {
+            members: ask.members.address(),
+            plan: std::sync::Arc::as_ptr(ask.plan) as usize,
+            changes,
+            until: now + FULL_LASTS,
+        }
+    }
+
+    fn still(self, ask: &Ask<'_>, changes: u64, now: Moment) -> bool {
+        let found = Self::found(ask, changes, now);
+        now < self.until
+            && (self.members, self.plan, self.changes) == (found.members, found.plan, found.changes)
+    }
 }
 
 impl Cluster {
@@ -31,6 +65,12 @@ impl Cluster {
         if let Some(grant) = self.place_at(first, ask, now) {
             return Ok(grant);
         }
+        if self.full.is_some_and(|full| full.still(ask, self.changes, now)) {
+            return Err(Blocked::Connections);
+        }
+        if let Some(grant) = self.place_at_freed(first, ask, now) {
+            return Ok(grant);
+        }
         for avoided in [false, true] {
             for &(id, weight) in &ask.members.list {
                 let other = weight > 0 && id != first && ask.avoid.contains(&id) == avoided;
@@ -42,7 +82,28 @@ impl Cluster {
                 }
             }
         }
+        self.full = Some(Full::found(ask, self.changes, now));
         Err(Blocked::Connections)
+    }
+
+    /// Something has ended at an endpoint, or changed about it: it may have room.
+    pub(super) fn changed(&mut self, endpoint: Option<EndpointId>) {
+        self.changes = self.changes.wrapping_add(1);
+        self.freed = endpoint.or(self.freed);
+    }
+
+    /// At the endpoint that had a request less last: where all are busy it is the one that has room, and
+    /// not all are looked at.
+    fn place_at_freed(&mut self, but: EndpointId, ask: &Ask<'_>, now: Moment) -> Option<Grant> {
+        let freed = self.freed.filter(|&freed| freed != but)?;
+        let fit = ask
+            .members
+            .list
+            .iter()
+            .any(|&(id, weight)| id == freed && weight > 0)
+            && !ask.avoid.contains(&freed)
+            && self.stands_in(freed, ask, now);
+        if fit { self.place_at(freed, ask, now) } else { None }
     }
 
     /// Makes a grant the lease of `ask`'s worker.

@@ -154,6 +154,7 @@ impl Queue {
             avoid: &place.avoid,
             deadline: place.until,
             hash: place.hash,
+            asked_before: true,
         }
     }
 

@@ -43,6 +43,7 @@ impl Cluster {
             usual.latencies.record(latency, now);
         }
         let Some(outcome) = blame(summary) else { return };
+        self.changed(None);
         let overflows = self.outliers.counters().ejections_overflow;
         let (plan, Some(endpoint)) = (&self.plan, self.endpoints.get_mut(id)) else {
             return;
@@ -256,6 +257,7 @@ impl Cluster {
 
     /// Counts an endpoint in or out again, after something changed.
     pub(super) fn recount(&mut self, id: EndpointId, now: Moment) {
+        self.changed(None);
         let endpoint = self.endpoint(id);
         let out = endpoint.held_by > 0 && !endpoint.service.serves(now);
         let before = std::mem::replace(&mut endpoint.service.counted_out, out);

@@ -46,6 +46,7 @@ impl Cluster {
         self.deadline = self.deadline.min(endpoint.stragglers.due());
         self.in_flight -= 1;
         self.spare += 1;
+        self.changed(Some(endpoint_id));
         Parked::Keep
     }
 

@@ -66,6 +66,7 @@ impl Cluster {
     /// as a probe; the shell closes the sockets.
     pub fn reap(&mut self, plan: &Arc<ClusterPlan>, now: Moment) -> Vec<ConnectionId> {
         self.follow(plan);
+        self.changed(None);
         let plan = &plan.keep_alive;
         self.shed(now);
         self.sweep(now);

@@ -137,6 +137,7 @@ impl Cluster {
         let (worker, since, retire_at) = (held.worker, held.idle_since, held.retire_at);
         let endpoint = held.endpoint;
         self.in_flight -= 1;
+        self.changed(Some(endpoint));
         let endpoint = self.endpoint(endpoint);
         endpoint.in_flight -= 1;
         if endpoint.held_by > 0 {

@@ -26,7 +26,7 @@ impl Default for QueuePlan {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RetryBudgetPlan {
     /// A share of the requests begun within the last `interval`, and at least `floor` in it.
-    /// (Gateway API `retryConstraint`.) The default: 20 % of one second, at least 3.
+    /// (Gateway API `retryConstraint`.) The default: 20 % of one second, at least 10, and a burst of 50.
     Rate {
         /// 0 to 1.
         share: f64,
@@ -34,6 +34,10 @@ pub enum RetryBudgetPlan {
         interval: Duration,
         /// As many are always allowed within an interval.
         floor: u32,
+        /// So many may come together where there were fewer before: they regain at the floor's rate,
+        /// and each retry takes one, so that a steady outage has none of them. It is what a retry that
+        /// an owner configured needs where a few clients meet a few failures. 0 is none.
+        burst: u32,
     },
     /// A share of the requests in flight, and at least `floor` at once. (Envoy `retryBudget`.)
     Parallel {
@@ -49,7 +53,8 @@ impl Default for RetryBudgetPlan {
         Self::Rate {
             share: 0.2,
             interval: Duration::from_secs(1),
-            floor: 3,
+            floor: 10,
+            burst: 50,
         }
     }
 }
@@ -225,10 +230,29 @@ pub struct RateRule {
     pub sources: Vec<(std::net::IpAddr, u8)>,
     /// Each value of these has a bucket of its own.
     pub distinct: Distinct,
+    /// Where each client has a bucket of its own: how much of its address that goes by.
+    pub client: ClientPrefix,
     /// Requests a bucket holds and regains within `per`.
     pub requests: NonZeroU32,
     /// Default 1 s.
     pub per: Duration,
+}
+
+/// How many bits of a client's address tell it from others. Default: all 32 of IPv4; 64 of IPv6, since
+/// a network of that size is what one household or machine is given (RFC 6177), and who could change
+/// address within it would have a full bucket each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientPrefix {
+    /// Of an IPv4 address, 0 to 32.
+    pub v4: u8,
+    /// Of an IPv6 address, 0 to 128.
+    pub v6: u8,
+}
+
+impl Default for ClientPrefix {
+    fn default() -> Self {
+        Self { v4: 32, v6: 64 }
+    }
 }
 
 /// What a field must be.
@@ -246,7 +270,7 @@ pub enum Distinct {
     /// All requests share one.
     #[default]
     Shared,
-    /// Each client address.
+    /// Each client, by the part of its address that [`RateRule::client`] says.
     Client,
     /// Each value of this field (lower case); requests without it share one.
     Header(String),

@@ -13,6 +13,7 @@ fn rule(requests: u32, per: Duration, distinct: Distinct) -> RateRule {
         headers: Vec::new(),
         sources: Vec::new(),
         distinct,
+        client: ClientPrefix::default(),
         requests: NonZeroU32::new(requests).unwrap(),
         per,
     }
@@ -73,6 +74,33 @@ fn each_client_has_a_bucket_whichever_way_its_address_is_written() {
     assert!(!passes(&mut limiter, 1, 0));
     let mapped: IpAddr = Ipv4Addr::from_bits(0x0a00_0001).to_ipv6_mapped().into();
     assert!(matches!(limiter.ask(mapped, none, AT(0)), Decision::Limited(_)));
+}
+
+#[test]
+fn a_client_that_changes_address_within_its_network_has_one_bucket() {
+    let passes = |limiter: &mut RateLimiter, address: &str| {
+        let decision = limiter.ask(address.parse().unwrap(), none, AT(0));
+        matches!(decision, Decision::Pass(_))
+    };
+    let by = |v4, v6| {
+        limiter(vec![RateRule {
+            client: ClientPrefix { v4, v6 },
+            ..rule(1, MS(1_000), Distinct::Client)
+        }])
+    };
+    let mut usual = limiter(vec![rule(1, MS(1_000), Distinct::Client)]);
+    assert!(passes(&mut usual, "2001:db8:0:1::1"));
+    assert!(!passes(&mut usual, "2001:db8:0:1:ffff::2"), "the same /64");
+    assert!(passes(&mut usual, "2001:db8:0:2::1"));
+    assert!(passes(&mut usual, "192.0.2.1") && passes(&mut usual, "192.0.2.2"));
+    let mut whole = by(32, 128);
+    assert!(passes(&mut whole, "2001:db8::1") && passes(&mut whole, "2001:db8::2"));
+    let mut wide = by(24, 48);
+    assert!(passes(&mut wide, "2001:db8::1") && !passes(&mut wide, "2001:db8:0:ff::1"));
+    assert!(passes(&mut wide, "192.0.2.1") && !passes(&mut wide, "192.0.2.200"));
+    let mut all = by(0, 0);
+    assert!(passes(&mut all, "2001:db8::1") && !passes(&mut all, "ffff::1"));
+    assert!(passes(&mut all, "192.0.2.1") && !passes(&mut all, "255.255.255.255"));
 }
 
 #[test]

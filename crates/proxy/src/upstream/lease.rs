@@ -115,13 +115,17 @@ impl<'a> Asker<'a, '_> {
     /// Asks the cluster; idle connections that a look finds closed are given back, and it is asked
     /// again.
     pub(crate) fn ask(&self) -> Asked<'a> {
-        self.take(self.check_out())
+        self.take(self.check_out(false))
     }
 
-    fn check_out(&self) -> (Checkout, Option<Box<Connection>>) {
+    fn check_out(&self, asked_before: bool) -> (Checkout, Option<Box<Connection>>) {
+        let question = Ask {
+            asked_before,
+            ..self.question()
+        };
         let found = self.handle.shared.with(|state| {
             let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
-            let checkout = state.cluster.checkout(&self.question(), now, dice);
+            let checkout = state.cluster.checkout(&question, now, dice);
             with_socket(state, checkout)
         });
         tracing::debug!(
@@ -191,7 +195,7 @@ impl<'a> Asker<'a, '_> {
                 return Asked::Lease(lease);
             }
             found_dead += 1;
-            found = self.check_out();
+            found = self.check_out(true);
         }
     }
 

@@ -49,6 +49,7 @@ pub(super) fn rate(view: View<'_>) -> RetryBudgetPlan {
         share: f64::from(percent) / 100.0,
         interval,
         floor: u32::try_from(floor).unwrap_or(u32::MAX),
+        burst: 0,
     }
 }
 

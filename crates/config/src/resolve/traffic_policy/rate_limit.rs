@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use policy::plan::{Distinct, FieldTest, RateLimitPlan, RateRule};
+use policy::plan::{ClientPrefix, Distinct, FieldTest, RateLimitPlan, RateRule};
 
 use crate::mistake::{Code, Report};
 use crate::node::Spot;
@@ -65,6 +65,7 @@ fn rule(view: View<'_>, report: &mut Report) -> Option<RateRule> {
         headers: draft.headers,
         sources: draft.source.into_iter().map(|(network, _)| network).collect(),
         distinct: draft.distinct,
+        client: draft.client,
         requests: NonZeroU32::new(limit.int("requests")?)?,
         per: per(limit.text("unit")?),
     })
@@ -87,6 +88,7 @@ struct Draft {
     /// is within the other.
     source: Option<((IpAddr, u8), Spot)>,
     distinct: Distinct,
+    client: ClientPrefix,
     /// Where `Distinct` was said.
     said: Option<Spot>,
 }
@@ -124,6 +126,23 @@ impl Draft {
         };
         if view.text("type") == Some("Distinct") {
             self.distinct(Distinct::Client, value.spot, report);
+        }
+        for (name, length) in [
+            ("ipv4PrefixLength", &mut self.client.v4),
+            ("ipv6PrefixLength", &mut self.client.v6),
+        ] {
+            if view.has(name) && view.text("type") != Some("Distinct") {
+                report
+                    .error(
+                        Code::Inconsistent,
+                        view.key_spot(name),
+                        format!(
+                            "`{name}` says which part of an address has a bucket of its own; `Exact` has one for all"
+                        ),
+                    )
+                    .help("add `type: Distinct`, or remove it");
+            }
+            *length = view.int(name).unwrap_or(*length);
         }
         match self.source {
             Some((other, _)) if within(other, network) => {}

@@ -295,6 +295,28 @@ fn nobody_waits_longer_than_patience_or_their_own_deadline() {
 }
 
 #[test]
+fn where_all_are_full_whoever_has_room_again_is_found_at_once() {
+    let limits = Limits {
+        max_connections_per_endpoint: Some(1),
+        ..Limits::default()
+    };
+    let mut story = Story::limited(200, limits);
+    let open: Vec<_> = (0..200).map(|_| story.open(0)).collect();
+    for &connection in &open {
+        for _ in 0..3 {
+            let in_vain = queued(&story.get(1));
+            story.cluster.cancel(in_vain, AT(1));
+        }
+        story.answer(connection, 2);
+        assert_eq!(reused(&story.get(2)).0, connection);
+        let waits = queued(&story.get(2));
+        story.answer(connection, 3);
+        assert_eq!(story.cluster.granted(), Some(waits));
+        assert_eq!(reused(&story.claim(waits, 3).unwrap()).0, connection);
+    }
+}
+
+#[test]
 fn a_queue_that_hardly_delays_anybody_refuses_nobody() {
     // 97 % of what eight connections of 5 ms bear, in random order: the queue is seldom empty.
     let mut sim = Sim::new(1, few(8), MS(5), 9);

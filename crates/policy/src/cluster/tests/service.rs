@@ -288,14 +288,7 @@ fn an_adaptive_limit_sends_what_an_endpoint_does_not_bear_to_others_and_then_to_
 
 #[test]
 fn in_a_total_outage_retries_are_a_fifth_of_the_requests_in_the_first_second_too() {
-    let plan = ClusterPlan {
-        retry_budget: RetryBudgetPlan::Rate {
-            share: 0.2,
-            interval: Duration::from_secs(1),
-            floor: 3,
-        },
-        ..ClusterPlan::default()
-    };
+    let plan = ClusterPlan::default();
     let mut story = Story::new(2, plan.clone());
     let mut attempts = 0;
     for at in (0..5000).step_by(2) {
@@ -404,6 +397,16 @@ fn a_hedge_comes_after_those_who_wait_and_draws_on_the_retry_budget() {
     let waiting = queued(&story.get(0));
     assert!(!story.cluster.admit_hedge(&plan, AT(1)), "somebody waits");
     story.cluster.cancel(waiting, AT(1));
+    let three = RetryBudgetPlan::Rate {
+        share: 0.2,
+        interval: Duration::from_secs(1),
+        floor: 3,
+        burst: 0,
+    };
+    let plan = ClusterPlan {
+        retry_budget: three,
+        ..(*plan).clone()
+    };
     let admitted = (0..4).filter(|_| story.cluster.admit_hedge(&plan, AT(2))).count();
     assert_eq!(admitted, 3, "the budget's floor");
     (0..3).for_each(|hedge| story.cluster.hedge_ended(hedge == 0));
@@ -450,7 +453,7 @@ fn vitals_tell_how_near_the_limits_are() {
     queued(&story.get(1));
     let vitals = story.cluster.vitals(AT(51));
     assert!(vitals.cx_open() && vitals.rq_pending_open() && !vitals.rq_open() && !vitals.rq_retry_open());
-    assert_eq!((vitals.pool_used_percent, vitals.remaining_retries), (100, 3));
+    assert_eq!((vitals.pool_used_percent, vitals.remaining_retries), (100, 50));
     assert_eq!(vitals.queue.oldest_wait, Duration::from_millis(50));
     assert!(!vitals.queue.overloaded && story.cluster.vitals(AT(101)).queue.overloaded);
 }

@@ -65,7 +65,7 @@ pub(super) const RETRY_BUDGET: Row = as_it_is(
          are those of the failure, with `UO` added.",
         "How many of the backend's requests fail: a retry budget is spent when many do.",
         "`retryConstraint` or `circuitBreaker.retryBudget` of the BackendTrafficPolicy (default: 20 % of the \
-         requests of one second, at least 3).",
+         requests of one second, at least 10, and a burst of 50 after quieter times).",
     ],
 );
 
