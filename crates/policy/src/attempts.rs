@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::cluster::{EndpointId, Resend, Reuse};
 use crate::deadline::Arrival;
 use crate::evidence::{End, Grade};
+use crate::outcome::{Rule, Stop};
 use crate::plan::{OwnerRetry, RetryPlan};
 use crate::time::{Dice, Moment};
 
@@ -115,6 +116,7 @@ pub struct Attempts<'a> {
     retries: u32,
     exceeded: bool,
     saved_by: Option<Grade>,
+    stop: Option<Stop>,
     avoid: [EndpointId; AVOID_MAX],
     avoided: usize,
 }
@@ -131,6 +133,7 @@ impl<'a> Attempts<'a> {
             retries: 0,
             exceeded: false,
             saved_by: None,
+            stop: None,
             avoid: [EndpointId(0); AVOID_MAX],
             avoided: 0,
         }
@@ -187,13 +190,16 @@ impl<'a> Attempts<'a> {
                 ..
             }
         );
-        if summary.answered || begun || !summary.copy_whole {
-            return After::Answer;
+        if summary.answered || begun {
+            return self.ends(Stop::Begun);
+        }
+        if !summary.copy_whole {
+            return self.ends(Stop::NotKept);
         }
         let proven = summary.result.grade().is_some_and(Grade::proves_unapplied);
         if summary.arrival == Arrival::Stalled && !proven {
             // Another endpoint would grow tired of this client just the same.
-            return After::Answer;
+            return self.ends(Stop::ClientStalled);
         }
         let after = match self.plan {
             RetryPlan::Transparent => self.transparent(summary, now),
@@ -203,6 +209,17 @@ impl<'a> Attempts<'a> {
             self.saved_by = summary.result.grade();
         }
         after
+    }
+
+    /// Why there is no other attempt, once an attempt that failed was the last.
+    #[must_use]
+    pub fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    fn ends(&mut self, stop: Stop) -> After {
+        self.stop = Some(stop);
+        After::Answer
     }
 
     fn transparent(&mut self, summary: &Summary, now: Moment) -> After {
@@ -231,8 +248,11 @@ impl<'a> Attempts<'a> {
                     end,
                     End::Reset | End::Eof | End::BrokenPipe | End::Silent | End::Other
                 );
-                if !(reset && self.bears_retry()) {
-                    return After::Answer;
+                if !reset {
+                    return self.ends(Stop::NotRepeated);
+                }
+                if !self.bears_retry() {
+                    return self.ends(Stop::NotIdempotent);
                 }
                 (&mut self.retries, TRANSPARENT_RETRIES_MAX, again(summary))
             }
@@ -240,7 +260,7 @@ impl<'a> Attempts<'a> {
         if *spent >= most {
             // Envoy's flag speaks of configured retries; a spent safety budget counts likewise.
             self.exceeded = true;
-            return After::Answer;
+            return self.ends(Stop::UsedUp);
         }
         *spent += 1;
         self.blame(summary);
@@ -266,12 +286,20 @@ impl<'a> Attempts<'a> {
             } => on.timeout || on.reset_before_request && grade.proves_unapplied(),
             Outcome::Died { grade, .. } => on.reset || on.reset_before_request && grade.proves_unapplied(),
         };
-        if !wanted || owner.attempts == 0 {
-            return After::Answer;
+        if !wanted {
+            return match summary.result {
+                // Nothing is wrong with it.
+                Outcome::Status(_) => After::Answer,
+                _ if owner.attempts == 0 => self.ends(Stop::OwnersNone),
+                _ => self.ends(Stop::OwnersOther),
+            };
+        }
+        if owner.attempts == 0 {
+            return self.ends(Stop::OwnersNone);
         }
         if self.retries >= owner.attempts {
             self.exceeded = true;
-            return After::Answer;
+            return self.ends(Stop::OwnersUsedUp);
         }
         self.retries += 1;
         self.blame(summary);
@@ -283,6 +311,16 @@ impl<'a> Attempts<'a> {
             reuse,
             at: now + pause(owner, self.retries, dice),
             why: again(summary),
+        }
+    }
+
+    /// By which rule a request is sent again on this ground.
+    #[must_use]
+    pub fn rule(&self, why: Why) -> Rule {
+        match (why, self.plan) {
+            (Why::Replay(grade), _) => Rule::Replay(grade),
+            (Why::Retry | Why::Race, RetryPlan::Transparent) => Rule::DefaultRetry,
+            (Why::Retry | Why::Race, RetryPlan::Owner(_)) => Rule::OwnersRetry,
         }
     }
 

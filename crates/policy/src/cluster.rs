@@ -14,6 +14,7 @@ mod place;
 mod queue;
 mod report;
 mod retry;
+mod scarcity;
 mod service;
 mod stragglers;
 mod upkeep;
@@ -27,6 +28,7 @@ pub use counters::{Counters, Statuses};
 pub use events::{Event, EventKind, KEPT_AGAIN};
 pub use members::Members;
 pub use report::{EndpointReport, Gauges, LastError, QueueReport, ServiceReport, Vitals};
+pub use scarcity::Scarce;
 pub use service::Check;
 
 use crate::endpoint::Endpoint;
@@ -149,7 +151,7 @@ impl Cluster {
             }
             Err(Blocked::Requests) => {
                 self.counters.rq_pending_overflow += 1;
-                return Checkout::Refuse(Refusal::Overflow);
+                return Checkout::Refuse(Refusal::Requests);
             }
             Err(Blocked::Connections) => {
                 self.counters.cx_overflow += 1;

@@ -6,12 +6,18 @@ mod cause;
 mod failure;
 mod flag;
 mod sentence;
+mod setting;
+mod story;
 mod verdict;
 
 pub use cause::{Cause, Row, Told};
 pub use failure::{ConnectFault, Death, Failure, HeadLimit};
 pub use flag::{Flag, FlagSet};
-pub use sentence::{Story, Then, advice, sentence};
+pub use sentence::sentence;
+pub use setting::{ClientSettings, Setting, Settings, Value};
+pub use story::{
+    Attempt, AttemptEnd, Ended, Ending, History, Phase, Progress, Rule, Sent, Stop, Story, TunnelEnd,
+};
 pub use verdict::{Before, Verdict, verdict};
 
 #[cfg(test)]

@@ -297,6 +297,17 @@ impl RouteTable {
         self.addresses[address].closest(host)?.closest(host).copied()
     }
 
+    /// Hostnames of routes at a listener's address, at most `most` of them, and how many there are: for
+    /// whoever explains that none of them is the one that was asked for.
+    #[must_use]
+    pub fn hostnames(&self, listener: ListenerId, most: usize) -> (Vec<String>, usize) {
+        let Some(&address) = self.listeners.get(listener.0 as usize) else {
+            return (Vec::new(), 0);
+        };
+        let hostnames = || self.addresses[address].values().flat_map(HostMap::names);
+        (hostnames().take(most).collect(), hostnames().count())
+    }
+
     /// The second half: the route, among those of the host and the less specific hostnames.
     #[must_use]
     pub fn find_at<'a>(&'a self, place: HostPlace, request: &impl RequestView) -> Option<Matched<'a>> {

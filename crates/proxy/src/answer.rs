@@ -6,9 +6,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use policy::attempts::{Outcome, Summary};
-use policy::evidence::{End, Grade, Written};
-use policy::outcome::{Before, Death, Failure, Flag, FlagSet, Then};
-use policy::time::Moment;
+use policy::evidence::{End, Grade};
+use policy::outcome::{Attempt, AttemptEnd, Before, Cause, Ending, Failure, Stop};
 use wire::field::Known;
 use wire::h1::encode::{self, Announce, Onward, Upgrade};
 use wire::h1::framing::{self, BodyLength};
@@ -19,9 +18,10 @@ use crate::body::{Begin, Download, DownloadEnd, Upload};
 use crate::downstream::client::{Client, Sent};
 use crate::engine::{self, Stage};
 use crate::exchange::{Exchange, Next};
+use crate::explain::SoFar;
 use crate::fault::Fault;
 use crate::forward;
-use crate::postmortem::bury;
+use crate::postmortem::{attempt_on, death, note, note_failed};
 use crate::rate_limit;
 use crate::relay::RelayEnd;
 use crate::routing::{Accepted, OwnersFields, Routed};
@@ -53,59 +53,40 @@ pub(crate) fn settle<'c>(
     before: Before,
     setting: &Setting<'_>,
 ) -> Result<Answer<'c>, Box<Fault>> {
-    let Tried {
-        summary,
-        facts,
-        begun,
-        end,
-    } = tried;
-    if !matches!(end, TriedEnd::Response(_)) {
+    let (summary, begun) = (tried.summary, tried.begun);
+    let failure = match &tried.end {
+        TriedEnd::Response(_) => None,
+        TriedEnd::Unconnected(_, ConnectError::TimedOut) => Some(Failure::ConnectTimeout.into()),
+        TriedEnd::Unconnected(_, ConnectError::Refused(error)) => {
+            Some(Failure::Connect(ConnectError::fault(error)).into())
+        }
+        TriedEnd::Dead(lease) => {
+            let end = tried.facts.map_or(End::Other, |facts| facts.end);
+            Some(Fault {
+                raced: !lease.fresh,
+                ..Failure::Died(death(end)).into()
+            })
+        }
+        TriedEnd::NotHttp(_, error, first) => Some(Fault::not_http(*error, first)),
+        TriedEnd::Late(_) => Some(Failure::PerTryTimeout.into()),
+    };
+    if let Some(fault) = failure {
         let now = exchange.worker.clock.now();
         let shared = &setting.cluster.shared;
         shared.with(|state| state.cluster.on_attempt(&summary, begun.leased, now));
+        note_failed(exchange, tried, setting.cluster);
+        return Err(Box::new(Fault { before, ..fault }));
     }
-    let fault = match end {
-        TriedEnd::Response(lease) => {
-            return Ok(Answer {
-                lease,
-                summary,
-                begun,
-                before,
-            });
-        }
-        TriedEnd::Unconnected(ConnectError::TimedOut) => Failure::ConnectTimeout.into(),
-        TriedEnd::Unconnected(ConnectError::Refused(error)) => {
-            Failure::Connect(ConnectError::fault(&error)).into()
-        }
-        TriedEnd::Dead(lease) => {
-            let facts = facts.expect("a dead attempt has facts");
-            let fresh = lease.fresh;
-            let mut sentence = bury(exchange, lease, &facts, setting.cluster, Then::Answered);
-            if fresh && facts.written == Written::WholeHead {
-                sentence.push_str(SILENT_CLOSE);
-            }
-            let death = match facts.end {
-                End::Silent | End::TimedOut => Death::Silent,
-                End::Reset => Death::Reset,
-                End::Eof | End::BrokenPipe => Death::Closed,
-                End::ConnectFailed | End::Other => Death::Lost,
-            };
-            Fault {
-                failure: Failure::Died(death),
-                before,
-                sentence: sentence.into(),
-                raced: !fresh,
-            }
-        }
-        TriedEnd::NotHttp(error, first) => Fault::not_http(error, &first),
-        TriedEnd::Late => Failure::PerTryTimeout.into(),
-    };
-    Err(Box::new(Fault { before, ..fault }))
+    match tried.end {
+        TriedEnd::Response(lease) => Ok(Answer {
+            lease,
+            summary,
+            begun,
+            before,
+        }),
+        _ => unreachable!("what is no response is a failure"),
+    }
 }
-
-/// What may be behind a fresh connection that is closed without a byte.
-const SILENT_CLOSE: &str = "; a server of another protocol (uwsgi, FastCGI, TLS) closes like this too: \
-                            check that the endpoint speaks HTTP/1.1 in plain text";
 
 /// An endpoint's response whose head is there.
 pub(crate) struct Answer<'a> {
@@ -128,7 +109,7 @@ pub(crate) enum Answered<F> {
 struct Relaying<'a> {
     lease: Lease<'a>,
     /// When its attempt began.
-    asked: Moment,
+    begun: Begun,
     from: BodyLength,
     to: BodyLength,
     /// Whether the endpoint keeps its connection, and how long.
@@ -163,8 +144,9 @@ pub(crate) fn respond<'r>(
                 return Ok(Answered::Whole(relaying.end(exchange, setting, upload, count)));
             }
             Err(end) => {
+                let attempt = attempt_on(&relaying.lease, relaying.begun, AttemptEnd::BadResponse);
                 relaying.lease.close();
-                return Err(rest::unanswered(exchange, &end));
+                return Err(rest::unanswered(exchange, attempt, &end));
             }
         }
     };
@@ -172,7 +154,7 @@ pub(crate) fn respond<'r>(
 }
 
 /// Sends an answer that is whole in the client's buffer, behind what others read in this turn.
-pub(crate) async fn send(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, next: Next) -> Next {
+pub(crate) async fn send(exchange: &mut Exchange<'_>, setting: &Setting<'_>, next: Next) -> Next {
     engine::stage(Stage::Answer).await;
     let sent = match exchange.client.send() {
         Sent::All => return next,
@@ -185,7 +167,11 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, n
     if sent {
         return next;
     }
-    rest::cut(exchange, cluster, RelayEnd::ClientLeft)
+    let so_far = SoFar {
+        sent: exchange.record.sent(),
+        ..SoFar::default()
+    };
+    rest::cut(exchange, setting, RelayEnd::ClientLeft, so_far)
 }
 
 /// Whether a response can be relayed; what this says of its endpoint is told to the cluster. Its head is
@@ -222,10 +208,26 @@ fn judge<'a>(
             cluster.on_attempt(&malformed(summary), begun.leased, now);
         }
     });
-    let from = from.map_err(Fault::bad_response)?;
+    let from = match from {
+        Ok(from) => from,
+        Err(what) => {
+            note(exchange, attempt_on(&lease, begun, AttemptEnd::BadResponse));
+            exchange.stopped(Some(Stop::Begun));
+            return Err(Fault::bad_response(what).into());
+        }
+    };
+    let mut details = "via_upstream";
+    if exchange.history.is_some() {
+        details = tell_history(
+            exchange,
+            attempt_on(&lease, begun, AttemptEnd::Status(status)),
+            setting,
+        );
+    }
+    let response = &mut exchange.work.response;
     let relaying = Relaying {
         lease,
-        asked: begun.asked,
+        begun,
         from,
         to: from.relayed_to(exchange.work.request.version),
         stays: framing::keeps_alive(response.version, &response.fields),
@@ -239,12 +241,9 @@ fn judge<'a>(
         rate_limit::tell(quota, &mut response.fields);
     }
     setting.own.apply(&mut response.fields);
-    if before.limit_exceeded {
-        exchange.record.flags(FlagSet::NONE.with(Flag::URX));
-    }
     exchange.record.status(status);
     exchange.record.upstream_service_time(service);
-    exchange.record.details("via_upstream");
+    exchange.record.details(details);
     Ok(relaying)
 }
 
@@ -265,7 +264,7 @@ impl Relaying<'_> {
     fn end(self, exchange: &mut Exchange<'_>, setting: &Setting<'_>, upload: &Upload, count: u64) -> Next {
         exchange.record.bytes_sent(count);
         exchange.record.bytes_received(upload.received);
-        let time = exchange.worker.clock.now().since(self.asked);
+        let time = exchange.worker.clock.now().since(self.begun.asked);
         setting.times.rq_time.record(time);
         let surplus = !self.lease.input.is_empty();
         if self.stays && self.from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
@@ -275,6 +274,30 @@ impl Relaying<'_> {
         }
         if self.persists { Next::Request } else { Next::Close }
     }
+}
+
+/// Attempts that failed came before this response, or another one was to follow it and was not made: what
+/// is told of it, and its details.
+#[cold]
+fn tell_history(exchange: &mut Exchange<'_>, attempt: Box<Attempt>, setting: &Setting<'_>) -> &'static str {
+    let AttemptEnd::Status(status) = attempt.end else {
+        unreachable!("a response has a status");
+    };
+    let cause = match exchange.history().stop {
+        Some(Stop::OwnersUsedUp) => Cause::AttemptsUsedUp,
+        Some(Stop::Budget) => Cause::RetryBudgetSpent,
+        Some(Stop::Parallel) => Cause::RetriesOverflow,
+        _ => {
+            let rule = exchange.rule;
+            exchange.history().current = Some(rule);
+            exchange.explain(Some(setting), Ending::Saved, SoFar::default(), "");
+            return "via_upstream";
+        }
+    };
+    note(exchange, attempt);
+    exchange.record.flags(cause.flags());
+    exchange.explain(Some(setting), Ending::Answered(status), SoFar::default(), "");
+    cause.row().details
 }
 
 /// What an attempt comes to whose response can not be relayed.

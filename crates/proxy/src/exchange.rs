@@ -12,7 +12,7 @@ use std::rc::Rc;
 use policy::attempts::{After, Attempts, Nature};
 use policy::cluster::{Resend, Reuse};
 use policy::filter::Filter;
-use policy::outcome::{Before, Failure, Flag, FlagSet};
+use policy::outcome::{Before, Cause, Failure, History, Phase, Rule, Stop};
 use policy::time::Moment;
 use wire::field::Known;
 use wire::h1::encode::{self, Onward};
@@ -25,6 +25,7 @@ use crate::attempt_count;
 use crate::body::Upload;
 use crate::downstream::client::Client;
 use crate::engine;
+use crate::explain::SoFar;
 use crate::fault::Fault;
 use crate::hedge::Hedge;
 use crate::postmortem;
@@ -75,6 +76,12 @@ pub(crate) struct Exchange<'a> {
     pub(crate) made: u32,
     /// Whether each attempt says its number.
     pub(crate) numbered: bool,
+    /// What it is doing.
+    pub(crate) phase: Phase,
+    /// By which rule the attempt is made that is under way.
+    pub(crate) rule: Rule,
+    /// The facts of attempts that failed; mostly there are none.
+    pub(crate) history: Option<Box<History>>,
 }
 
 impl<'a> Exchange<'a> {
@@ -92,6 +99,9 @@ impl<'a> Exchange<'a> {
             body_read: false,
             made: 0,
             numbered: true,
+            phase: Phase::Head,
+            rule: Rule::First,
+            history: None,
         }
     }
 
@@ -164,6 +174,7 @@ impl<'a> Exchange<'a> {
     /// There is an answer, or none to be had.
     fn end(&mut self, setting: &Setting<'_>, upload: Upload, fault: Option<&Fault>) {
         if let Some(fault) = fault {
+            self.explain_fault(Some(setting), fault, SoFar::of(&upload));
             setting.cluster.shared.with(|state| {
                 state
                     .cluster
@@ -233,8 +244,9 @@ impl<'a> Exchange<'a> {
                     hash: setting.affinity.hash,
                 },
             };
+            self.phase = Phase::Connection;
             let tried = self.attempt(setting, &asker, upload, (asked, until)).await;
-            let tried = tried.map_err(|fault| fault.after(before))?;
+            let tried = tried.map_err(|fault| self.ended(fault, before))?;
             if let Some(time) = tried.connect_time() {
                 setting.times.cx_connect_ms.record(time);
             }
@@ -246,14 +258,18 @@ impl<'a> Exchange<'a> {
                     permit.succeeded = true;
                 }
                 before.limit_exceeded = attempts.limit_exceeded();
+                if before.limit_exceeded || !matches!(tried.end, TriedEnd::Response(_)) {
+                    self.stopped(attempts.stop());
+                }
                 let answer = answer::settle(self, tried, before, setting)?;
                 let next = match answer::respond(self, answer, setting, upload)? {
                     Answered::Whole(next) => next,
                     Answered::Rest(rest) => return rest.await,
                 };
-                return Ok(answer::send(self, cluster, next).await);
+                return Ok(answer::send(self, setting, next).await);
             };
-            postmortem::note_again(self, tried, why, cluster);
+            let rule = attempts.rule(why);
+            postmortem::note_again(self, tried, (why, rule), cluster);
             (reuse, before.made_again) = (how, true);
             let latest = limits.until(upload, now).request();
             upload.rewind();
@@ -261,6 +277,7 @@ impl<'a> Exchange<'a> {
                 attempt_count::renumber(upload, self.made + 1);
             }
             if at > now {
+                self.phase = Phase::Pause;
                 self.pause(at.min(latest)).await;
             }
             if latest <= self.worker.clock.now() {
@@ -281,11 +298,33 @@ impl<'a> Exchange<'a> {
         }
         // Its own place is not to be in its way.
         drop(permit.take());
-        *permit = RetryPermit::ask(cluster);
-        if permit.is_none() {
-            self.record.flags(FlagSet::NONE.with(Flag::UO));
+        match RetryPermit::ask(cluster) {
+            Ok(admitted) => {
+                *permit = Some(admitted);
+                Some(after)
+            }
+            Err(stop) => {
+                self.record.flags(Cause::RetryBudgetSpent.flags());
+                self.stopped(Some(stop));
+                None
+            }
         }
-        permit.is_some().then_some(after)
+    }
+
+    /// There is no other attempt.
+    #[cold]
+    pub(crate) fn stopped(&mut self, why: Option<Stop>) {
+        let history = self.history();
+        history.stop = why.or(history.stop);
+    }
+
+    /// The exchange is over inside an attempt.
+    #[cold]
+    fn ended(&mut self, mut fault: Box<Fault>, before: Before) -> Box<Fault> {
+        if let Some(attempt) = fault.attempt.take() {
+            postmortem::note(self, attempt);
+        }
+        fault.after(before)
     }
 
     async fn pause(&self, until: Moment) {
@@ -309,7 +348,10 @@ impl<'a> Exchange<'a> {
             Asked::Refused(refusal) => return Err(asker.handle.refusal(refusal)),
             Asked::Later(later) => match self.carry_out(asker, later, until).await? {
                 Ok(lease) => lease,
-                Err(unreached) => return Ok(Tried::unconnected(unreached, upload, asked)),
+                Err(unreached) => {
+                    let now = self.worker.clock.now();
+                    return Ok(Tried::unconnected(unreached, upload, asked, now));
+                }
             },
         };
         self.made_with(&lease);
@@ -363,6 +405,7 @@ impl<'a> Exchange<'a> {
 
     /// An attempt begins on this connection.
     pub(crate) fn made_with(&mut self, lease: &Lease<'_>) {
+        self.phase = Phase::Response;
         self.count_attempt();
         self.record.upstream(&*lease.name);
         self.record.connection(lease.facts);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use policy::outcome::{Before, Failure, HeadLimit};
+use policy::outcome::{Attempt, Before, Failure, HeadLimit};
 use wire::h1::decode::DecodeError;
 use wire::h1::head::HeadError;
 use wire::h1::protocol::Protocol;
@@ -16,32 +16,28 @@ const QUOTED_MAX: usize = 40;
 pub(crate) struct Fault {
     pub(crate) failure: Failure,
     pub(crate) before: Before,
-    /// One plain sentence for the log; empty where the flags say it all.
-    pub(crate) sentence: Cow<'static, str>,
+    /// Facts for the log that only this place could look up, in words; mostly none.
+    pub(crate) around: Cow<'static, str>,
+    /// The attempt that was under way, where nobody has told of it yet.
+    pub(crate) attempt: Option<Box<Attempt>>,
     /// The last attempt died on a reused connection before any response.
     pub(crate) raced: bool,
 }
 
 impl Fault {
     /// A client's request that is not forwarded.
-    pub(crate) fn bad_request(status: u16, details: &'static str, sentence: &'static str) -> Self {
-        Self {
-            sentence: sentence.into(),
-            ..Failure::BadRequest {
-                status,
-                details,
-                what: sentence,
-            }
-            .into()
+    pub(crate) fn bad_request(status: u16, details: &'static str, what: &'static str) -> Self {
+        Failure::BadRequest {
+            status,
+            details,
+            what,
         }
+        .into()
     }
 
     /// An endpoint's response that is not relayed.
     pub(crate) fn bad_response(what: &'static str) -> Self {
-        Self {
-            sentence: what.into(),
-            ..Failure::BadResponse { what }.into()
-        }
+        Failure::BadResponse { what }.into()
     }
 
     /// What an endpoint sent is no HTTP response; `first` are its first bytes.
@@ -55,12 +51,14 @@ impl Fault {
                 what: error.sentence(),
             },
         };
-        let sentence = error.sentence().trim_end_matches('.');
         let began = Began(&first[..first.len().min(QUOTED_MAX)]);
-        Self {
-            sentence: format!("{sentence} (it began with {began})").into(),
-            ..failure.into()
-        }
+        Self::from(failure).with(format!("Its response began with {began}."))
+    }
+
+    /// With facts in words.
+    pub(crate) fn with(mut self, around: impl Into<Cow<'static, str>>) -> Self {
+        self.around = around.into();
+        self
     }
 
     /// With what had happened before the last attempt.
@@ -96,7 +94,8 @@ impl From<Failure> for Fault {
         Self {
             failure,
             before: Before::default(),
-            sentence: "".into(),
+            around: "".into(),
+            attempt: None,
             raced: false,
         }
     }
@@ -131,10 +130,7 @@ impl From<HeadError> for Fault {
             },
             _ => return Self::bad_request(error.status(), error.details(), error.sentence()),
         };
-        Self {
-            sentence: error.sentence().into(),
-            ..failure.into()
-        }
+        failure.into()
     }
 }
 
@@ -148,10 +144,7 @@ impl From<DecodeError> for Fault {
                 what: error.sentence(),
             },
         };
-        Self {
-            sentence: error.sentence().into(),
-            ..failure.into()
-        }
+        failure.into()
     }
 }
 

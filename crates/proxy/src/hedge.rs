@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use policy::cluster::{EndpointId, Reuse};
 use policy::deadline::{Bounds, Which};
+use policy::outcome::Rule;
 use policy::plan::HedgePlan;
 use policy::time::Moment;
 use wire::h1::head::{Limits as HeadLimits, ResponseHead};
@@ -125,6 +126,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
                     }
                 }
                 second.permit.won = matches!(second.attempted, Attempted::Response);
+                exchange.rule = Rule::Hedge;
                 exchange.made_with(&second.lease);
                 exchange.record.saved(Some(SavedBy::Hedge));
                 std::mem::swap(&mut exchange.work.response, &mut second.response);
@@ -254,7 +256,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
         match asker.carry_out(later, Waiter::steadfast()).await {
             Ok(lease) => Some(lease),
             Err(NoLease::Connect(unreached)) => {
-                let tried = Tried::unconnected(unreached, &self.twin, now);
+                let tried = Tried::unconnected(unreached, &self.twin, now, self.worker.clock.now());
                 let shared = &self.cluster.shared;
                 shared.with(|state| state.cluster.on_attempt(&tried.summary, now, now));
                 None

@@ -13,6 +13,7 @@ mod discovery;
 mod downstream;
 mod engine;
 mod exchange;
+mod explain;
 mod fault;
 mod forward;
 mod health;

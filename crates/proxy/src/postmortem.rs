@@ -1,17 +1,22 @@
 //! What is told of attempts that did not answer: to the cluster, and in the record.
 
 use policy::attempts::Why;
-use policy::evidence::{End, Facts};
-use policy::outcome::{Story, Then};
+use policy::evidence::{End, Facts, grade};
+use policy::outcome::{Attempt, AttemptEnd, Death, Ended, Rule, Sent};
 
 use crate::exchange::Exchange;
 use crate::record::{ClosedBy, Evidence, SavedBy};
-use crate::tried::{Tried, TriedEnd};
+use crate::tried::{Begun, Tried, TriedEnd};
 use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
 
 /// A request is sent again: what its record says if that saves it.
-pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried<'_>, why: Why, cluster: &ClusterHandle) {
+pub(crate) fn note_again(
+    exchange: &mut Exchange<'_>,
+    tried: Tried<'_>,
+    (why, rule): (Why, Rule),
+    cluster: &ClusterHandle,
+) {
     let raced = tried.summary.reused && tried.facts.is_some();
     tracing::debug!(
         "cluster {}: an attempt ended with {:?}; the request is sent again: {why:?}",
@@ -23,12 +28,12 @@ pub(crate) fn note_again(exchange: &mut Exchange<'_>, tried: Tried<'_>, why: Why
         state.cluster.on_again(why, raced);
         state.cluster.on_attempt(&tried.summary, tried.begun.leased, now);
     });
-    let (saved_by, then) = match why {
-        Why::Replay(_) => (SavedBy::Proof, Then::Replayed),
-        Why::Retry | Why::Race => (SavedBy::Retry, Then::Retried),
-    };
-    exchange.record.saved(Some(saved_by));
-    note_end(exchange, tried, cluster, then);
+    exchange.record.saved(Some(match why {
+        Why::Replay(_) => SavedBy::Proof,
+        Why::Retry | Why::Race => SavedBy::Retry,
+    }));
+    note_failed(exchange, tried, cluster);
+    exchange.rule = rule;
 }
 
 /// One of two attempts at once has failed; the other one goes on.
@@ -37,47 +42,92 @@ pub(crate) fn note_lost(exchange: &mut Exchange<'_>, tried: Tried<'_>, cluster: 
     cluster.shared.with(|state| {
         state.cluster.on_attempt(&tried.summary, tried.begun.leased, now);
     });
-    note_end(exchange, tried, cluster, Then::Retried);
+    note_failed(exchange, tried, cluster);
 }
 
-fn note_end(exchange: &mut Exchange<'_>, tried: Tried<'_>, cluster: &ClusterHandle, then: Then) {
-    if let (TriedEnd::Dead(lease), Some(facts)) = (tried.end, tried.facts) {
-        let sentence = bury(exchange, lease, &facts, cluster, then);
-        exchange.record.sentence(&sentence);
+/// Keeps the facts of an attempt that failed, and hands its connection back as closed.
+pub(crate) fn note_failed(exchange: &mut Exchange<'_>, tried: Tried<'_>, cluster: &ClusterHandle) {
+    let begun = tried.begun;
+    let attempt = match tried.end {
+        TriedEnd::Response(lease) => attempt_on(&lease, begun, AttemptEnd::Status(tried.status)),
+        TriedEnd::Dead(lease) => {
+            let facts = tried.facts.expect("a dead attempt has facts");
+            bury(exchange, lease, begun, &facts, cluster)
+        }
+        TriedEnd::Unconnected(attempt, _) | TriedEnd::NotHttp(attempt, ..) | TriedEnd::Late(attempt) => {
+            attempt
+        }
+    };
+    note(exchange, attempt);
+}
+
+/// Keeps the facts of an attempt that failed.
+pub(crate) fn note(exchange: &mut Exchange<'_>, attempt: Box<Attempt>) {
+    let rule = exchange.rule;
+    exchange.history().push(Attempt { rule, ..*attempt });
+}
+
+/// The facts of an attempt on this lease; its rule is filled in by whoever notes it.
+pub(crate) fn attempt_on(lease: &Lease<'_>, begun: Begun, end: AttemptEnd) -> Box<Attempt> {
+    Box::new(Attempt {
+        rule: Rule::First,
+        endpoint: lease.name.clone(),
+        idle_age: (!lease.fresh).then_some(lease.facts.idle_age),
+        lasted: lease.now().since(begun.leased),
+        end,
+    })
+}
+
+/// How much of the request an attempt has written.
+pub(crate) fn sent(lease: &Lease<'_>) -> Sent {
+    Sent {
+        written: lease.written(),
+        acknowledged: lease.acknowledged(),
+    }
+}
+
+/// Who ended a connection, by the first sign of its end.
+pub(crate) const fn death(end: End) -> Death {
+    match end {
+        End::Silent | End::TimedOut => Death::Silent,
+        End::Reset => Death::Reset,
+        End::Eof | End::BrokenPipe => Death::Closed,
+        End::ConnectFailed | End::Other => Death::Lost,
     }
 }
 
 /// Records what is known of a dead attempt, and hands its connection back as closed.
-pub(crate) fn bury(
+fn bury(
     exchange: &mut Exchange<'_>,
     lease: Lease<'_>,
+    begun: Begun,
     facts: &Facts,
     cluster: &ClusterHandle,
-    then: Then,
-) -> String {
-    let grade = policy::evidence::grade(facts);
+) -> Box<Attempt> {
+    let grade = grade(facts);
     let closed_by = match facts.end {
         End::Eof | End::BrokenPipe => Some(ClosedBy::UpstreamFin),
         End::Reset => Some(ClosedBy::UpstreamReset),
         End::Silent | End::TimedOut => Some(ClosedBy::Local),
         End::ConnectFailed | End::Other => None,
     };
+    let written = lease.written();
     exchange.record.evidence(Evidence {
         grade: Some(grade),
         closed_by,
         acknowledged: facts.acknowledged,
-        written: Some(lease.written()),
+        written: Some(written),
     });
-    let story = Story {
+    let ended = Ended {
+        death: death(facts.end),
         facts: *facts,
         grade,
-        idle_age: (!lease.fresh).then_some(lease.facts.idle_age),
-        request_bytes: lease.written(),
+        written,
         knowledge: cluster
             .shared
             .with(|state| state.cluster.knowledge(lease.endpoint)),
-        then,
     };
+    let attempt = attempt_on(&lease, begun, AttemptEnd::Died(ended));
     let reset = facts.end == End::Reset;
     match closed_by {
         Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => {
@@ -86,10 +136,5 @@ pub(crate) fn bury(
         _ if facts.end == End::Silent => lease.fell_silent(),
         _ => lease.close(),
     }
-    let mut sentence = policy::outcome::sentence(&story);
-    if let Some(advice) = policy::outcome::advice(&story) {
-        sentence.push_str("; to prevent it: ");
-        sentence.push_str(advice);
-    }
-    sentence
+    attempt
 }

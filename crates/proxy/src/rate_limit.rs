@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use config::model::RateLimitSpec;
-use policy::outcome::Failure;
 use policy::rate_limit::{Decision, Quota, RateLimiter};
 use policy::time::Moment;
 use wire::field::Fields;
@@ -25,11 +24,11 @@ impl SharedRateLimit {
         client: IpAddr,
         header: impl Fn(&str) -> Option<Cow<'h, [u8]>>,
         now: Moment,
-    ) -> Result<Option<Quota>, Failure> {
+    ) -> Result<Option<Quota>, Quota> {
         match self.limiter().ask(client, header, now) {
             Decision::Unruled => Ok(None),
             Decision::Pass(quota) => Ok(Some(quota)),
-            Decision::Limited(quota) => Err(Failure::RateLimited(quota)),
+            Decision::Limited(quota) => Err(quota),
         }
     }
 

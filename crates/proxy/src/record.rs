@@ -261,6 +261,18 @@ impl Record {
         self.facts.bytes_sent = total;
     }
 
+    /// When the request's first byte was read.
+    #[must_use]
+    pub fn start(&self) -> Moment {
+        self.facts.start
+    }
+
+    /// Bytes of the response's body, as last said.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.facts.bytes_sent
+    }
+
     /// From the request's first byte to the upstream's first (`X-Envoy-Upstream-Service-Time`).
     pub fn upstream_service_time(&mut self, time: Duration) {
         self.facts.service_ms = Some(millis(time));

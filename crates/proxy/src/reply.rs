@@ -1,11 +1,12 @@
 //! Answers of our own: redirects, preflights, and failures by their verdict.
 
-use policy::outcome::verdict;
+use policy::outcome::{Phase, verdict};
 use wire::h1::encode::Announce;
 use wire::h1::head::Method;
 
 use crate::downstream::local_reply::LocalReply;
 use crate::exchange::{Exchange, Next};
+use crate::explain::SoFar;
 use crate::fault::Fault;
 use crate::routing::OwnersFields;
 
@@ -47,8 +48,13 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault, own: &Own
     let verdict = verdict(&fault.failure, fault.before);
     exchange.record.flags(verdict.flags);
     exchange.record.details(verdict.details);
-    if !fault.sentence.is_empty() {
-        exchange.record.sentence(&fault.sentence);
+    if exchange.phase == Phase::Head {
+        // No cluster was asked: whoever asks one explains what comes of it.
+        let so_far = SoFar {
+            received: exchange.client.input.data().len() as u64,
+            ..SoFar::default()
+        };
+        exchange.explain_fault(None, fault, so_far);
     }
     exchange.record.saved(None);
     let Some(status) = verdict.status else {

@@ -2,6 +2,7 @@
 
 mod host;
 mod paths;
+mod unrouted;
 
 use config::model::Underscores;
 pub(crate) use host::AskedHost;
@@ -175,7 +176,7 @@ pub(crate) fn find<'a>(
         matched: matched_path,
         ..
     } = work;
-    let listener = client.listener.ok_or(Failure::NoRoute)?;
+    let listener = client.listener.ok_or_else(unrouted::no_listener)?;
     let (sent, query) = request.target().split_at(accepted.paths.len as usize);
     let path = if accepted.paths.differs {
         matched_path
@@ -202,8 +203,13 @@ pub(crate) fn find<'a>(
             location: Redirect::unchanged(307).location(&url),
         });
     }
-    let place = authority.place(snapshot, listener).ok_or(Failure::NoRoute)?;
-    let Matched { route, prefix } = snapshot.routes().find_at(place, &view).ok_or(Failure::NoRoute)?;
+    let Some(place) = authority.place(snapshot, listener) else {
+        return Err(unrouted::unknown_host(snapshot, listener, authority));
+    };
+    let Some(Matched { route, prefix }) = snapshot.routes().find_at(place, &view) else {
+        let asked = (request.method_text(), &**authority, view.path);
+        return Err(unrouted::no_rule(snapshot, listener, asked));
+    };
     if accepted.paths.is_ambiguous {
         paths::check_other_readings(
             snapshot.routes(),
@@ -238,9 +244,9 @@ pub(crate) fn find<'a>(
     }
     let backend = route
         .pick(&mut worker.dice.borrow_mut())
-        .ok_or(Failure::NoCluster)?;
+        .ok_or_else(|| unrouted::no_backend(route))?;
     own.backend = &backend.filters;
-    let cluster = backend.cluster.ok_or(Failure::NoCluster)?;
+    let cluster = backend.cluster.ok_or_else(|| unrouted::no_backend(route))?;
     if let Some(redirect) = redirect(&backend.filters) {
         return Ok(Way::Redirect {
             status: redirect.status,
@@ -251,9 +257,12 @@ pub(crate) fn find<'a>(
     let quota = match route.rate_limit {
         None => None,
         Some(limit) => {
-            let limit = snapshot.rate_limit(limit);
             let header = |name: &str| view::forwarded(&request.fields, accepted.upgrade, name.as_bytes());
-            limit.pass(accepted.origin.address, header, worker.clock.now())?
+            let address = accepted.origin.address;
+            let passed = snapshot
+                .rate_limit(limit)
+                .pass(address, header, worker.clock.now());
+            passed.map_err(|quota| unrouted::rate_limited(snapshot, (limit, quota), address))?
         }
     };
     let mut host = accepted.host_overridden.then(|| authority.to_string());

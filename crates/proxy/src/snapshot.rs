@@ -143,6 +143,11 @@ impl Snapshot {
         &self.rate_limits[reference.0 as usize]
     }
 
+    /// The same as it is configured.
+    pub(crate) fn rate_limit_spec(&self, reference: RateLimitRef) -> &config::model::RateLimitSpec {
+        &self.model.rate_limits[reference.0 as usize]
+    }
+
     /// All clusters.
     pub(crate) fn clusters(&self) -> &[ClusterHandle] {
         &self.clusters

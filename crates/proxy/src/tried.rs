@@ -5,7 +5,7 @@ use std::time::Duration;
 use policy::attempts::{Outcome, Summary};
 use policy::deadline::{Arrival, Bounds, Which};
 use policy::evidence::{End, Facts, Grade, grade};
-use policy::outcome::Failure;
+use policy::outcome::{Attempt, AttemptEnd, Failure, Rule, Stop};
 use policy::route::Limit as RouteLimit;
 use policy::time::Moment;
 use wire::h1::head::HeadError;
@@ -13,9 +13,11 @@ use wire::h1::head::HeadError;
 use crate::body::Upload;
 use crate::downstream::client::Client;
 use crate::fault::Fault;
+use crate::postmortem::{attempt_on, sent};
 use crate::routing::Routed;
 use crate::upstream::attempt::Attempted;
 use crate::upstream::connect::ConnectError;
+use crate::upstream::connection::name;
 use crate::upstream::lease::{Lease, Unreached};
 use crate::upstream::shared::ClusterHandle;
 
@@ -24,6 +26,8 @@ pub(crate) struct Tried<'a> {
     pub(crate) summary: Summary,
     pub(crate) facts: Option<Facts>,
     pub(crate) begun: Begun,
+    /// The response's status, if there is one.
+    pub(crate) status: u16,
     pub(crate) end: TriedEnd<'a>,
 }
 
@@ -41,13 +45,13 @@ pub(crate) enum TriedEnd<'a> {
     /// The response's head is in the workspace, its body comes by the lease.
     Response(Lease<'a>),
     /// The connection could not be opened.
-    Unconnected(ConnectError),
+    Unconnected(Box<Attempt>, ConnectError),
     /// The connection died under the request.
     Dead(Lease<'a>),
     /// The endpoint sent what is no HTTP response.
-    NotHttp(HeadError, Vec<u8>),
+    NotHttp(Box<Attempt>, HeadError, Vec<u8>),
     /// A time limit passed.
-    Late,
+    Late(Box<Attempt>),
 }
 
 impl Begun {
@@ -66,20 +70,34 @@ impl<'a> Tried<'a> {
     pub(crate) fn connect_time(&self) -> Option<Duration> {
         match &self.end {
             TriedEnd::Response(lease) | TriedEnd::Dead(lease) => lease.connect_time,
-            TriedEnd::Unconnected(_) | TriedEnd::NotHttp(..) | TriedEnd::Late => None,
+            TriedEnd::Unconnected(..) | TriedEnd::NotHttp(..) | TriedEnd::Late(_) => None,
         }
     }
 
     /// The connection could not be opened.
-    pub(crate) fn unconnected(unreached: Unreached, upload: &Upload, asked: Moment) -> Self {
-        let Unreached { endpoint, error, .. } = unreached;
-        let result = match error {
-            ConnectError::TimedOut => Outcome::ConnectTimedOut,
-            ConnectError::Refused(_) => Outcome::Died {
-                end: End::ConnectFailed,
-                grade: Grade::Unsent,
-            },
+    pub(crate) fn unconnected(unreached: Unreached, upload: &Upload, asked: Moment, now: Moment) -> Self {
+        let Unreached {
+            endpoint,
+            error,
+            address,
+        } = unreached;
+        let (result, attempt_end) = match &error {
+            ConnectError::TimedOut => (Outcome::ConnectTimedOut, AttemptEnd::ConnectTimeout),
+            ConnectError::Refused(error) => {
+                let died = Outcome::Died {
+                    end: End::ConnectFailed,
+                    grade: Grade::Unsent,
+                };
+                (died, AttemptEnd::Connect(ConnectError::fault(error)))
+            }
         };
+        let attempt = Box::new(Attempt {
+            rule: Rule::First,
+            endpoint: name(&address),
+            idle_age: None,
+            lasted: now.since(asked),
+            end: attempt_end,
+        });
         let summary = Summary {
             endpoint: Some(endpoint),
             reused: false,
@@ -96,7 +114,8 @@ impl<'a> Tried<'a> {
             summary,
             facts: None,
             begun: Begun { asked, leased: asked },
-            end: TriedEnd::Unconnected(error),
+            status: 0,
+            end: TriedEnd::Unconnected(attempt, error),
         }
     }
 
@@ -118,11 +137,12 @@ impl<'a> Tried<'a> {
             if upload.arrival() == Arrival::Whole {
                 lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
             }
-            return Err(match attempted {
+            let fault = match attempted {
                 Attempted::Late(Which::Client | Which::ClientIdle) => Failure::BodyTimeout.into(),
-                Attempted::ClientMalformed(error) => Fault::from(error).into(),
+                Attempted::ClientMalformed(error) => Fault::from(error),
                 _ => Failure::DownstreamLeft.into(),
-            });
+            };
+            return Err(given_up(fault, &lease, begun));
         };
         if let Some(facts) = &facts {
             lease.died(facts, begun.leased);
@@ -143,21 +163,38 @@ impl<'a> Tried<'a> {
         };
         if let Some(failure) = times_up {
             lease.tell(|cluster, now| cluster.on_attempt(&summary, begun.leased, now));
-            return Err(failure.into());
+            return Err(given_up(failure.into(), &lease, begun));
         }
         let end = match attempted {
             Attempted::Dead(_) => TriedEnd::Dead(lease),
-            Attempted::NotHttp(error) => TriedEnd::NotHttp(error, lease.input.data().to_vec()),
-            Attempted::Late(_) => TriedEnd::Late,
+            Attempted::NotHttp(error) => {
+                let attempt = attempt_on(&lease, begun, AttemptEnd::BadResponse);
+                TriedEnd::NotHttp(attempt, error, lease.input.data().to_vec())
+            }
+            Attempted::Late(_) => {
+                let sent = sent(&lease);
+                TriedEnd::Late(attempt_on(&lease, begun, AttemptEnd::TimedOut(sent)))
+            }
             _ => TriedEnd::Response(lease),
         };
         Ok(Self {
             summary,
             facts,
             begun,
+            status,
             end,
         })
     }
+}
+
+/// The exchange is over, and with it the attempt that was under way.
+#[cold]
+fn given_up(fault: Fault, lease: &Lease<'_>, begun: Begun) -> Box<Fault> {
+    let attempt = attempt_on(lease, begun, AttemptEnd::GivenUp(sent(lease)));
+    Box::new(Fault {
+        attempt: Some(attempt),
+        ..fault
+    })
 }
 
 /// What an attempt says of its endpoint; `None` if it ended by the client's doing.
@@ -185,13 +222,18 @@ pub(crate) struct RetryPermit<'a> {
 
 impl<'a> RetryPermit<'a> {
     /// A place, if there is one.
-    pub(crate) fn ask(cluster: &'a ClusterHandle) -> Option<Self> {
+    ///
+    /// # Errors
+    /// Which limit keeps it from being made.
+    pub(crate) fn ask(cluster: &'a ClusterHandle) -> Result<Self, Stop> {
         let now = cluster.clock.now();
-        let admitted = cluster
-            .shared
-            .with(|state| state.cluster.admit_retry(&cluster.plan, now));
+        cluster.shared.with(|state| {
+            let admitted = state.cluster.admit_retry(&cluster.plan, now);
+            let refused_by = || state.cluster.retry_refused_by(&cluster.plan);
+            admitted.then_some(()).ok_or_else(refused_by)
+        })?;
         // Made only if it was admitted: what is made is also dropped.
-        admitted.then(|| Self {
+        Ok(Self {
             cluster,
             succeeded: false,
         })
@@ -208,7 +250,8 @@ impl Drop for RetryPermit<'_> {
 
 /// The time limits of one exchange.
 pub(crate) struct Limits {
-    request: Option<Duration>,
+    /// On the whole request.
+    pub(crate) request: Option<Duration>,
     per_try: Option<Duration>,
 }
 

@@ -241,8 +241,12 @@ const LOOK_AGE: Duration = Duration::from_millis(10);
 pub enum Refusal {
     /// There is no endpoint (`UH`, "no healthy upstream").
     NoEndpoint,
-    /// Too many requests are in flight or waiting (`UO`).
+    /// Too many requests are in flight (`UO`).
+    Requests,
+    /// No connection is free, and too many requests wait for one (`UO`).
     Overflow,
+    /// No connection is free, and the queue for them does not empty: it would wait in vain (`UO`).
+    Overload,
     /// It has waited for a connection as long as the queue's plan lets it, or its deadline (`UO`).
     Shed,
 }

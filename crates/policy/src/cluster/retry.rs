@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Cluster;
 use crate::attempts::Why;
 use crate::latency::{AutoAnswer, Latencies, Remembered, auto_timeout, hedge_wait};
+use crate::outcome::Stop;
 use crate::plan::{AutoTimeout, ClusterPlan, HedgePlan};
 use crate::retry_budget::InFlight;
 use crate::time::Moment;
@@ -33,6 +34,16 @@ impl Cluster {
         self.retries += u32::from(admitted);
         self.counters.rq_retry_overflow += u64::from(!admitted);
         admitted
+    }
+
+    /// Why a retry was not admitted just now.
+    #[must_use]
+    pub fn retry_refused_by(&self, plan: &ClusterPlan) -> Stop {
+        if self.retries >= plan.limits.max_parallel_retries {
+            Stop::Parallel
+        } else {
+            Stop::Budget
+        }
     }
 
     /// A retry that was admitted has ended; `succeeded` if its answer went to the client.

@@ -418,7 +418,7 @@ fn too_many_requests_in_flight_are_refused_at_once() {
         },
     );
     let one = story.open(0);
-    assert_eq!(story.get(1), Checkout::Refuse(Refusal::Overflow));
+    assert_eq!(story.get(1), Checkout::Refuse(Refusal::Requests));
     story.answer(one, 2);
     reused(&story.get(3));
 }

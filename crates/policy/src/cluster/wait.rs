@@ -45,7 +45,8 @@ impl Cluster {
         Some(match self.place(ask, now, dice) {
             Ok(grant) => self.carry_out(grant, ask, now),
             Err(Blocked::NoEndpoint) => Checkout::Refuse(Refusal::NoEndpoint),
-            Err(Blocked::Requests | Blocked::Connections) => Checkout::Refuse(Refusal::Overflow),
+            Err(Blocked::Requests) => Checkout::Refuse(Refusal::Requests),
+            Err(Blocked::Connections) => Checkout::Refuse(Refusal::Overflow),
         })
     }
 
@@ -67,10 +68,16 @@ impl Cluster {
     pub(super) fn wait(&mut self, ask: &Ask<'_>, now: Moment) -> Checkout {
         self.shed(now);
         let (waiting, plan) = (self.queue.len(), &ask.plan.queue);
-        let room = waiting < ask.plan.limits.max_pending_requests as usize;
-        if !room || !self.queue.discipline.admits(waiting, self.in_flight, plan, now) {
+        let refusal = if waiting >= ask.plan.limits.max_pending_requests as usize {
+            Some(Refusal::Overflow)
+        } else if !self.queue.discipline.admits(waiting, self.in_flight, plan, now) {
+            Some(Refusal::Overload)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
             self.counters.rq_pending_overflow += 1;
-            return Checkout::Refuse(Refusal::Overflow);
+            return Checkout::Refuse(refusal);
         }
         self.counters.rq_pending_total += 1;
         Checkout::Queue(self.queue.join(ask, now))

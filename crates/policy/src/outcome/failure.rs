@@ -163,7 +163,9 @@ impl Failure {
             Self::RateLimited(_) => Cause::RateLimited,
             Self::Refused(refusal) => match refusal {
                 Refusal::NoEndpoint => Cause::NoHealthyEndpoint,
-                Refusal::Overflow => Cause::RequestsOverflow,
+                Refusal::Requests => Cause::RequestsOverflow,
+                Refusal::Overflow => Cause::PendingOverflow,
+                Refusal::Overload => Cause::QueueOverload,
                 Refusal::Shed => Cause::QueueTimeout,
             },
             Self::Unresolved => Cause::UnresolvedName,

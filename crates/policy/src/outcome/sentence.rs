@@ -1,128 +1,245 @@
-//! One plain sentence about an attempt that died: who did what, on what evidence, and what then.
+//! What happened, why, how often it was tried and by which rule, and what would prevent it: in plain
+//! sentences that are made of a story's facts and of nothing else.
+
+mod advice;
+mod attempts;
+mod limits;
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::evidence::{End, Facts, Grade, Written};
-use crate::keepalive::{Knowledge, Seconds, Source};
+use super::story::{Ending, Phase, Story, TunnelEnd};
+use super::{Cause, ConnectFault, Death, Failure, HeadLimit};
+use crate::cluster::Refusal;
+use crate::keepalive::Seconds;
 
-/// What is known of a dead attempt.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Story {
-    /// The facts that it was graded by.
-    pub facts: Facts,
-    /// Their grade.
-    pub grade: Grade,
-    /// How long the connection had been idle when it ended; `None` for a fresh one.
-    pub idle_age: Option<Duration>,
-    /// Bytes of the request that were handed to the kernel.
-    pub request_bytes: u64,
-    /// What had been learned of the endpoint.
-    pub knowledge: Option<Knowledge>,
-    /// What was done.
-    pub then: Then,
-}
-
-/// What was done after an attempt had died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// The request was sent again, with proof that it had not been applied.
-    Replayed,
-    /// It was sent again, since it bears that or its owner asked for it.
-    Retried,
-    /// The client was told of the failure.
-    Answered,
-}
-
-/// The sentence, without a full stop.
+/// What a person is told of an exchange that failed or was saved.
 #[must_use]
-pub fn sentence(story: &Story) -> String {
-    let mut text = who(story);
-    if let Some(others) = others(story) {
-        text.push_str(&others);
-    }
-    text.push_str("; ");
-    text.push_str(&evidence(story));
-    text.push_str(match (story.then, story.grade) {
-        (Then::Replayed | Then::Retried, _) => " and was sent again",
-        (Then::Answered, Grade::Unknown) => ", so it was not sent again",
-        (Then::Answered, Grade::Begun) => "",
-        (Then::Answered, _) => ", yet it was not sent again",
-    });
-    if let Some(knowledge) = story
-        .knowledge
-        .filter(|known| known.limit.source != Source::Configured)
+pub fn sentence(story: &Story<'_>) -> String {
+    let mut text = match story.ending {
+        Ending::Failed(failure) => failed(story, failure),
+        Ending::Saved => attempts::last(story),
+        Ending::Answered(status) => format!("The endpoint{} answered {status}.", endpoint(story)),
+        Ending::Tunnel(end) => tunnel(story, end),
+        Ending::Drained => String::from(
+            "evenkeel was told to end, and the exchange was not over when the drain's time was up.",
+        ),
+    };
+    for more in [attempts::made(story), advice::advice(story)]
+        .into_iter()
+        .flatten()
     {
-        let _ = write!(text, "; limit now {}", Seconds(knowledge.limit.reuse));
+        text.push(' ');
+        text.push_str(&more);
     }
     text
 }
 
-/// The setting that would prevent such a failure, where one would.
-#[must_use]
-pub fn advice(story: &Story) -> Option<&'static str> {
-    match (story.then, story.grade, story.facts.end) {
-        (Then::Replayed | Then::Retried, _, _) | (Then::Answered, Grade::Begun, _) => None,
-        (Then::Answered, _, End::TimedOut) => Some(
-            "raise timeouts.backendRequest or timeouts.request of the route, or find out why the endpoint is slow",
-        ),
-        (Then::Answered, _, End::ConnectFailed) => {
-            Some("check that the endpoint listens there; with several endpoints another one is tried")
+/// What happened.
+fn failed(story: &Story<'_>, failure: &Failure) -> String {
+    let around = story.around;
+    match failure {
+        Failure::BadRequest { what, .. } => format!("{what} evenkeel did not forward the request."),
+        Failure::BadRequestBody { what, .. } => {
+            format!(
+                "{what} evenkeel ended the request after {} of its body.",
+                bytes(story.progress.received, None)
+            )
         }
-        (Then::Answered, Grade::Unknown, _) => Some(
-            "send an Idempotency-Key, or set retry on the route, if the endpoint can bear a request twice",
+        Failure::ClientOtherProtocol { name } => client_protocol(name),
+        Failure::HeadLimit(limit) => limits::head(story, *limit),
+        Failure::HeadTimeout => limits::head_timeout(story),
+        Failure::BodyTimeout => limits::body_timeout(story),
+        Failure::IdleDownstream => limits::stuck(story),
+        Failure::DownstreamLeft => left(story),
+        Failure::NoRoute | Failure::NoCluster | Failure::RateLimited(_) | Failure::Unresolved => {
+            or_usual(around, failure)
+        }
+        Failure::OptionsEndsHere | Failure::TraceEndsHere => {
+            String::from("The request's Max-Forwards was 0, so evenkeel answered it and forwarded nothing.")
+        }
+        Failure::Refused(Refusal::NoEndpoint) => or_usual(around, failure),
+        Failure::Refused(refusal) => limits::overflow(story, *refusal),
+        Failure::Connect(_)
+        | Failure::ConnectTimeout
+        | Failure::Died(_)
+        | Failure::OtherProtocol { .. }
+        | Failure::BadResponse { .. }
+        | Failure::ResponseHeadTooLarge => attempted(story, failure),
+        Failure::Truncated(death) => cut(story, *death),
+        Failure::ProtocolInBody { what } => format!(
+            "{what} evenkeel cut the response off after {}.",
+            bytes(story.progress.sent, story.progress.sent_of)
         ),
-        (Then::Answered, _, _) => {
-            Some("remove attempts: 0 from the route's retry, and keepAlive.replayBuffer: 0 from the policy")
+        Failure::PerTryTimeout | Failure::RequestTimeout | Failure::LateTimeout => {
+            limits::timeout(story, failure)
+        }
+        Failure::IdleUpstream | Failure::IdleInResponse => limits::idle(story),
+    }
+}
+
+/// What an attempt came to, and with it the exchange.
+fn attempted(story: &Story<'_>, failure: &Failure) -> String {
+    let at = endpoint(story);
+    match failure {
+        Failure::OtherProtocol { name } => {
+            format!("The endpoint{at} speaks {name}, not HTTP/1.{}", after(story))
+        }
+        Failure::BadResponse { what } => format!(
+            "The response of the endpoint{at} is malformed. {what}{}",
+            after(story)
+        ),
+        Failure::ResponseHeadTooLarge => format!(
+            "The head of the response of the endpoint{at} is larger than evenkeel's limit.{}",
+            after(story)
+        ),
+        _ => attempts::last(story),
+    }
+}
+
+/// What the shell found out, where it did.
+fn or_usual(around: &str, failure: &Failure) -> String {
+    if around.is_empty() {
+        failure.cause().row().happened.replace('`', "")
+    } else {
+        around.to_owned()
+    }
+}
+
+/// … behind what is said already.
+fn after(story: &Story<'_>) -> String {
+    if story.around.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", story.around)
+    }
+}
+
+fn client_protocol(name: &str) -> String {
+    match name {
+        "PROXY" => String::from(
+            "The client's connection began with a PROXY protocol header, and this listener expects a request.",
+        ),
+        _ => format!("The client speaks {name}, and this listener speaks HTTP/1 in plain text."),
+    }
+}
+
+fn left(story: &Story<'_>) -> String {
+    let at = endpoint(story);
+    let progress = &story.progress;
+    let how_far = match progress.phase {
+        Phase::Head => String::from("before its request's head was complete"),
+        Phase::Connection => String::from("while its request waited for a connection to the backend"),
+        Phase::Pause => String::from("while evenkeel paused before a retry"),
+        Phase::Request => format!(
+            "inside its request's body, after {}",
+            bytes(progress.received, progress.received_of)
+        ),
+        Phase::Response => format!("while evenkeel waited for the endpoint{at} to respond"),
+        Phase::Body => format!(
+            "after {} of the response's body had come from the endpoint{at}",
+            bytes(progress.sent, progress.sent_of)
+        ),
+    };
+    format!(
+        "The client ended its connection {how_far}, {} after its request began.",
+        Took(progress.took)
+    )
+}
+
+fn cut(story: &Story<'_>, death: Death) -> String {
+    let (at, progress) = (endpoint(story), &story.progress);
+    let so_far = bytes(progress.sent, progress.sent_of);
+    match death {
+        Death::Closed => {
+            format!("The endpoint{at} closed the connection (FIN) after {so_far} of its response's body.")
+        }
+        Death::Reset => {
+            format!("The endpoint{at} reset the connection (RST) after {so_far} of its response's body.")
+        }
+        Death::Silent | Death::Lost => {
+            format!("The connection to the endpoint{at} failed after {so_far} of its response's body.")
         }
     }
 }
 
-fn who(story: &Story) -> String {
-    let when = story.idle_age.map_or(String::from(", a fresh one"), |age| {
-        format!(" after {} idle", Seconds(age))
-    });
-    match story.facts.end {
-        End::Eof | End::BrokenPipe => format!("the endpoint closed the connection{when}"),
-        End::Reset => format!("the endpoint reset the connection{when}"),
-        End::ConnectFailed => String::from("the connection could not be opened"),
-        End::Silent => String::from("nothing that was sent to the endpoint was acknowledged"),
-        End::TimedOut => String::from("a time limit ran out before the endpoint answered"),
-        End::Other => String::from("the connection failed"),
-    }
-}
-
-/// How this close compares with those before.
-fn others(story: &Story) -> Option<String> {
-    let knowledge = story.knowledge?;
-    let closed = matches!(story.facts.end, End::Eof | End::BrokenPipe | End::Reset);
-    let age = story.idle_age.filter(|_| closed)?;
-    let wall = knowledge.wall?;
-    (age >= wall.lo && age <= wall.top())
-        .then(|| format!(", as {} of {} closes", wall.closes, knowledge.closes))
-}
-
-fn evidence(story: &Story) -> String {
-    let bytes = story.request_bytes;
-    match story.grade {
-        Grade::Unsent => String::from("no byte of the request was sent"),
-        Grade::Stillborn => String::from("that was before the request's first byte"),
-        Grade::Unreceived => {
-            let acknowledged = story.facts.acknowledged.unwrap_or_default();
-            format!("the request was not received (FIN, {acknowledged} of {bytes} bytes acknowledged)")
-        }
-        Grade::Incomplete => String::from("the request's head was never complete"),
-        Grade::Begun => String::from("the response had begun"),
-        Grade::Unknown => match (story.facts.acknowledged, story.facts.written) {
-            (Some(acknowledged), Written::WholeHead) => format!(
-                "whether the request was applied is not known ({acknowledged} of {bytes} bytes acknowledged, {})",
-                if story.facts.end == End::Eof {
-                    "FIN"
-                } else {
-                    "no FIN"
-                }
-            ),
-            _ => String::from("whether the request was applied is not known"),
+fn tunnel(story: &Story<'_>, end: TunnelEnd) -> String {
+    let at = endpoint(story);
+    let mut text = match end.cause {
+        Cause::TunnelClosedByClient => String::from("The client closed the tunnel (FIN)"),
+        Cause::TunnelResetByClient => String::from("The client reset the tunnel (RST)"),
+        Cause::TunnelClosedByEndpoint => format!("The endpoint{at} closed the tunnel (FIN)"),
+        Cause::TunnelResetByEndpoint => format!("The endpoint{at} reset the tunnel (RST)"),
+        Cause::TunnelIdle => match story.settings.stream_idle() {
+            Some(limit) => format!("evenkeel ended the tunnel, because no byte had moved for {limit},"),
+            None => String::from("evenkeel ended the tunnel, because no byte had moved,"),
         },
+        _ => String::from("evenkeel ended the tunnel, because its drain's time was up,"),
+    };
+    let _ = write!(
+        text,
+        " after {}, {} bytes from the client and {} bytes to it.",
+        Took(end.lasted),
+        end.received,
+        end.sent
+    );
+    text
+}
+
+/// ` 10.0.0.1:80`, or nothing where none was chosen.
+fn endpoint(story: &Story<'_>) -> String {
+    let last = story.history.and_then(|history| history.last());
+    last.filter(|attempt| !attempt.endpoint.is_empty())
+        .map_or(String::new(), |attempt| format!(" {}", attempt.endpoint))
+}
+
+/// `3 of 100 bytes`.
+fn bytes(count: u64, of: Option<u64>) -> String {
+    match of {
+        Some(of) => format!("{count} of {of} bytes"),
+        None if count == 1 => String::from("1 byte"),
+        None => format!("{count} bytes"),
+    }
+}
+
+/// Which setting limits a part of a head, and what it is called.
+fn head_limit(story: &Story<'_>, limit: HeadLimit) -> (&'static str, Option<super::Setting>) {
+    let client = &story.settings.client;
+    match limit {
+        HeadLimit::Bytes => ("The request's head has more bytes than", Some(client.head_bytes)),
+        HeadLimit::Fields => ("The request's head has more fields than", Some(client.fields)),
+        HeadLimit::RequestLine => ("The request line has more bytes than", Some(client.request_line)),
+        HeadLimit::TrailerBytes => ("The request's trailer section has more bytes than", None),
+        HeadLimit::TrailerFields => (
+            "The request's trailer section has more fields than",
+            Some(client.fields),
+        ),
+    }
+}
+
+/// Why a connection could not be opened.
+const fn connect_fault(fault: ConnectFault) -> &'static str {
+    match fault {
+        ConnectFault::Refused => "refused the connection: nothing listens there",
+        ConnectFault::Unreachable => "can not be reached: the network or host is not there",
+        ConnectFault::NoSocketFile => "can not be reached: its socket file does not exist",
+        ConnectFault::Forbidden => "can not be reached: the system does not permit the connection",
+        ConnectFault::OutOfResources => {
+            "was not reached: evenkeel has no file descriptor, port or memory left for a connection"
+        }
+        ConnectFault::Other => "could not be reached",
+    }
+}
+
+/// A span that has passed.
+struct Took(Duration);
+
+impl std::fmt::Display for Took {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 < Duration::from_millis(1) {
+            f.write_str("less than 1 ms")
+        } else {
+            Seconds(self.0).fmt(f)
+        }
     }
 }

@@ -2,11 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cluster::Refusal;
-use crate::evidence::{End, Facts, Written};
-use crate::keepalive::{Learner, Sign};
-use crate::plan::KeepAlivePlan;
 use crate::rate_limit::Quota;
-use crate::time::Moment;
 
 /// One failure of each cause that a failure can have.
 fn failures() -> Vec<Failure> {
@@ -53,7 +49,14 @@ fn failures() -> Vec<Failure> {
         HeadLimit::TrailerFields,
     ];
     all.extend(limits.map(Failure::HeadLimit));
-    all.extend([Refusal::NoEndpoint, Refusal::Overflow, Refusal::Shed].map(Failure::Refused));
+    let refusals = [
+        Refusal::NoEndpoint,
+        Refusal::Requests,
+        Refusal::Overflow,
+        Refusal::Overload,
+        Refusal::Shed,
+    ];
+    all.extend(refusals.map(Failure::Refused));
     let faults = [
         ConnectFault::Refused,
         ConnectFault::Unreachable,
@@ -170,73 +173,4 @@ fn flags_are_written_in_their_order_and_none_is_a_dash() {
         assert_eq!(set.iter().collect::<Vec<_>>(), [flag]);
         assert_eq!(set.to_string(), format!("{flag:?}"));
     }
-}
-
-fn raced(then: Then, end: End, acknowledged: Option<u64>) -> Story {
-    let plan = KeepAlivePlan::default();
-    let mut learner = Learner::new();
-    for n in 0..41 {
-        learner.on_closed(
-            Duration::from_millis(5001),
-            Sign::Fin,
-            Moment::from_millis(n * 6000),
-        );
-    }
-    let facts = Facts {
-        written: Written::WholeHead,
-        end,
-        ended_before_write: false,
-        head_bytes: 412,
-        acknowledged,
-        response_begun: false,
-    };
-    Story {
-        facts,
-        grade: crate::evidence::grade(&facts),
-        idle_age: Some(Duration::from_millis(5001)),
-        request_bytes: 412,
-        knowledge: Some(learner.knowledge(&plan, Duration::from_millis(1))),
-        then,
-    }
-}
-
-#[test]
-fn a_saved_request_tells_its_story() {
-    let story = raced(Then::Replayed, End::Eof, Some(0));
-    assert_eq!(
-        sentence(&story),
-        "the endpoint closed the connection after 5.001 s idle, as 41 of 41 closes; the request was not \
-         received (FIN, 0 of 412 bytes acknowledged) and was sent again; limit now 4.943 s"
-    );
-    assert_eq!(advice(&story), None);
-}
-
-#[test]
-fn a_lost_request_tells_why_and_what_would_help() {
-    let story = raced(Then::Answered, End::Reset, Some(0));
-    let text = sentence(&story);
-    assert!(
-        text.starts_with("the endpoint reset the connection after 5.001 s idle, as 41 of 41 closes; "),
-        "{text}"
-    );
-    assert!(
-        text.contains("not known (0 of 412 bytes acknowledged, no FIN), so it was not sent again"),
-        "{text}"
-    );
-    assert!(advice(&story).is_some_and(|advice| advice.contains("Idempotency-Key")));
-}
-
-#[test]
-fn a_fresh_connection_is_called_fresh() {
-    let story = Story {
-        idle_age: None,
-        knowledge: None,
-        ..raced(Then::Answered, End::Eof, Some(412))
-    };
-    let text = sentence(&story);
-    assert!(
-        text.starts_with("the endpoint closed the connection, a fresh one; "),
-        "{text}"
-    );
-    assert!(text.contains("412 of 412 bytes acknowledged, FIN"), "{text}");
 }

@@ -76,6 +76,20 @@ impl<T> HostMap<T> {
         }
     }
 
+    /// The hostnames, as they are written: whole names, wildcards, `*` for any.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let exact = self.exact.keys().map(|name| name.to_string());
+        let wildcard = self.wildcard.keys().map(|suffix| format!("*.{suffix}"));
+        let any = self.any.iter().map(|_| String::from("*"));
+        exact.chain(wildcard).chain(any)
+    }
+
+    /// All values, in no order of meaning.
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        let wildcard = self.wildcard.values();
+        self.exact.values().chain(wildcard).chain(&self.any)
+    }
+
     fn covering(&self, name: &str) -> Option<&T> {
         let wildcard = self.wildcard.covering(name).next();
         wildcard.map(|(_, value)| value).or(self.any.as_ref())

@@ -81,6 +81,16 @@ struct Entry<T> {
 }
 
 impl<R: Reading, T> Nest<R, T> {
+    /// Its keys, in their order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| &*entry.key)
+    }
+
+    /// Its values, in the order of their keys.
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|entry| &entry.value)
+    }
+
     /// Sorts the keys, each of which must be there once.
     pub(super) fn new(keyed: impl IntoIterator<Item = (Box<str>, T)>) -> Self {
         let mut entries: Vec<_> = keyed

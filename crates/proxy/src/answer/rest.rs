@@ -1,6 +1,6 @@
 //! What is left of an answer once what could be done at once is done.
 
-use policy::outcome::{Before, Death, Failure, verdict};
+use policy::outcome::{Attempt, AttemptEnd, Before, Death, Ending, Failure, Phase, Stop, verdict};
 use wire::field::{Fields, Known};
 use wire::h1::encode::{Announce, Upgrade};
 use wire::h1::framing::BodyLength;
@@ -8,12 +8,13 @@ use wire::h1::framing::BodyLength;
 use super::{Relaying, Setting, write_head};
 use crate::body::{Download, DownloadEnd, Upload};
 use crate::exchange::{Exchange, Next};
+use crate::explain::SoFar;
 use crate::fault::Fault;
+use crate::postmortem::{attempt_on, note};
 use crate::relay::{self, RelayEnd};
 use crate::tunnel::{self, Mouth};
 use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
-use crate::upstream::shared::ClusterHandle;
 
 /// What is to be waited for.
 pub(super) enum Rest<'a> {
@@ -45,43 +46,76 @@ impl Rest<'_> {
                     (count, Err(end)) => {
                         exchange.record.bytes_sent(count);
                         exchange.record.bytes_received(upload.received);
+                        let so_far = SoFar::of(upload).and_sent(count, relaying.from);
+                        let begun = relaying.begun;
+                        let attempt = attempt_on(&relaying.lease, begun, AttemptEnd::BadResponse);
                         let to = relaying.to;
                         relaying.lease.close();
                         let untouched = exchange.client.connection.transport.sent() == sent;
-                        return cut_short(exchange, end, untouched, to, setting);
+                        let cut = Cut {
+                            end,
+                            untouched,
+                            to,
+                            so_far,
+                            attempt,
+                        };
+                        return cut_short(exchange, cut, setting);
                     }
                 }
             }
         };
         let limit = exchange.client.downstream().body_timeout;
         if !exchange.client.flush(limit).await {
-            return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
+            let so_far = SoFar {
+                sent: exchange.record.sent(),
+                ..SoFar::of(upload)
+            };
+            return Ok(cut(exchange, setting, RelayEnd::ClientLeft, so_far));
         }
         Ok(next)
     }
 }
 
-/// A relay ended early: what the client can still be told.
-fn cut_short(
-    exchange: &mut Exchange<'_>,
+/// A relay that ended early.
+struct Cut {
     end: RelayEnd,
+    /// Whether the client has not had a byte of it.
     untouched: bool,
+    /// How the body is framed for the client.
     to: BodyLength,
-    setting: &Setting<'_>,
-) -> Result<Next, Box<Fault>> {
+    so_far: SoFar,
+    attempt: Box<Attempt>,
+}
+
+/// A relay ended early: what the client can still be told.
+fn cut_short(exchange: &mut Exchange<'_>, cut_off: Cut, setting: &Setting<'_>) -> Result<Next, Box<Fault>> {
+    let Cut {
+        end,
+        untouched,
+        to,
+        so_far,
+        attempt,
+    } = cut_off;
     if untouched && let RelayEnd::Upstream(end) = end {
-        return Err(unanswered(exchange, &end));
+        return Err(unanswered(exchange, attempt, &end));
     }
+    note(exchange, attempt);
     if to == BodyLength::UntilClose {
         // A close would be taken for the body's end (RFC 9112, 8).
         exchange.client.reset_on_drop();
     }
-    Ok(cut(exchange, setting.cluster, end))
+    Ok(cut(exchange, setting, end, so_far))
 }
 
 /// A response ended early before the client had a byte of it: it can still be told.
-pub(super) fn unanswered(exchange: &mut Exchange<'_>, end: &DownloadEnd) -> Box<Fault> {
+pub(super) fn unanswered(
+    exchange: &mut Exchange<'_>,
+    attempt: Box<Attempt>,
+    end: &DownloadEnd,
+) -> Box<Fault> {
     exchange.client.forget();
+    note(exchange, attempt);
+    exchange.stopped(Some(Stop::Begun));
     let sentence = match end {
         DownloadEnd::Malformed(error) => error.sentence(),
         DownloadEnd::Upstream | DownloadEnd::ClientLeft => {
@@ -92,26 +126,24 @@ pub(super) fn unanswered(exchange: &mut Exchange<'_>, end: &DownloadEnd) -> Box<
 }
 
 /// A response could not be relayed to its end: the client's connection is closed without one.
-pub(super) fn cut(exchange: &mut Exchange<'_>, cluster: &ClusterHandle, end: RelayEnd) -> Next {
+pub(super) fn cut(exchange: &mut Exchange<'_>, setting: &Setting<'_>, end: RelayEnd, so_far: SoFar) -> Next {
     let failure = match end {
-        RelayEnd::Upstream(DownloadEnd::Malformed(error)) => {
-            exchange.record.sentence(error.sentence());
-            Failure::ProtocolInBody {
-                what: error.sentence(),
-            }
-        }
+        RelayEnd::Upstream(DownloadEnd::Malformed(error)) => Failure::ProtocolInBody {
+            what: error.sentence(),
+        },
         RelayEnd::Upstream(_) => Failure::Truncated(Death::Closed),
         RelayEnd::ClientLeft => Failure::DownstreamLeft,
         RelayEnd::ClientStuck => Failure::IdleDownstream,
         RelayEnd::Idle => Failure::IdleInResponse,
         RelayEnd::Late => Failure::LateTimeout,
     };
-    cluster
-        .shared
-        .with(|state| state.cluster.on_failure(&failure, Before::default(), false));
+    let shared = &setting.cluster.shared;
+    shared.with(|state| state.cluster.on_failure(&failure, Before::default(), false));
     let verdict = verdict(&failure, Before::default());
     exchange.record.flags(verdict.flags);
     exchange.record.details(verdict.details);
+    exchange.phase = Phase::Body;
+    exchange.explain(Some(setting), Ending::Failed(&failure), so_far, "");
     exchange.client.forget();
     Next::Drop
 }
@@ -133,7 +165,7 @@ async fn upgrade(
     write_head(exchange, BodyLength::None, Announce::Nothing, Upgrade::Keep);
     let limit = exchange.client.downstream().body_timeout;
     if !exchange.client.flush(limit).await {
-        return Ok(cut(exchange, setting.cluster, RelayEnd::ClientLeft));
+        return Ok(cut(exchange, setting, RelayEnd::ClientLeft, SoFar::default()));
     }
     let client = &mut *exchange.client;
     let Connection { transport, input, .. } = &mut *lease;

@@ -176,6 +176,11 @@ impl Upload {
         self.received_whole() && self.sent == self.end()
     }
 
+    /// How the request's body is framed.
+    pub(crate) fn length(&self) -> BodyLength {
+        self.length
+    }
+
     /// Length of the encoded head.
     pub(crate) fn head_len(&self) -> usize {
         self.head_len

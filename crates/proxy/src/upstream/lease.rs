@@ -383,6 +383,11 @@ impl Lease<'_> {
             .with(|state| tell(&mut state.cluster, now));
     }
 
+    /// The present moment, by its worker's clock.
+    pub(crate) fn now(&self) -> Moment {
+        self.permit.worker.clock.now()
+    }
+
     /// Bytes that this attempt wrote.
     pub(crate) fn written(&self) -> u64 {
         self.sender().written()

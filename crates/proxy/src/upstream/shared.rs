@@ -149,10 +149,9 @@ impl ClusterHandle {
     #[cold]
     pub(crate) fn refusal(&self, refusal: Refusal) -> Box<Fault> {
         match (&self.unresolved, refusal) {
-            (Some(why), Refusal::NoEndpoint) => Box::new(Fault {
-                sentence: why.to_string().into(),
-                ..Failure::Unresolved.into()
-            }),
+            (Some(why), Refusal::NoEndpoint) => {
+                Box::new(Fault::from(Failure::Unresolved).with(why.to_string()))
+            }
             (_, refusal) => Failure::Refused(refusal).into(),
         }
     }
