@@ -10,6 +10,7 @@ mod meter;
 mod overload;
 mod process;
 mod prometheus;
+mod server;
 mod tables;
 mod view;
 

@@ -19,6 +19,7 @@ use policy::time::Moment;
 use super::connect::{ConnectError, connect};
 use super::connection::{Connection, name};
 use super::decision::Decision;
+use super::permit::{Permit, Waiting};
 use super::shared::{ClusterHandle, SharedCluster, State, Watch, idle_end, watch};
 use crate::body::Sender;
 use crate::buffer::ReadBuffer;
@@ -92,15 +93,6 @@ pub(crate) struct Unreached {
     pub(crate) endpoint: EndpointId,
     pub(crate) address: Address,
     pub(crate) error: ConnectError,
-}
-
-/// A connection's place in its cluster's books: whatever happens, it is handed back once.
-#[derive(Debug)]
-struct Permit<'a> {
-    handle: &'a ClusterHandle,
-    worker: &'a Rc<Worker>,
-    connection: ConnectionId,
-    held: bool,
 }
 
 /// Whoever asks: a worker, for one request.
@@ -524,38 +516,4 @@ fn watch_parked(connection: &mut Connection, worker: &Worker, shared: &Arc<Share
         })
     });
     watch(&connection.transport, watcher);
-}
-
-impl Permit<'_> {
-    fn hand_back(&mut self, how: Handback) {
-        if std::mem::take(&mut self.held) {
-            let now = self.worker.clock.now();
-            let shared = &self.handle.shared;
-            shared.with(|s| s.cluster.hand_back(self.connection, how, self.worker.id, now));
-        }
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.hand_back(Handback::Closed);
-    }
-}
-
-/// A place in the queue; leaving it gives the place up.
-struct Waiting<'a> {
-    handle: &'a ClusterHandle,
-    worker: &'a Worker,
-    ticket: Option<Ticket>,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.handle.shared.with(|state| {
-                state.waiters.remove(&ticket);
-                state.cluster.cancel(ticket, self.worker.clock.now());
-            });
-        }
-    }
 }

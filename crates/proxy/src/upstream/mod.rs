@@ -6,4 +6,5 @@ pub(crate) mod connection;
 mod decision;
 mod events;
 pub(crate) mod lease;
+mod permit;
 pub(crate) mod shared;
