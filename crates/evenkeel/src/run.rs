@@ -1,8 +1,8 @@
 //! `evenkeel run`: start, then wait for what may happen: a changed file, a signal, the end.
 
-use std::io::IsTerminal as _;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -76,6 +76,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
     for listener in &model.listeners {
         ports::ensure_free(listener.address, origin.change_address_with())?;
     }
+    ensure_writable(&model.access_log.sink)?;
     if let Some(admin) = args.admin.0 {
         ports::ensure_free(admin, "--admin")?;
     }
@@ -90,12 +91,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
         drain_timeout: args.drain_timeout,
         logging: Some(logging::control()),
     };
-    let server = Server::start(model, options).map_err(|why| {
-        Complaint::new(
-            format!("the gateway could not start: {why}"),
-            "check the addresses it is to listen on and the limits of this machine (`ulimit -n`)",
-        )
-    })?;
+    let server = Server::start(model, options)
+        .map_err(|why| Complaint::new(format!("the gateway could not start: {why}"), advice(&why)))?;
     announce(&server);
     listen_for_the_admin(&server, &tell)?;
     if let Origin::Files(path) = &origin {
@@ -287,4 +284,42 @@ fn announce_as_line(addresses: &[(String, SocketAddr)], admin: Option<SocketAddr
         env!("CARGO_PKG_VERSION"),
         listening.join(", ")
     );
+}
+
+/// Opens the access log's file once before anything is bound, so that a missing folder is told as that.
+fn ensure_writable(sink: &LogSink) -> Result<(), Complaint> {
+    let LogSink::File(path) = sink else { return Ok(()) };
+    let Err(why) = std::fs::OpenOptions::new().append(true).create(true).open(path) else {
+        return Ok(());
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let next = match why.kind() {
+        ErrorKind::NotFound => format!(
+            "make its folder (`mkdir -p {}`), or name another path in the Telemetry resource",
+            folder.display()
+        ),
+        ErrorKind::PermissionDenied => format!(
+            "let the user that runs evenkeel write into the folder {}, or name another path in the Telemetry resource",
+            folder.display()
+        ),
+        ErrorKind::IsADirectory => "name a file in the Telemetry resource, not a folder".to_owned(),
+        _ => "name another path in the Telemetry resource".to_owned(),
+    };
+    let what = format!("the access log {} cannot be opened: {why}", path.display());
+    Err(Complaint::new(what, next))
+}
+
+/// What to look at when the gateway does not start, by what the system said.
+fn advice(why: &std::io::Error) -> &'static str {
+    match why.kind() {
+        ErrorKind::AddrInUse => "another program listens there: end it, or name another address",
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: name one of its own, or 0.0.0.0 for all"
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 are root's: name another one, or give evenkeel the capability CAP_NET_BIND_SERVICE"
+        }
+        _ => "check the limits of this machine: `ulimit -n` (descriptors) and `ulimit -u` (threads)",
+    }
 }

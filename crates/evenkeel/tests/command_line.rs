@@ -250,3 +250,32 @@ fn the_synonym_for_httproute_is_accepted() {
     let output = check(&text, &[]);
     assert!(output.status.success(), "{}", stderr(&output));
 }
+
+#[test]
+fn an_access_log_that_cannot_be_opened_is_told_with_what_to_do_about_its_folder() {
+    let telemetry = |path: &str| {
+        format!(
+            "apiVersion: evenkeel.dev/v1alpha1\nkind: Telemetry\nmetadata: {{name: log}}\nspec:\n  accessLog: {{sink: file, path: \
+             {path}}}\n---\n"
+        )
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path().display();
+    let upstream = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    for (path, words) in [
+        (
+            format!("{here}/nothing/here/access.log"),
+            format!("make its folder (`mkdir -p {here}/nothing/here`)"),
+        ),
+        (here.to_string(), "not a folder".to_owned()),
+    ] {
+        let text =
+            crate::harness::yaml::simple(crate::harness::free_port(), upstream, "") + &telemetry(&path);
+        let file = folder.path().join("gateway.yaml");
+        std::fs::write(&file, text).expect("a file");
+        let file = file.to_str().expect("UTF-8");
+        let said = stderr(&evenkeel(&["run", "--admin", "off", "-c", file]));
+        assert!(said.contains(&path) && said.contains(&words), "{said}");
+        assert!(!said.contains("ulimit") && !said.contains("addresses"), "{said}");
+    }
+}

@@ -8,6 +8,7 @@ mod change_under_load;
 mod client_policy;
 mod command_line;
 mod conformance;
+mod docs;
 mod drain;
 mod events;
 mod fields;

@@ -5,7 +5,10 @@ mod change;
 mod ci;
 mod dist;
 mod instructions;
+#[cfg(test)]
+mod manual;
 mod overload;
+mod package;
 mod race;
 mod real;
 mod sim;
@@ -46,6 +49,8 @@ enum Command {
     Bench(BenchCommand),
     /// Build the program that is shipped, with a profile of itself under the bench's load (minutes)
     Dist,
+    /// Pack the program that is shipped: a tarball, a Debian package, a container image (OCI layout)
+    Package(package::PackageArgs),
     /// Change the configuration under load: no request may fail or go astray
     Change(change::ChangeArgs),
     /// Race requests against backends that close idle connections, in the lab (needs root)
@@ -88,6 +93,7 @@ fn main() -> ExitCode {
             ..
         }) => overload::run(&args),
         Command::Dist => dist::dist(),
+        Command::Package(args) => package::package(&args),
         Command::Change(args) => change::change(args),
         Command::Race(args) => race::run(&args),
         Command::Real(args) => real::run(&args),
