@@ -50,6 +50,12 @@ macro_rules! codes {
             pub fn explain(self) -> &'static str {
                 match self { $(Self::$name => $doc,)* }
             }
+
+            /// A page about it, for `evenkeel explain`.
+            #[must_use]
+            pub fn page(self) -> String {
+                format!("{}: {}\n\n{}\n", self.number(), self.severity().word(), self.explain())
+            }
         }
     };
 }
@@ -84,7 +90,7 @@ codes! {
     NoGateway "EK0030" Error "There is no Gateway, so nothing would listen.",
     GatewayNotFound "EK0031" Error "A reference to a Gateway, or to a listener of one, that does not exist.",
     BackendNotFound "EK0032" Error "A reference to a Backend that does not exist.",
-    ServiceInFile "EK0033" Error "A reference to a Kubernetes Service, which a file cannot resolve.",
+    ServiceInFile "EK0033" Error "A reference to a Kubernetes Service, or to a port of one, that is not there.",
     NotGranted "EK0034" Error "A reference into another namespace without a ReferenceGrant there.",
     TargetNotFound "EK0035" Error "A policy's target does not exist.",
     PolicyConflict "EK0036" Error "Two policies of one kind have the same target.",
@@ -96,4 +102,7 @@ codes! {
     Ignored "EK0101" Warning "The field is accepted and has no effect.",
     NoShare "EK0102" Warning "Nothing can receive the rule's requests: they are answered with 500.",
     FirstCounts "EK0103" Warning "A match names the same field or parameter twice; only the first counts.",
+    Foreign "EK0105" Warning "A kind of an API that evenkeel does not speak: it is ignored.",
+    NoEndpoints "EK0106" Warning "Nothing says where a Service's endpoints are: requests to it are answered with 500.",
+    Unused "EK0107" Warning "Nothing refers to it, so it has no effect.",
 }

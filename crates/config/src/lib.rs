@@ -44,12 +44,16 @@ pub struct Source {
 pub struct ReadOptions {
     /// The namespace of resources that name none. Default `default`.
     pub namespace: String,
+    /// Where Services are: entries `SERVICE[.NAMESPACE][:PORT]=HOST:PORT[,HOST:PORT…]`, one a line or with
+    /// commas between them. What is said here counts before what the sources say. Default: nothing.
+    pub backends: Vec<Source>,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             namespace: "default".to_owned(),
+            backends: Vec::new(),
         }
     }
 }
@@ -60,14 +64,17 @@ impl Default for ReadOptions {
 /// Every mistake of every source, and the warnings among them. Warnings alone are no error; they
 /// are in [`model::Model::warnings`].
 pub fn read(sources: &[Source], options: &ReadOptions) -> Result<model::Model, Mistakes> {
+    let files = sources.len();
     let sources: Arc<[Source]> = sources.into();
-    let mut report = mistake::Report::new(sources.clone());
+    // Mistakes point into the map of Services as they do into files.
+    let all = sources.iter().chain(&options.backends).cloned().collect();
+    let mut report = mistake::Report::new(all);
     let documents = text::parse_all(&sources, &mut report);
-    let model = resolve::model(&documents, options, &mut report);
+    let model = resolve::model(&documents, options, files, &mut report);
     let (failed, mistakes) = (report.failed(), report.finish());
     match model {
         Some(model) if !failed => Ok(model::Model {
-            warnings: mistakes.render_warnings(),
+            warnings: mistakes,
             dump: model::Dump::new(sources),
             ..model
         }),

@@ -65,7 +65,7 @@ impl Mistake {
 }
 
 /// All that is wrong with a configuration, in the order of its sources.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Mistakes {
     pub(crate) sources: Arc<[Source]>,
     pub(crate) list: Vec<Mistake>,
@@ -78,6 +78,12 @@ impl Mistakes {
     #[must_use]
     pub fn list(&self) -> &[Mistake] {
         &self.list
+    }
+
+    /// Whether there are none, warnings included.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     /// An array of [`Mistake::to_json`], for `-o json`.

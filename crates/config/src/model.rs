@@ -8,6 +8,7 @@ use policy::plan::{ClusterPlan, RateLimitPlan};
 use policy::route::RouteTable;
 
 pub use crate::dump::Dump;
+use crate::mistake::Mistakes;
 
 /// A whole configuration, checked. Indices (`ListenerId`, `ClusterRef`, `RateLimitRef`) point into its lists.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub struct Model {
     /// Access log.
     pub access_log: AccessLog,
     /// What is legal but probably not meant; shown by `check` and at start.
-    pub warnings: Vec<String>,
+    pub warnings: Mistakes,
     /// The resources as read, for `/config_dump`.
     pub dump: Dump,
 }
@@ -57,10 +58,11 @@ pub struct ClusterSpec {
     pub plan: Arc<ClusterPlan>,
 }
 
-/// One rate limit: all routes that its policy bounds share its buckets.
+/// One rate limit: its buckets are those of one route, or of all that its policy bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimitSpec {
-    /// Unique; keeps the buckets over a reload. `namespace/policy`.
+    /// Unique; keeps the buckets over a reload. `namespace/policy`, and `@namespace/route` behind it where the
+    /// buckets are those of one route.
     pub name: Arc<str>,
     /// Its rules.
     pub plan: Arc<RateLimitPlan>,
@@ -131,6 +133,8 @@ pub struct Downstream {
     pub idle_timeout: Duration,
     /// From a head's first byte to its last. Default 10 s.
     pub head_timeout: Duration,
+    /// From a request's first byte to its last, body included. Default: none.
+    pub request_timeout: Option<Duration>,
     /// Between two bytes of a request body, and of a response that the client does not take. Default 60 s.
     pub body_timeout: Duration,
     /// Reverse proxies before us whose `X-Forwarded-*` are believed. Default 0: none is.
@@ -204,6 +208,7 @@ impl Default for Downstream {
         Self {
             idle_timeout: Duration::from_secs(3600),
             head_timeout: Duration::from_secs(10),
+            request_timeout: None,
             body_timeout: Duration::from_secs(60),
             trusted_hops: 0,
             trusted_networks: Vec::new(),

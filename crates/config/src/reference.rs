@@ -48,16 +48,30 @@ Durations are written as GEP-2257 has them: `250ms`, `30s`, `1h30m`. Quantities 
 suffixes `k`, `M`, `G`, `Ki`, `Mi` and `Gi`. Only `true` and `false` are booleans: `no` and `off` are texts.
 A field that exists in an API and is not supported yet is refused, never silently ignored.
 
-A route's reference to a Backend of another namespace needs a ReferenceGrant there. A file has no
-Services: a `backendRefs` entry without `kind` and `port` names a Backend, and one that names a Service
-is a mistake. Every example of the directory `examples` is a complete configuration.
+A list of resources (`kind: List`, as `kubectl get -o yaml` writes it) is read like its items. Kinds of
+APIs that evenkeel does not speak, such as Deployment, are ignored, with one warning for each kind. Kinds of
+the Gateway API and of Envoy Gateway that are not supported yet are refused, as their fields are.
+
+A route's reference to a Backend or Service of another namespace needs a ReferenceGrant there. A
+`backendRefs` entry without `kind` and `port` names a Backend; with `port`, it names a Service. The endpoints
+of a Service are, in this order:
+
+1. what `--backends` says, of `run` and `check`: `--backends web.shop:80=10.0.0.1:8080,10.0.0.2:8080`, that is
+   `SERVICE[.NAMESPACE][:PORT]=ENDPOINT[,ENDPOINT…]`, where an endpoint is `IP:PORT`, `NAME:PORT`, `:PORT` of
+   this machine, or `unix:PATH`. `--backends FILE` names a file with one entry a line; it is watched like the
+   configuration;
+2. the ready endpoints of its EndpointSlices in the same files;
+3. its `clusterIP`, if it has one.
+
+If nothing says where a Service is, its share of a rule's requests is answered with 500, and a warning says so.
+Every example of the directory `examples` is a complete configuration.
 ";
 
 const CODES: &str = "
 ## Mistakes
 
-Each kind of mistake has a number that keeps its meaning. `evenkeel check -o json` lists mistakes as objects
-with `severity`, `code`, `file`, `line`, `column`, `message` and `help`.
+Each kind of mistake has a number that keeps its meaning. `evenkeel check -o json` lists mistakes and warnings
+as objects with `severity`, `code`, `file`, `line`, `column`, `message` and `help`. `evenkeel explain CODE` says more of one.
 
 | Code | Meaning |
 |---|---|
@@ -73,8 +87,13 @@ fn kind(shape: &KindShape, page: &mut String) {
             listed(shape.old_versions.iter().copied())
         );
     }
-    let spec: Vec<Field> = shape.root.field("spec").copied().into_iter().collect();
-    table(&spec, page);
+    let common = ["apiVersion", "kind", "metadata", "status"];
+    let own = shape
+        .root
+        .fields
+        .iter()
+        .filter(|field| !common.contains(&field.name));
+    table(&own.copied().collect::<Vec<Field>>(), page);
 }
 
 /// Fields and all that is in them, and below them what comes later.

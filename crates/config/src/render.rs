@@ -12,23 +12,22 @@ impl Mistakes {
     /// colours.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
-        let mut text: String = self
-            .list
-            .iter()
-            .map(|m| self.render_one(m, color) + "\n\n")
-            .collect();
+        let mut text = self.render_list(color);
         text.push_str(&self.count());
         text.push('\n');
         text
     }
 
-    /// The warnings alone, one text each.
-    pub(crate) fn render_warnings(&self) -> Vec<String> {
-        let warnings = self
-            .list
-            .iter()
-            .filter(|mistake| mistake.code.severity() == Severity::Warning);
-        warnings.map(|mistake| self.render_one(mistake, false)).collect()
+    /// The same without the last line.
+    #[must_use]
+    pub fn render_list(&self, color: bool) -> String {
+        let rendered = self.list.iter().map(|m| self.render_one(m, color) + "\n\n");
+        rendered.collect()
+    }
+
+    /// One text each, without colours, for a log.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        self.list.iter().map(|mistake| self.render_one(mistake, false))
     }
 
     fn count(&self) -> String {

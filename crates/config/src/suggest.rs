@@ -24,6 +24,14 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     best.map(|(_, candidate)| candidate)
 }
 
+/// Whether two words are no more than so many edits apart.
+pub(crate) fn within(one: &str, other: &str, edits: usize) -> bool {
+    let letters: Vec<char> = one.chars().take(WORD_BYTES_MAX + 1).collect();
+    letters.len() <= WORD_BYTES_MAX
+        && letters.len().abs_diff(other.len()) <= edits
+        && distance(&letters, other, edits).is_some()
+}
+
 /// The cost grows with the square of the length, and nobody meant a longer word.
 const WORD_BYTES_MAX: usize = 64;
 

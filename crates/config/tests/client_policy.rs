@@ -187,5 +187,5 @@ fn trusted_networks_are_read_and_bits_past_the_prefix_are_noted() {
     ];
     assert_eq!(model.listeners[0].downstream.trusted_networks, expected);
     assert!(model.listeners[2].downstream.trusted_networks.is_empty());
-    assert_eq!(model.warnings.len(), 1, "{:?}", model.warnings);
+    assert_eq!(model.warnings.list().len(), 1, "{:?}", model.warnings);
 }

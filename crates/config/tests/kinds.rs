@@ -423,7 +423,7 @@ metadata: {name: clients}
 spec:
   targetRefs: [{kind: Gateway, name: edge}]
   clientIPDetection: {xForwardedFor: {numTrustedHops: 2}}
-  timeout: {http: {idleTimeout: 5m, requestReceivedTimeout: 3s, streamIdleTimeout: 30s}}
+  timeout: {http: {idleTimeout: 5m, requestReceivedTimeout: 3s, requestHeadersReceivedTimeout: 2s, streamIdleTimeout: 30s}}
   headers: {maxBytes: 8Ki, maxFields: 50, maxRequestLineBytes: 2048, withUnderscoresAction: RejectRequest, sanitize: false}
   path: {escapedSlashesAction: UnescapeAndRedirect, disableMergeSlashes: true}
   connection: {connectionLimit: {value: 1000}}
@@ -431,7 +431,8 @@ spec:
     );
     let expected = Downstream {
         idle_timeout: Duration::from_secs(300),
-        head_timeout: Duration::from_secs(3),
+        head_timeout: Duration::from_secs(2),
+        request_timeout: Some(Duration::from_secs(3)),
         body_timeout: Duration::from_secs(30),
         trusted_hops: 2,
         trusted_networks: Vec::new(),

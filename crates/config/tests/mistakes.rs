@@ -67,7 +67,7 @@ apiVersion: v1
 kind: Deployment
 metadata: {name: x}
 ";
-    insta::assert_snapshot!(mistakes(text).render(false), @r##"
+    insta::assert_snapshot!(mistakes(text).render(false), @r#"
     error[EK0011]: expected a number, found the text `8080`
      --> gateway.yaml:8:11
       |
@@ -164,28 +164,13 @@ metadata: {name: x}
        |
        = help: use 0 to 1000000
 
-    error[EK0033]: this names the Kubernetes Service `default/web`, which a file cannot look up
+    warning[EK0106]: no file says where the Service `default/web` is: requests to it are answered with 500
       --> gateway.yaml:39:7
        |
     39 |       port: 80
        |       ^^^^
        |
-       = help: refer to a Backend instead:
-               backendRefs:
-               - group: evenkeel.dev
-                 kind: Backend
-                 name: web
-               ---
-               apiVersion: evenkeel.dev/v1alpha1
-               kind: Backend
-               metadata:
-                 name: web
-                 namespace: default
-               spec:
-                 endpoints:
-                 - fqdn:
-                     hostname: web.default.svc
-                     port: 80
+       = help: say it by `--backends web.default:80=HOST:PORT`, add its EndpointSlices, or refer to a Backend
 
     error[EK0028]: `Host` cannot be edited
       --> gateway.yaml:44:17
@@ -203,16 +188,16 @@ metadata: {name: x}
        |
        = help: add `port`: number, 1 to 65535
 
-    error[EK0006]: there is no kind `Deployment`
+    warning[EK0105]: `Deployment` of `v1` is not for evenkeel: ignored
       --> gateway.yaml:57:7
        |
     57 | kind: Deployment
        |       ^^^^^^^^^^
        |
-       = help: known kinds: `Gateway`, `HTTPRoute`, `Backend`, `BackendTrafficPolicy`, `XBackendTrafficPolicy`, `ClientTrafficPolicy`, `Telemetry` or `ReferenceGrant`
+       = help: if evenkeel should read it, check `apiVersion` and `kind`
 
-    16 errors
-    "##);
+    14 errors, 2 warnings
+    "#);
 }
 
 #[test]

@@ -333,7 +333,7 @@ fn a_rate_limit_has_rules_with_conditions_that_all_hold() {
          {clientSelectors: [{headers: [{type: Distinct, name: X-Key}]}], limit: {requests: 1, unit: Day}}, \
          {clientSelectors: [{sourceCIDR: {type: Distinct, value: '::/0', ipv6PrefixLength: 56}}], limit: {requests: 9, unit: Hour}}]}}";
     let model = model(&[policy("p", OF_ROUTE, limits)]);
-    assert_eq!(&*model.rate_limits[0].name, "default/p");
+    assert_eq!(&*model.rate_limits[0].name, "default/p@default/web");
     let rule = |requests, secs| RateRule {
         headers: Vec::new(),
         sources: Vec::new(),
@@ -376,7 +376,7 @@ fn the_most_specific_policy_bounds_a_route_or_leaves_it_free() {
         (limit_of(&model, "/one"), limit_of(&model, "/"))
     };
     let named = |name: &str| Some(name.to_owned());
-    let of_both = || named("default/g");
+    let of_both = || named("default/g@default/web");
     assert_eq!(limits(&[]), (None, None));
     assert_eq!(limits(std::slice::from_ref(&of_gateway)), (of_both(), of_both()));
     let with_backend = [of_gateway.clone(), of_backend];
@@ -385,8 +385,25 @@ fn the_most_specific_policy_bounds_a_route_or_leaves_it_free() {
     let of_route = policy("w", OF_ROUTE, LIMIT);
     assert_eq!(
         limits(&[of_gateway, of_route]),
-        (named("default/w"), named("default/w"))
+        (named("default/w@default/web"), named("default/w@default/web"))
     );
+}
+
+#[test]
+fn each_route_of_a_gateway_has_its_own_buckets_unless_they_are_shared() {
+    let other = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: other}\nspec:\n  \
+                 rules: [{matches: [{path: {value: /other}}], backendRefs: [{name: api}]}]\n";
+    let limits = |limit: &str| {
+        let model = model(&[policy("g", "kind: Gateway, name: edge", limit), other.to_owned()]);
+        (limit_of(&model, "/"), limit_of(&model, "/other"))
+    };
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(
+        limits(LIMIT),
+        (named("default/g@default/web"), named("default/g@default/other"))
+    );
+    let shared = LIMIT.replace("{limit:", "{shared: true, limit:");
+    assert_eq!(limits(&shared), (named("default/g"), named("default/g")));
 }
 
 #[test]
@@ -394,12 +411,12 @@ fn a_reload_tells_of_changed_rate_limits() {
     let of = |spec: &str| model(&[policy("p", OF_ROUTE, spec)]);
     let (old, new) = (of(LIMIT), of(&LIMIT.replace("requests: 5", "requests: 6")));
     assert_eq!(changes(&old, &of(LIMIT)), Vec::<String>::new());
-    assert_eq!(changes(&old, &new), ["rate limit default/p changed"]);
+    assert_eq!(changes(&old, &new), ["rate limit default/p@default/web changed"]);
     assert_eq!(
         changes(&old, &of("hedge: {}")),
         [
             "cluster default/api@default/web changed",
-            "rate limit default/p removed"
+            "rate limit default/p@default/web removed"
         ]
     );
 }
@@ -460,7 +477,8 @@ fn every_mistake_in_a_rate_limit_says_what_would_be_right() {
         "rateLimit: {type: Local}".to_owned(),
         rules(""),
         rules("{limit: {requests: 0, unit: Fortnight}}"),
-        rules(&format!("{{{limit}}}, {{{limit}}}")),
+        rules(&format!("{{shared: true, {limit}}}, {{{limit}}}")),
+        "rateLimit: {}".to_owned(),
         of("{}"),
         of("{headers: [{name: a}]}"),
         of("{headers: [{type: Distinct, name: a, value: b}]}"),
@@ -490,8 +508,8 @@ fn a_network_with_bits_past_its_prefix_is_used_with_a_warning() {
         [([10, 0, 0, 0].into(), 8)]
     );
     assert!(
-        model.warnings[0].contains("write `10.0.0.0/8`"),
+        model.warnings.render_list(false).contains("write `10.0.0.0/8`"),
         "{}",
-        model.warnings[0]
+        model.warnings
     );
 }

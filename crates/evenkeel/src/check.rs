@@ -9,69 +9,116 @@ use serde_json::{Value, json};
 
 use crate::cli::{CheckArgs, Format};
 use crate::complaint::Complaint;
-use crate::files::{self, NoModel};
+use crate::files::NoModel;
 
-/// Checks the configuration; exit code 1 if it has mistakes.
+/// More lines of one group than this are counted, not listed: nobody reads them.
+const LISTED_MAX: usize = 20;
+
+/// Checks the configuration; exit code 1 if it has mistakes, or warnings where they are denied.
 pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode, Complaint> {
-    let model = match files::model(&args.config) {
+    let model = match args.files().model() {
         Err(NoModel::Unreadable(complaint)) => return Err(complaint),
         Err(NoModel::Wrong(mistakes)) => Err(mistakes),
         Ok(model) => Ok(model),
     };
-    let code = if model.is_ok() {
+    let denied = |model: &Model| args.deny_warnings && !model.warnings.is_empty();
+    let good = model.as_ref().is_ok_and(|model| !denied(model));
+    match (args.format, model) {
+        (Format::Text, Ok(model)) => {
+            print!(
+                "{}",
+                describe(&model, if args.all { usize::MAX } else { LISTED_MAX })
+            );
+            if !model.warnings.is_empty() {
+                eprint!(
+                    "\n{}",
+                    model.warnings.render_list(std::io::stderr().is_terminal())
+                );
+            }
+            println!("{}", summary(&model.warnings, denied(&model)));
+        }
+        (Format::Text, Err(mistakes)) => {
+            eprintln!("{}", mistakes.render(std::io::stderr().is_terminal()).trim_end());
+            if let Some(mistake) = mistakes.list().first() {
+                eprintln!(
+                    "`evenkeel explain {}` says more of the first",
+                    mistake.code.number()
+                );
+            }
+        }
+        (Format::Json, Ok(model)) => println!("{:#}", found(&model, good)),
+        (Format::Json, Err(mistakes)) => println!("{:#}", wrong(&mistakes)),
+    }
+    Ok(if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    };
-    match (args.format, model) {
-        (Format::Text, Ok(model)) => print!("{}", describe(&model)),
-        (Format::Text, Err(mistakes)) => {
-            eprintln!("{}", mistakes.render(std::io::stderr().is_terminal()).trim_end())
-        }
-        (Format::Json, Ok(model)) => println!("{:#}", found(&model)),
-        (Format::Json, Err(mistakes)) => println!("{:#}", wrong(&mistakes)),
-    }
-    Ok(code)
+    })
 }
 
-fn describe(model: &Model) -> String {
+/// The last line: how it ended.
+fn summary(warnings: &Mistakes, denied: bool) -> String {
+    let count = warnings.list().len();
+    let plural = if count == 1 { "" } else { "s" };
+    match count {
+        0 => "no mistakes".to_owned(),
+        _ if denied => format!("no mistakes, but {count} warning{plural}, and --deny-warnings was given"),
+        _ => format!("no mistakes, {count} warning{plural}"),
+    }
+}
+
+/// What the configuration comes to, at most so many lines of each group.
+fn describe(model: &Model, most: usize) -> String {
     let mut text = String::new();
-    let mut group = |title: &str, lines: Vec<String>| {
-        text.push_str(&format!("{title} ({})\n", lines.len()));
+    let mut group = |title: &str, count: usize, lines: &mut dyn Iterator<Item = String>| {
+        text.push_str(&format!("{title} ({count})\n"));
         lines
-            .iter()
+            .take(most)
             .for_each(|line| text.push_str(&format!("  ✓ {line}\n")));
+        if count > most {
+            text.push_str(&format!("    and {} more; --all lists them\n", count - most));
+        }
     };
-    group("listeners", model.listeners.iter().map(listener).collect());
+    let (listeners, routes) = (&model.listeners, &model.written);
+    group("listeners", listeners.len(), &mut listeners.iter().map(listener));
     let rules = |count: usize| format!("{count} {}", if count == 1 { "rule" } else { "rules" });
     let route = |route: &WrittenRoute| format!("{}  {}", route.name, rules(route.rules));
-    group("routes", model.written.iter().map(route).collect());
+    group("routes", routes.len(), &mut routes.iter().map(route));
+    let cluster =
+        |spec: &config::model::ClusterSpec| format!("{}  {}", spec.name, shown(&spec.endpoints).join(", "));
     group(
         "clusters",
-        model
-            .clusters
-            .iter()
-            .map(|spec| format!("{}  {}", spec.name, endpoints(&spec.endpoints).join(", ")))
-            .collect(),
+        model.clusters.len(),
+        &mut model.clusters.iter().map(cluster),
     );
     if !model.rate_limits.is_empty() {
         let limit = |spec: &RateLimitSpec| format!("{}  {}", spec.name, rules(spec.plan.rules.len()));
-        group("rate limits", model.rate_limits.iter().map(limit).collect());
+        group(
+            "rate limits",
+            model.rate_limits.len(),
+            &mut model.rate_limits.iter().map(limit),
+        );
     }
-    if !model.warnings.is_empty() {
-        text.push_str(&format!("warnings ({})\n", model.warnings.len()));
-        model
-            .warnings
-            .iter()
-            .for_each(|warning| text.push_str(&format!("  ! {warning}\n")));
-    }
-    text.push_str("no mistakes\n");
     text
 }
 
 fn listener(listener: &config::model::Listener) -> String {
     let hosts = listener.hostname.as_deref().unwrap_or("every host");
     format!("{}  http://{}  {hosts}", listener.name, listener.address)
+}
+
+/// Endpoints in a line: the first of them, where there are many.
+fn shown(specs: &[EndpointSpec]) -> Vec<String> {
+    /// More would bury the rest of the line.
+    const SHOWN: usize = 4;
+    if specs.is_empty() {
+        return vec!["no endpoint is ready".to_owned()];
+    }
+    let mut shown = endpoints(&specs[..specs.len().min(SHOWN)]);
+    if specs.len() > SHOWN {
+        shown.push(format!("and {} more", specs.len() - SHOWN));
+    }
+    shown
 }
 
 fn endpoints(specs: &[EndpointSpec]) -> Vec<String> {
@@ -85,7 +132,7 @@ fn endpoints(specs: &[EndpointSpec]) -> Vec<String> {
         .collect()
 }
 
-fn found(model: &Model) -> Value {
+fn found(model: &Model, good: bool) -> Value {
     let listeners: Vec<Value> = model
         .listeners
         .iter()
@@ -104,12 +151,13 @@ fn found(model: &Model) -> Value {
     let limits = model.rate_limits.iter();
     let limits = limits.map(|spec| counted(&spec.name, spec.plan.rules.len()));
     json!({
-        "ok": true,
+        "ok": good,
+        "errors": 0,
         "listeners": listeners,
         "routes": routes.collect::<Vec<_>>(),
         "clusters": clusters,
         "rateLimits": limits.collect::<Vec<_>>(),
-        "warnings": model.warnings,
+        "mistakes": model.warnings.to_json(),
     })
 }
 

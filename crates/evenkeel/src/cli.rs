@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::files::Files;
+
 const EXAMPLES: &str = "\
 Examples:
   evenkeel quickstart                          see the keep-alive race met and absorbed, in one process
@@ -14,7 +16,8 @@ Examples:
   evenkeel run --to http://127.0.0.1:3000      a gateway on 127.0.0.1:8080 before one backend
   evenkeel run --to :3000 --listen :80         the same, for everybody, on port 80
   evenkeel run -c /etc/evenkeel/               Gateway API resources from a folder, watched and reloaded
-  evenkeel check -c gateway.yaml               every mistake at once, with line, column and what would be right
+  evenkeel check gateway.yaml                  every mistake at once, with line, column and what would be right
+  evenkeel explain EK0010                      what a mistake means, with an example
   evenkeel schema > evenkeel.schema.json       completion for our kinds in your editor
 
 While it runs:
@@ -24,7 +27,7 @@ While it runs:
 
 /// A reverse proxy, API gateway and sidecar without the keep-alive race.
 #[derive(Debug, Parser)]
-#[command(name = "evenkeel", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "evenkeel", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -38,10 +41,16 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Check a configuration and report every mistake at once.
     Check(CheckArgs),
-    /// Print the JSON Schema of evenkeel's own kinds.
+    /// Explain a mistake or warning by its number, with an example that is wrong and one that is right.
+    Explain(ExplainArgs),
+    /// Print the JSON Schema of all kinds that are read, for editors.
     Schema,
     /// Show it at work: a demo backend that closes idle connections, the gateway, a demo client.
     Quickstart(QuickstartArgs),
+    /// Print completions for a shell, to be sourced or put where the shell looks for them.
+    Completions(CompletionsArgs),
+    /// Print the manual page: evenkeel man | man -l -
+    Man,
     /// Print the version.
     Version,
 }
@@ -76,6 +85,14 @@ pub(crate) struct RunArgs {
     /// Configuration: a file, or a folder whose *.yaml, *.yml and *.json are read in order of name.
     #[arg(short, long, value_name = "FILE|DIR")]
     pub(crate) config: Option<PathBuf>,
+    /// Where Kubernetes Services of the configuration are, as web.shop:80=10.0.0.1:8080,10.0.0.2:8080; or a
+    /// file with one such entry a line. May be given several times.
+    #[arg(
+        long,
+        value_name = "SERVICE.NAMESPACE:PORT=HOST:PORT|FILE",
+        requires = "config"
+    )]
+    pub(crate) backends: Vec<String>,
     /// Worker threads; 0 is one per core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) workers: usize,
@@ -117,15 +134,66 @@ pub(crate) enum AccessLogChoice {
     Json,
 }
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  evenkeel check gateway.yaml
+  kubectl get gateways,httproutes,services,endpointslices -o yaml | evenkeel check -
+  evenkeel check manifests/ --backends backend.default:3000=127.0.0.1:3000
+  evenkeel check gateway.yaml --deny-warnings -o json     for CI";
+
 /// `evenkeel check`.
 #[derive(Args, Debug)]
+#[command(after_help = CHECK_EXAMPLES)]
 pub(crate) struct CheckArgs {
     /// A file, a folder, or `-` for standard input.
+    #[arg(
+        value_name = "FILE|DIR|-",
+        required_unless_present = "config",
+        conflicts_with = "config"
+    )]
+    path: Option<PathBuf>,
+    /// The same, as `run` takes it.
     #[arg(short, long, value_name = "FILE|DIR|-")]
-    pub(crate) config: PathBuf,
+    config: Option<PathBuf>,
+    /// Where Kubernetes Services of the configuration are, as for `run`.
+    #[arg(long, value_name = "SERVICE.NAMESPACE:PORT=HOST:PORT|FILE")]
+    pub(crate) backends: Vec<String>,
     /// How to report.
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(short = 'o', long, alias = "output", value_enum, default_value = "text")]
     pub(crate) format: Format,
+    /// Take warnings for mistakes: exit code 1 if there are any.
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+    /// List everything that the configuration comes to, however much that is.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+impl CheckArgs {
+    /// What to check.
+    pub(crate) fn files(&self) -> Files {
+        let config = self.path.as_ref().or(self.config.as_ref());
+        Files {
+            config: config.cloned().unwrap_or_default(),
+            backends: self.backends.clone(),
+        }
+    }
+}
+
+/// `evenkeel explain`.
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// The number of a mistake or warning, such as EK0010; without one, all of them are listed.
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}
+
+/// `evenkeel completions`.
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// `evenkeel quickstart`.

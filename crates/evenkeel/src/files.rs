@@ -49,26 +49,57 @@ impl NoModel {
     }
 }
 
-/// Reads `path` (a file, a folder, or `-`) into a checked model.
-pub(crate) fn model(path: &Path) -> Result<Model, NoModel> {
-    let sources = sources(path).map_err(NoModel::Unreadable)?;
-    config::read(&sources, &ReadOptions::default()).map_err(NoModel::Wrong)
+/// Where a configuration is read from.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    /// A file, a folder, or `-`.
+    pub(crate) config: PathBuf,
+    /// What `--backends` says: entries, or files of them.
+    pub(crate) backends: Vec<String>,
 }
 
-/// A number that changes when the files do: their names, contents, or whether they can be read.
-pub(crate) fn fingerprint(path: &Path) -> u64 {
-    // Standard input can be read once, and does not change.
-    if path == Path::new("-") {
-        return 0;
+impl Files {
+    /// Reads them into a checked model.
+    pub(crate) fn model(&self) -> Result<Model, NoModel> {
+        let sources = sources(&self.config).map_err(NoModel::Unreadable)?;
+        let options = ReadOptions {
+            backends: self.backends().map_err(NoModel::Unreadable)?,
+            ..ReadOptions::default()
+        };
+        config::read(&sources, &options).map_err(NoModel::Wrong)
     }
-    let mut hasher = DefaultHasher::new();
-    match sources(path) {
-        Ok(sources) => sources
-            .iter()
-            .for_each(|source| (&source.name, &source.text).hash(&mut hasher)),
-        Err(complaint) => complaint.to_string().hash(&mut hasher),
+
+    /// A number that changes when the files do: their names, contents, or whether they can be read.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        // Standard input can be read once, and does not change.
+        if self.config == Path::new("-") {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        for sources in [sources(&self.config), self.backends()] {
+            match sources {
+                Ok(sources) => sources
+                    .iter()
+                    .for_each(|source| (&source.name, &source.text).hash(&mut hasher)),
+                Err(complaint) => complaint.to_string().hash(&mut hasher),
+            }
+        }
+        hasher.finish()
     }
-    hasher.finish()
+
+    /// An entry has a `=`; anything else is a file of entries.
+    fn backends(&self) -> Result<Vec<Source>, Complaint> {
+        let one = |given: &String| {
+            if given.contains('=') {
+                return Ok(Source {
+                    name: "--backends".to_owned(),
+                    text: given.clone(),
+                });
+            }
+            source(Path::new(given))
+        };
+        self.backends.iter().map(one).collect()
+    }
 }
 
 /// The folder whose changes matter. A ConfigMap's files are links to a folder that is swapped

@@ -5,6 +5,7 @@ mod cli;
 mod complaint;
 mod files;
 mod logging;
+mod manual;
 mod ports;
 mod quickstart;
 mod run;
@@ -32,6 +33,9 @@ fn dispatch(command: Command) -> Result<ExitCode, Complaint> {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => manual::explain(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man => manual::man(),
         Command::Schema => {
             println!("{:#}", config::schema());
             Ok(ExitCode::SUCCESS)

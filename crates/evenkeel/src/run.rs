@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IsTerminal as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -13,7 +13,7 @@ use proxy::server::{Options, Server};
 
 use crate::cli::{AccessLogChoice, RunArgs};
 use crate::complaint::Complaint;
-use crate::files::{self, NoModel};
+use crate::files::{Files, NoModel};
 use crate::signals::{Ask, Ending};
 use crate::{logging, ports, signals, watch};
 
@@ -30,14 +30,14 @@ enum Origin {
         url: String,
         listen: std::net::SocketAddr,
     },
-    Files(PathBuf),
+    Files(Files),
 }
 
 impl Origin {
     fn model(&self) -> Result<Model, NoModel> {
         match self {
             Self::To { url, listen } => config::single(url, *listen).map_err(NoModel::Wrong),
-            Self::Files(path) => files::model(path),
+            Self::Files(files) => files.model(),
         }
     }
 
@@ -45,7 +45,7 @@ impl Origin {
     fn fingerprint(&self) -> u64 {
         match self {
             Self::To { .. } => 0,
-            Self::Files(path) => files::fingerprint(path),
+            Self::Files(files) => files.fingerprint(),
         }
     }
 
@@ -68,7 +68,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
             url: url.clone(),
             listen: args.listen.0,
         },
-        (None, Some(path)) => Origin::Files(path.clone()),
+        (None, Some(path)) => Origin::Files(Files {
+            config: path.clone(),
+            backends: args.backends.clone(),
+        }),
         (None, None) => unreachable!("clap asks for one of --to and -c"),
     };
     let seen = origin.fingerprint();
@@ -82,7 +85,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
     }
     model
         .warnings
-        .iter()
+        .texts()
         .for_each(|warning| tracing::warn!("{warning}"));
     let in_force = remembered(&model);
     let options = Options {
@@ -95,9 +98,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
         .map_err(|why| Complaint::new(format!("the gateway could not start: {why}"), advice(&why)))?;
     announce(&server);
     listen_for_the_admin(&server, &tell)?;
-    if let Origin::Files(path) = &origin {
+    if let Origin::Files(files) = &origin {
         let tell = tell.clone();
-        watch::watch(path.clone(), seen, move || tell.send(Event::Changed).is_ok())
+        watch::watch(files.clone(), seen, move || tell.send(Event::Changed).is_ok())
             .unwrap_or_else(|why| tracing::warn!("changes are not noticed, SIGHUP reloads: {why}"));
     }
     let running = Running {
@@ -170,7 +173,7 @@ impl Running {
         };
         model
             .warnings
-            .iter()
+            .texts()
             .for_each(|warning| tracing::warn!("{warning}"));
         let next = remembered(&model);
         match self.server.reload(model) {
@@ -238,7 +241,7 @@ fn remembered(model: &Model) -> Model {
         rate_limits: model.rate_limits.clone(),
         written: model.written.clone(),
         access_log: model.access_log.clone(),
-        warnings: Vec::new(),
+        warnings: config::Mistakes::default(),
         dump: model.dump.clone(),
     }
 }

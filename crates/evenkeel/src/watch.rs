@@ -1,6 +1,5 @@
 //! Notices that the configuration changed on disk.
 
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::files;
+use crate::files::{self, Files};
 
 /// Editors and tools write a file in several steps; their dust settles within this.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -19,7 +18,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// is the fingerprint from before the configuration in force was read, so that no change is missed that
 /// came since.
 pub(crate) fn watch(
-    path: PathBuf,
+    files: Files,
     mut last: u64,
     mut changed: impl FnMut() -> bool + Send + 'static,
 ) -> std::io::Result<()> {
@@ -28,13 +27,13 @@ pub(crate) fn watch(
         // The watcher lives as long as this thread; without one (no inotify left) polling serves.
         let _watcher = watcher(tell)
             .and_then(|mut watcher| {
-                watcher.watch(&files::folder(&path), RecursiveMode::NonRecursive)?;
+                watcher.watch(&files::folder(&files.config), RecursiveMode::NonRecursive)?;
                 Ok(watcher)
             })
-            .inspect_err(|why| tracing::warn!("{}: polled only: {why}", path.display()));
+            .inspect_err(|why| tracing::warn!("{}: polled only: {why}", files.config.display()));
         loop {
-            if files::fingerprint(&path) != last {
-                let now = settled(&path);
+            if files.fingerprint() != last {
+                let now = settled(&files);
                 if now != last && !changed() {
                     return;
                 }
@@ -68,11 +67,11 @@ fn await_hint(told: &Receiver<()>) {
 
 /// The fingerprint, once it has stayed the same for a while: a file that is being written is empty
 /// or cut short until then.
-fn settled(path: &Path) -> u64 {
-    let mut before = files::fingerprint(path);
+fn settled(files: &Files) -> u64 {
+    let mut before = files.fingerprint();
     loop {
         thread::sleep(SETTLE);
-        let now = files::fingerprint(path);
+        let now = files.fingerprint();
         if now == before {
             return now;
         }

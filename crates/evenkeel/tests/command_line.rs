@@ -52,7 +52,8 @@ fn help_teaches_by_example() {
     assert!(help.status.success());
     for line in [
         "evenkeel run --to http://127.0.0.1:3000",
-        "evenkeel check -c",
+        "evenkeel check gateway.yaml",
+        "evenkeel explain EK0010",
         "evenkeel quickstart",
         "kill -HUP",
     ] {

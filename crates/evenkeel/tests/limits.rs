@@ -30,7 +30,10 @@ fn slow(span: Duration) -> Upstream {
 #[test]
 fn a_head_that_trickles_in_is_ended_in_total_time() {
     let upstream = Upstream::saying("ok");
-    let gateway = with_client_policy(&upstream, "  timeout: {http: {requestReceivedTimeout: 300ms}}\n");
+    let gateway = with_client_policy(
+        &upstream,
+        "  timeout: {http: {requestHeadersReceivedTimeout: 300ms}}\n",
+    );
     let mut client = gateway.connect();
     let since = Instant::now();
     for byte in GET.bytes() {

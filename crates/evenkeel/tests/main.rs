@@ -15,6 +15,7 @@ mod fields;
 mod harness;
 mod health;
 mod limits;
+mod manifests;
 mod metrics;
 mod operational_log;
 mod other_protocols;

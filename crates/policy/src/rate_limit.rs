@@ -1,4 +1,6 @@
-//! How often a request may come: the first rule of a plan that matches it has a bucket for it.
+//! How often a request may come: each rule of a plan that matches it has a bucket for it, and the
+//! strictest decides. A request passes if every one of these buckets lets it, and then it is taken out of
+//! all of them (Envoy Gateway's `LocalRateLimit.rules`).
 //!
 //! **What is exact.** A bucket holds `requests` and regains them evenly, at `requests` within `per`. So
 //! in any span of time, however it is laid, no more pass than `requests` plus what is regained in it:
@@ -55,6 +57,8 @@ struct Rule {
     plan: RateRule,
     rate: Rate,
     buckets: Buckets,
+    /// Whether it matches the request that is decided on.
+    matched: bool,
 }
 
 /// How a bucket of a rule fills.
@@ -101,8 +105,9 @@ impl RateLimiter {
         }
     }
 
-    /// Decides on a request and, if it may pass, takes it out of its bucket. `header` gives a field's
-    /// value by its name in lower case, as [`crate::route::RequestView::header`] does.
+    /// Decides on a request and, if it may pass, takes it out of its buckets. `header` gives a field's
+    /// value by its name in lower case, as [`crate::route::RequestView::header`] does. Of several rules
+    /// that match, the one that leaves the least is told of.
     pub fn ask<'h>(
         &mut self,
         client: IpAddr,
@@ -110,32 +115,41 @@ impl RateLimiter {
         now: Moment,
     ) -> Decision {
         let client = client.to_canonical();
-        let Some((at, rule)) = (0_u32..)
-            .zip(&mut self.rules)
-            .find(|(_, rule)| rule.matches(client, &header))
-        else {
-            return Decision::Unruled;
-        };
-        let rate = rule.rate;
-        let take = |bucket: &mut Bucket| bucket.take(rate, now);
-        let taken = match &mut rule.buckets {
-            Buckets::Shared(bucket) => take(bucket),
-            Buckets::Client(table) => table.with(&network_of(client, rule.plan.client), now, take),
-            Buckets::Header(table, without) => {
-                let Distinct::Header(name) = &rule.plan.distinct else {
-                    unreachable!("buckets by field belong to a rule by field")
-                };
-                match header(name) {
-                    Some(value) => table.with(&TextKey::of(&value), now, take),
-                    None => take(without),
-                }
-            }
-        };
-        let quota = |full_at: Moment| Quota::of(at, &rule.plan, rate, full_at, now);
-        match taken {
-            Ok(full_at) => Decision::Pass(quota(full_at)),
-            Err(full_at) => Decision::Limited(quota(full_at)),
+        if let [only] = self.rules.as_mut_slice() {
+            return if only.matches(client, &header) {
+                only.take(client, &header, now).map_or_else(
+                    |full_at| Decision::Limited(only.quota(0, full_at, now)),
+                    |full_at| Decision::Pass(only.quota(0, full_at, now)),
+                )
+            } else {
+                Decision::Unruled
+            };
         }
+        let mut refused: Option<Quota> = None;
+        for (at, rule) in (0_u32..).zip(&mut self.rules) {
+            rule.matched = rule.matches(client, &header);
+            if rule.matched
+                && let Err(full_at) = rule.look(client, &header, now)
+            {
+                let quota = rule.quota(at, full_at, now);
+                refused = Some(refused.filter(|other| other.wait >= quota.wait).unwrap_or(quota));
+            }
+        }
+        if let Some(quota) = refused {
+            return Decision::Limited(quota);
+        }
+        let mut least: Option<Quota> = None;
+        for (at, rule) in (0_u32..).zip(&mut self.rules).filter(|(_, rule)| rule.matched) {
+            // It was looked at above, and nothing has changed since.
+            let (Ok(full_at) | Err(full_at)) = rule.take(client, &header, now);
+            let quota = rule.quota(at, full_at, now);
+            least = Some(
+                least
+                    .filter(|other| other.remaining <= quota.remaining)
+                    .unwrap_or(quota),
+            );
+        }
+        least.map_or(Decision::Unruled, Decision::Pass)
     }
 
     /// Distinct values that are remembered at the moment, over all rules.
@@ -161,7 +175,53 @@ impl Rule {
             plan: plan.clone(),
             rate: Rate::of(plan),
             buckets,
+            matched: false,
         }
+    }
+
+    /// Takes one out of the bucket that a request of this client has. Either way it says when that is full.
+    fn take<'h>(
+        &mut self,
+        client: IpAddr,
+        header: &impl Fn(&str) -> Option<Cow<'h, [u8]>>,
+        now: Moment,
+    ) -> Result<Moment, Moment> {
+        let value = self.value(header);
+        let rate = self.rate;
+        let take = |bucket: &mut Bucket| bucket.take(rate, now);
+        match (&mut self.buckets, value) {
+            (Buckets::Shared(bucket) | Buckets::Header(_, bucket), None) => take(bucket),
+            (Buckets::Header(table, _), Some(value)) => table.with(&value, now, take),
+            (Buckets::Client(table), _) => table.with(&network_of(client, self.plan.client), now, take),
+            (Buckets::Shared(bucket), Some(_)) => take(bucket),
+        }
+    }
+
+    /// Whether one could be taken out.
+    fn look<'h>(
+        &self,
+        client: IpAddr,
+        header: &impl Fn(&str) -> Option<Cow<'h, [u8]>>,
+        now: Moment,
+    ) -> Result<Moment, Moment> {
+        let bucket = match (&self.buckets, self.value(header)) {
+            (Buckets::Shared(bucket), _) | (Buckets::Header(_, bucket), None) => *bucket,
+            (Buckets::Header(table, _), Some(value)) => table.get(&value),
+            (Buckets::Client(table), _) => table.get(&network_of(client, self.plan.client)),
+        };
+        bucket.look(self.rate, now)
+    }
+
+    /// What tells a request's bucket by a field from the others; `None` without the field.
+    fn value<'h>(&self, header: &impl Fn(&str) -> Option<Cow<'h, [u8]>>) -> Option<TextKey> {
+        match &self.plan.distinct {
+            Distinct::Header(name) => header(name).map(|value| TextKey::of(&value)),
+            Distinct::Shared | Distinct::Client => None,
+        }
+    }
+
+    fn quota(&self, at: u32, full_at: Moment, now: Moment) -> Quota {
+        Quota::of(at, &self.plan, self.rate, full_at, now)
     }
 
     fn matches<'h>(&self, client: IpAddr, header: &impl Fn(&str) -> Option<Cow<'h, [u8]>>) -> bool {

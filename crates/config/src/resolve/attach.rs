@@ -11,7 +11,7 @@ use crate::shape::{APOXY_GROUP, GATEWAY_GROUP, ResourceKind};
 use crate::suggest::nearest;
 
 use super::World;
-use super::gateway::{Allows, Gateway, Section};
+use super::gateway::{Allows, Gateway, Gateways, Section};
 use super::resource::Resource;
 use super::view::View;
 
@@ -37,7 +37,7 @@ pub(super) fn attach<'w>(
         }
     } else if let Some(gateway) = world.gateways.only() {
         found.extend(accepting(
-            gateway,
+            (world.gateways, gateway),
             gateway.sections.iter().collect(),
             resource,
             hostnames,
@@ -104,7 +104,14 @@ fn by_reference<'w>(
     if sections.is_empty() {
         return Vec::new();
     }
-    accepting(gateway, sections, resource, hostnames, name.spot, report)
+    accepting(
+        (world.gateways, gateway),
+        sections,
+        resource,
+        hostnames,
+        name.spot,
+        report,
+    )
 }
 
 /// The listeners that a parentRef names.
@@ -143,7 +150,7 @@ fn named<'w>(parent: View<'_>, gateway: &'w Gateway, report: &mut Report) -> Vec
 
 /// Those of the listeners that accept the route; a mistake if none does.
 fn accepting<'w>(
-    gateway: &'w Gateway,
+    (gateways, gateway): (&Gateways, &'w Gateway),
     sections: Vec<&'w Section>,
     resource: &Resource<'_>,
     hostnames: &[String],
@@ -153,11 +160,7 @@ fn accepting<'w>(
     let allowed: Vec<&'w Section> = sections
         .iter()
         .copied()
-        .filter(|section| match section.allows {
-            Allows::Every => true,
-            Allows::SameNamespace => gateway.namespace == resource.namespace,
-            Allows::Nothing => false,
-        })
+        .filter(|section| gateways.allow(gateway, section, &resource.namespace))
         .collect();
     let fits = |section: &&&Section| {
         let host = section.hostname.as_deref();
@@ -170,10 +173,19 @@ fn accepting<'w>(
             "Gateway `{}` takes no HTTPRoute of namespace `{}`",
             gateway.name, resource.namespace
         );
-        report.error(Code::NotAccepted, spot, message).help(format!(
-            "set `allowedRoutes.namespaces.from: All` on the listener {}",
-            names(&sections)
-        ));
+        let by_label = sections
+            .iter()
+            .any(|section| matches!(section.allows, Allows::Selected(_)));
+        let help = if by_label {
+            "give the namespace the labels that the listener's `selector` asks for, by a resource of kind Namespace"
+                .to_owned()
+        } else {
+            format!(
+                "set `allowedRoutes.namespaces.from: All` on the listener {}",
+                names(&sections)
+            )
+        };
+        report.error(Code::NotAccepted, spot, message).help(help);
     } else if fitting.is_empty() && !allowed.is_empty() {
         let hostname = |section: &&'w Section| section.hostname.as_deref();
         let hosts: BTreeSet<&str> = allowed.iter().filter_map(hostname).collect();

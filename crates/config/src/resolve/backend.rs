@@ -87,4 +87,4 @@ fn endpoint(view: View<'_>, report: &mut Report) -> Option<EndpointSpec> {
 }
 
 /// `sockaddr_un` holds 108 bytes, the closing zero included.
-const UNIX_PATH_BYTES_MAX: usize = 107;
+pub(super) const UNIX_PATH_BYTES_MAX: usize = 107;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::mistake::{Code, Report};
 use crate::model::{Downstream, EscapedSlashes, PathRules, Underscores};
@@ -148,9 +149,12 @@ fn downstream(spec: View<'_>, report: &mut Report) -> Downstream {
     }
     if let Some(http) = spec.object("timeout").and_then(|view| view.object("http")) {
         downstream.idle_timeout = http.duration("idleTimeout").unwrap_or(downstream.idle_timeout);
-        downstream.head_timeout = http
+        if let Some(span) = http.duration("requestHeadersReceivedTimeout") {
+            downstream.head_timeout = if span.is_zero() { Duration::MAX } else { span };
+        }
+        downstream.request_timeout = http
             .duration("requestReceivedTimeout")
-            .unwrap_or(downstream.head_timeout);
+            .filter(|span| !span.is_zero());
         downstream.body_timeout = http
             .duration("streamIdleTimeout")
             .unwrap_or(downstream.body_timeout);

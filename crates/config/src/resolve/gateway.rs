@@ -12,6 +12,7 @@ use crate::node::Spot;
 use crate::shape::{APOXY_GROUP, GATEWAY_GROUP, ResourceKind};
 
 use super::resource::{Resource, Resources};
+use super::selector::{Namespaces, Selector};
 use super::view::View;
 
 /// All Gateways, and their listeners in the model's order.
@@ -19,6 +20,7 @@ use super::view::View;
 pub(super) struct Gateways {
     list: Vec<Gateway>,
     listeners: Vec<Listener>,
+    namespaces: Namespaces,
 }
 
 /// One Gateway.
@@ -53,10 +55,12 @@ pub(super) struct Unlike<S> {
 }
 
 /// The routes that may attach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Allows {
     SameNamespace,
     Every,
+    /// Those of namespaces with these labels.
+    Selected(Selector),
     Nothing,
 }
 
@@ -65,6 +69,7 @@ impl Gateways {
         let mut all = Self {
             list: Vec::new(),
             listeners: Vec::new(),
+            namespaces: super::selector::namespaces(resources),
         };
         for resource in resources.of(ResourceKind::Gateway) {
             all.add(resource, report);
@@ -84,6 +89,16 @@ impl Gateways {
 
     pub(super) fn listeners(&self) -> &[Listener] {
         &self.listeners
+    }
+
+    /// Whether a listener takes routes of a namespace.
+    pub(super) fn allow(&self, gateway: &Gateway, section: &Section, namespace: &str) -> bool {
+        match &section.allows {
+            Allows::Every => true,
+            Allows::SameNamespace => gateway.namespace == namespace,
+            Allows::Selected(selector) => selector.holds(namespace, &self.namespaces),
+            Allows::Nothing => false,
+        }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -119,7 +134,7 @@ impl Gateways {
             .map(|spec| spec.objects("listeners"))
             .unwrap_or_default()
         {
-            let mut section = section(view);
+            let mut section = section(view, report);
             if let Some(first) = gateway
                 .sections
                 .iter()
@@ -257,19 +272,19 @@ fn addresses(spec: View<'_>, report: &mut Report) -> Vec<IpAddr> {
     addresses
 }
 
-fn section(view: View<'_>) -> Section {
+fn section(view: View<'_>, report: &mut Report) -> Section {
     Section {
         name: view.text("name").unwrap_or_default().to_owned(),
         // An ill-formed port has been noted; 0 keeps it out of every comparison.
         port: view.int("port").unwrap_or(0),
         hostname: view.text("hostname").map(str::to_owned),
-        allows: allows(view),
+        allows: allows(view, report),
         ids: Vec::new(),
         spot: view.key_spot("name"),
     }
 }
 
-fn allows(view: View<'_>) -> Allows {
+fn allows(view: View<'_>, report: &mut Report) -> Allows {
     let Some(allowed) = view.object("allowedRoutes") else {
         return Allows::SameNamespace;
     };
@@ -281,12 +296,24 @@ fn allows(view: View<'_>) -> Allows {
     if !kinds.is_empty() && !kinds.iter().any(is_http_route) {
         return Allows::Nothing;
     }
-    match allowed
-        .object("namespaces")
-        .and_then(|namespaces| namespaces.text("from"))
-    {
-        None | Some("Same") => Allows::SameNamespace,
-        Some("All") => Allows::Every,
-        Some(_) => Allows::Nothing,
+    let Some(namespaces) = allowed.object("namespaces") else {
+        return Allows::SameNamespace;
+    };
+    let (from, selector) = (namespaces.text("from"), namespaces.object("selector"));
+    match (from, selector) {
+        (Some("Selector"), Some(selector)) => Allows::Selected(Selector::of(selector, report)),
+        (Some("Selector"), None) => {
+            report
+                .error(
+                    Code::Missing,
+                    namespaces.value_spot("from"),
+                    "`from: Selector` needs `selector`",
+                )
+                .help("add `selector:` with `matchLabels` of the namespaces");
+            Allows::Nothing
+        }
+        (None | Some("Same"), _) => Allows::SameNamespace,
+        (Some("All"), _) => Allows::Every,
+        (Some(_), _) => Allows::Nothing,
     }
 }

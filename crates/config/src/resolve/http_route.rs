@@ -78,6 +78,10 @@ fn route(
     for (gateway, listeners) in groups {
         let asker = Asker {
             route: (&resource.namespace, &resource.name),
+            host: hostnames
+                .iter()
+                .map(String::as_str)
+                .find(|name| !name.starts_with('*')),
             rule: None,
             gateway,
         };

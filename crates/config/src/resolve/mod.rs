@@ -2,16 +2,20 @@
 
 mod attach;
 mod backend;
+mod backend_map;
 mod client_policy;
 mod cluster;
 mod filter;
 mod gateway;
 mod http_route;
+mod identify;
 mod matching;
 mod network;
 mod reference;
 mod resource;
 mod retry;
+mod selector;
+mod service;
 mod telemetry;
 mod traffic_policy;
 mod view;
@@ -19,7 +23,7 @@ mod view;
 use policy::route::{ListenerHost, RouteTable};
 
 use crate::ReadOptions;
-use crate::mistake::Report;
+use crate::mistake::{Mistakes, Report};
 use crate::model::{Dump, Model};
 use crate::node::Node;
 
@@ -27,27 +31,36 @@ use cluster::Clusters;
 use gateway::Gateways;
 use reference::Grants;
 use resource::Resources;
+use service::Services;
 use traffic_policy::Policies;
 
 /// The model of all documents, without warnings and dump; `None` if mistakes leave none. It is only of use
 /// if the report has no error.
-pub(crate) fn model(documents: &[Node], options: &ReadOptions, report: &mut Report) -> Option<Model> {
+pub(crate) fn model(
+    documents: &[Node],
+    options: &ReadOptions,
+    files: usize,
+    report: &mut Report,
+) -> Option<Model> {
     let resources = Resources::gather(documents, options, report);
     let mut gateways = Gateways::resolve(&resources, report);
     client_policy::resolve(&resources, &mut gateways, report);
     let backends = backend::resolve(&resources, report);
+    let services = Services::resolve(&resources, options, files, report);
     let policies = Policies::resolve(&resources, report);
     let access_log = telemetry::resolve(&resources, report);
     let grants = Grants::gather(&resources);
-    let clusters = Clusters::new(&backends, &policies, gateways.count());
+    let clusters = Clusters::new((&backends, &services), &policies, gateways.count());
     let mut world = World {
         resources: &resources,
         policies: &policies,
         gateways: &gateways,
         grants: &grants,
+        services: &services,
         clusters,
     };
     let routes = http_route::resolve(&mut world, report);
+    services.check_used(report);
     if report.failed() {
         return None;
     }
@@ -64,10 +77,10 @@ pub(crate) fn model(documents: &[Node], options: &ReadOptions, report: &mut Repo
         routes: RouteTable::build(routes, &hosts),
         listeners: gateways.listeners().to_vec(),
         clusters,
-        rate_limits: policies.rate_limits().to_vec(),
+        rate_limits: policies.rate_limits(),
         written: http_route::written(&resources),
         access_log,
-        warnings: Vec::new(),
+        warnings: Mistakes::default(),
         dump: Dump::default(),
     })
 }
@@ -78,5 +91,6 @@ struct World<'w, 'a> {
     policies: &'w Policies,
     gateways: &'w Gateways,
     grants: &'w Grants,
+    services: &'w Services,
     clusters: Clusters<'w>,
 }

@@ -1,19 +1,21 @@
-//! References from routes to Backends, and the grants that those into other namespaces need.
+//! References from routes to Backends and Services, and the grants that those into other namespaces need.
 
 use std::collections::BTreeSet;
 
 use crate::mistake::{Code, Report};
+use crate::shape::check::listed;
 use crate::shape::{APOXY_GROUP, ENVOY_GROUP, GATEWAY_GROUP, OWN_GROUP, ResourceKind};
 
 use super::World;
 use super::resource::{Resource, Resources};
+use super::service::Found;
 use super::view::{View, Word};
 
-/// Who may refer to Backends of which namespace.
+/// Who may refer to Backends and Services of which namespace.
 #[derive(Debug)]
 pub(super) struct Grants {
-    /// The namespace of the route, that of the Backend, and its name; without, all of the namespace.
-    allowed: BTreeSet<(String, String, Option<String>)>,
+    /// The namespace of the route; namespace, kind and name of the target; without a name, all of the kind.
+    allowed: BTreeSet<(String, String, &'static str, Option<String>)>,
 }
 
 impl Grants {
@@ -31,24 +33,32 @@ impl Grants {
                 .filter(|from| is(from, "HTTPRoute", [GATEWAY_GROUP, APOXY_GROUP]));
             for from_namespace in from.filter_map(|from| from.text("namespace")) {
                 let to = spec.objects("to");
-                let to = to.iter().filter(|to| is(to, "Backend", [OWN_GROUP, ENVOY_GROUP]));
-                allowed.extend(to.map(|to| {
+                let kind = |to: &View<'_>| {
+                    let backend = is(to, "Backend", [OWN_GROUP, ENVOY_GROUP]).then_some("Backend");
+                    backend.or_else(|| is(to, "Service", ["", "core"]).then_some("Service"))
+                };
+                allowed.extend(to.iter().filter_map(|to| {
                     let name = to.text("name").map(str::to_owned);
-                    (from_namespace.to_owned(), resource.namespace.clone(), name)
+                    Some((
+                        from_namespace.to_owned(),
+                        resource.namespace.clone(),
+                        kind(to)?,
+                        name,
+                    ))
                 }));
             }
         }
         Self { allowed }
     }
 
-    fn allow(&self, from_namespace: &str, to_namespace: &str, to_name: &str) -> bool {
-        let key = |name| (from_namespace.to_owned(), to_namespace.to_owned(), name);
+    fn allow(&self, from_namespace: &str, to_namespace: &str, kind: &'static str, to_name: &str) -> bool {
+        let key = |name| (from_namespace.to_owned(), to_namespace.to_owned(), kind, name);
         self.allowed.contains(&key(None)) || self.allowed.contains(&key(Some(to_name.to_owned())))
     }
 }
 
-/// Namespace and name of the Backend that a backendRef names; `None` (and a mistake) if it is not
-/// one that exists and may be referred to.
+/// Namespace and name of the Backend that a backendRef names, or of the Service's port (`name:port`);
+/// `None` (and a mistake or warning) if it is not one that exists and may be referred to.
 pub(super) fn backend(
     view: View<'_>,
     route: &Resource<'_>,
@@ -63,6 +73,9 @@ pub(super) fn backend(
     {
         return None;
     }
+    if !matches!(view.text("kind"), None | Some("Backend" | "Service")) {
+        return None; // A kind that is not supported yet, which has been noted.
+    }
     let found = world
         .resources
         .find(ResourceKind::Backend, namespace, name.text)
@@ -70,8 +83,18 @@ pub(super) fn backend(
     match wanted(view) {
         Wanted::Backend => {}
         Wanted::Service => {
-            no_service(view, name, namespace, found, report);
-            return None;
+            let to = (namespace, name);
+            if !granted(
+                view,
+                (&route.namespace, namespace),
+                name,
+                "Service",
+                world,
+                report,
+            ) {
+                return None;
+            }
+            return service(view, to, found, world, report);
         }
         Wanted::Unknown(group) => {
             report
@@ -103,7 +126,14 @@ pub(super) fn backend(
             )
             .help("its endpoints have their own; remove it");
     }
-    if !granted(view, (&route.namespace, namespace), name, world, report) {
+    if !granted(
+        view,
+        (&route.namespace, namespace),
+        name,
+        "Backend",
+        world,
+        report,
+    ) {
         return None;
     }
     Some((namespace.to_owned(), name.text.to_owned()))
@@ -114,10 +144,11 @@ fn granted(
     view: View<'_>,
     (from, to): (&str, &str),
     name: Word<'_>,
+    kind: &'static str,
     world: &World<'_, '_>,
     report: &mut Report,
 ) -> bool {
-    let granted = from == to || world.grants.allow(from, to, name.text);
+    let granted = from == to || world.grants.allow(from, to, kind, name.text);
     if !granted && report.complete(ResourceKind::ReferenceGrant) {
         report
             .error(
@@ -125,7 +156,7 @@ fn granted(
                 view.value_spot("namespace"),
                 format!("`{to}` does not allow this reference"),
             )
-            .help(grant_example(from, to));
+            .help(grant_example(from, to, kind));
     }
     granted
 }
@@ -149,34 +180,77 @@ fn wanted(view: View<'_>) -> Wanted<'_> {
     }
 }
 
-/// A Service has no addresses in a file, and to guess a DNS name would fail at the first request.
-fn no_service(view: View<'_>, name: Word<'_>, namespace: &str, found: bool, report: &mut Report) {
+/// The Service's port that a backendRef names, if it is known where that is.
+fn service(
+    view: View<'_>,
+    (namespace, name): (&str, Word<'_>),
+    backend_exists: bool,
+    world: &World<'_, '_>,
+    report: &mut Report,
+) -> Option<(String, String)> {
     let at = if view.has("kind") {
         view.value_spot("kind")
     } else {
         view.key_spot("port")
     };
-    let port: u16 = view.int("port").unwrap_or(80);
-    let name = name.text;
-    let backend = if found {
-        String::new()
-    } else {
-        format!(
-            "\n---\napiVersion: evenkeel.dev/v1alpha1\nkind: Backend\nmetadata:\n  name: {name}\n  \
-             namespace: {namespace}\nspec:\n  endpoints:\n  - fqdn:\n      hostname: {name}.{namespace}.svc\n      port: {port}"
-        )
+    let Some(port) = view.int::<u16>("port") else {
+        if !view.has("port") {
+            report
+                .error(Code::Missing, at, "a reference to a Service needs `port`")
+                .help("add the `port` of the Service; to name a Backend, write `group: evenkeel.dev` and `kind: Backend`");
+        }
+        return None;
     };
-    report
-        .error(Code::ServiceInFile, at, format!("this names the Kubernetes Service `{namespace}/{name}`, which a file cannot look up"))
-        .help(format!(
-            "refer to a Backend instead:\nbackendRefs:\n- group: evenkeel.dev\n  kind: Backend\n  name: {name}{backend}"
-        ));
+    let name = name.text;
+    match world.services.find(namespace, name, port) {
+        Found::Endpoints(_) => return Some((namespace.to_owned(), format!("{name}:{port}"))),
+        Found::NoPort(ports) => {
+            let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+            report
+                .error(
+                    Code::ServiceInFile,
+                    view.value_spot("port"),
+                    format!("the Service `{namespace}/{name}` has no port {port}"),
+                )
+                .help(format!("its ports: {}", listed(ports.iter().map(String::as_str))));
+        }
+        Found::Absent if backend_exists => {
+            report
+                .error(
+                    Code::ServiceInFile,
+                    at,
+                    format!("this names a Service `{namespace}/{name}`, and there is only a Backend of that name"),
+                )
+                .help(format!(
+                    "to refer to the Backend:\nbackendRefs:\n- group: {OWN_GROUP}\n  kind: Backend\n  name: {name}"
+                ));
+        }
+        found @ (Found::Unknown | Found::Absent) => {
+            if world.services.tell_once(namespace, name, port) {
+                let what = if found == Found::Absent {
+                    "no file says where"
+                } else {
+                    "no EndpointSlice says where the endpoints of"
+                };
+                let verb = if found == Found::Absent { "is" } else { "are" };
+                let message = format!(
+                    "{what} the Service `{namespace}/{name}` {verb}: requests to it are answered with 500"
+                );
+                report.error(Code::NoEndpoints, at, message).help(format!(
+                    "say it by `--backends {name}.{namespace}:{port}=HOST:PORT`, add its EndpointSlices, or refer to \
+                     a Backend"
+                ));
+            }
+        }
+    }
+    None
 }
 
-fn grant_example(from: &str, to: &str) -> String {
+fn grant_example(from: &str, to: &str, kind: &str) -> String {
+    let group = if kind == "Service" { "\"\"" } else { OWN_GROUP };
     format!(
         "add a ReferenceGrant there:\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata:\n  \
          name: from-{from}\n  namespace: {to}\nspec:\n  from:\n  - group: {GATEWAY_GROUP}\n    kind: HTTPRoute\n    \
-         namespace: {from}\n  to:\n  - group: {OWN_GROUP}\n    kind: Backend"
+         namespace: {from}\n  to:\n  - group: {group}\n    kind: {kind}"
     )
 }

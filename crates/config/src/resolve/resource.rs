@@ -1,12 +1,16 @@
 //! Which resources there are: their kinds, names, and the mistakes that can be seen in one alone.
 
+use std::collections::BTreeMap;
+
 use crate::ReadOptions;
 use crate::mistake::{Code, Report};
-use crate::node::{Entry, Node, Spot, entry, quoted};
+use crate::node::{Node, Spot, entry};
 use crate::shape::check::{check_object, listed};
-use crate::shape::{KINDS, KindShape, ResourceKind};
+use crate::shape::{ENVOY_GROUP, KindShape, ResourceKind};
 use crate::suggest::nearest;
 
+use super::identify::{Foreign, flat, identify};
+use super::retry::Words;
 use super::view::View;
 
 /// One resource, held against its shape.
@@ -21,6 +25,8 @@ pub(crate) struct Resource<'a> {
     pub(crate) spot: Spot,
     /// `metadata.creationTimestamp`, where Kubernetes wrote one.
     pub(crate) created: Option<String>,
+    /// All of it.
+    pub(crate) root: Option<View<'a>>,
     /// Its `spec`, unless that is missing.
     pub(crate) spec: Option<View<'a>>,
 }
@@ -28,6 +34,23 @@ pub(crate) struct Resource<'a> {
 impl Resource<'_> {
     fn key(&self) -> (ResourceKind, &str, &str) {
         (self.kind, &self.namespace, &self.name)
+    }
+
+    /// Whose API it is written for.
+    pub(crate) fn words(&self) -> Words {
+        let version = self.root.and_then(|root| root.text("apiVersion"));
+        match version.and_then(|version| version.split_once('/')) {
+            Some((ENVOY_GROUP, _)) => Words::EnvoyGateway,
+            _ => Words::Own,
+        }
+    }
+
+    /// `metadata.labels`.
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
+        let metadata = self.root.and_then(|root| root.object("metadata"));
+        metadata
+            .map(|metadata| metadata.labels("labels"))
+            .unwrap_or_default()
     }
 
     /// `namespace/name`.
@@ -47,12 +70,13 @@ pub(crate) struct Resources<'a> {
 impl<'a> Resources<'a> {
     /// Finds out what each document is and checks it.
     pub(crate) fn gather(documents: &'a [Node], options: &ReadOptions, report: &mut Report) -> Self {
-        let mut list = Vec::new();
-        for document in documents {
-            if let Some(shape) = identify(document, report) {
+        let (mut list, mut foreign) = (Vec::new(), Foreign::default());
+        for document in flat(documents) {
+            if let Some(shape) = identify(document, &mut foreign, report) {
                 list.push(resource(document, shape, options, report));
             }
         }
+        foreign.tell(report);
         let mut by_name: Vec<usize> = (0..list.len()).collect();
         by_name.sort_by_key(|place| list[*place].key());
         let all = Self { list, by_name };
@@ -116,68 +140,6 @@ impl<'a> Resources<'a> {
     }
 }
 
-/// The shape of a document's kind; `None` (and a mistake) if there is none.
-fn identify(document: &Node, report: &mut Report) -> Option<&'static KindShape> {
-    let Some(entries) = document.entries() else {
-        let message = format!("expected a resource, found {}", document.what());
-        report
-            .error(Code::NotAResource, document.spot, message)
-            .help("a resource has `apiVersion`, `kind`, `metadata` and `spec`");
-        return None;
-    };
-    let (version, kind) = (word(entries, "apiVersion"), word(entries, "kind"));
-    let (Some((version, version_spot)), Some((kind, kind_spot))) = (version, kind) else {
-        let missing = if kind.is_none() { "kind" } else { "apiVersion" };
-        let at = entries.first().map_or(document.spot, |entry| entry.key_spot);
-        report
-            .error(
-                Code::NotAResource,
-                at,
-                format!("this document has no `{missing}`, so it is no resource"),
-            )
-            .help("a resource has `apiVersion`, `kind`, `metadata` and `spec`");
-        report.lost_text();
-        return None;
-    };
-    let Some(shape) = KINDS.iter().find(|shape| shape.name == kind) else {
-        let names = || KINDS.iter().map(|shape| shape.name);
-        let meant = nearest(kind, names());
-        if let Some(meant) = KINDS.iter().find(|shape| Some(shape.name) == meant) {
-            report.lost_name(meant.kind);
-        }
-        let help = match meant {
-            Some(name) => format!("did you mean `{name}`?"),
-            None => format!("known kinds: {}", listed(names())),
-        };
-        report
-            .error(
-                Code::UnknownKind,
-                kind_spot,
-                format!("there is no kind {}", quoted(kind)),
-            )
-            .help(help);
-        return None;
-    };
-    if shape.old_versions.contains(&version) {
-        report
-            .error(
-                Code::OldVersion,
-                version_spot,
-                format!("{} is an old version", quoted(version)),
-            )
-            .help(format!("write `{}`", shape.versions[0]));
-    } else if !shape.versions.contains(&version) {
-        let message = format!("{} has no version {}", shape.name, quoted(version));
-        let help = format!("write {}", listed(shape.versions.iter().copied()));
-        report.error(Code::UnknownKind, version_spot, message).help(help);
-    }
-    Some(shape)
-}
-
-fn word<'a>(entries: &'a [Entry], name: &str) -> Option<(&'a str, Spot)> {
-    entry(entries, name).and_then(|entry| Some((entry.value.text()?, entry.value.spot)))
-}
-
 fn resource<'a>(
     document: &'a Node,
     shape: &'static KindShape,
@@ -209,6 +171,9 @@ fn resource<'a>(
             .filter(|metadata| metadata.has("name"))
             .map_or(at, |metadata| metadata.value_spot("name")),
         created,
-        spec: root.and_then(|root| root.object("spec")),
+        root,
+        spec: root
+            .filter(|root| root.knows("spec"))
+            .and_then(|root| root.object("spec")),
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn of_route(view: View<'_>) -> RetryPlan {
 }
 
 /// BackendTrafficPolicy's `retry`, with Envoy Gateway's defaults.
-pub(super) fn of_policy(view: View<'_>, report: &mut Report) -> RetryPlan {
+pub(super) fn of_policy(view: View<'_>, words: Words, report: &mut Report) -> RetryPlan {
     let back_off = view
         .object("perRetry")
         .and_then(|per_retry| per_retry.object("backOff"));
@@ -46,7 +46,9 @@ pub(super) fn of_policy(view: View<'_>, report: &mut Report) -> RetryPlan {
         attempts: view.int("numRetries").unwrap_or(2),
         backoff,
         backoff_max,
-        on: view.object("retryOn").map_or_else(default_conditions, conditions),
+        on: view
+            .object("retryOn")
+            .map_or_else(default_conditions, |view| conditions(view, words, report)),
     })
 }
 
@@ -62,14 +64,34 @@ fn default_conditions() -> RetryOn {
     }
 }
 
-/// Envoy's triggers. `refused-stream` is HTTP/2's and never occurs; `retriable-status-codes` only
-/// says that `httpStatusCodes` counts, which it does anyway.
-fn conditions(view: View<'_>) -> RetryOn {
+/// Whose API a policy is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    Own,
+    EnvoyGateway,
+}
+
+/// Envoy's triggers. `refused-stream` is HTTP/2's and never occurs. In Envoy Gateway's words
+/// `httpStatusCodes` counts only with `retriable-status-codes`; in ours a list of statuses is asked for by
+/// being there.
+fn conditions(view: View<'_>, words: Words, report: &mut Report) -> RetryOn {
     let mut on = RetryOn {
         statuses: view.ints("httpStatusCodes"),
         ..RetryOn::default()
     };
-    for trigger in view.words("triggers") {
+    let asked = |trigger: &super::view::Word<'_>| trigger.text == "retriable-status-codes";
+    let triggers = view.words("triggers");
+    if words == Words::EnvoyGateway && view.has("httpStatusCodes") && !triggers.iter().any(asked) {
+        on.statuses.clear();
+        report
+            .error(
+                Code::Ignored,
+                view.key_spot("httpStatusCodes"),
+                "`httpStatusCodes` has no effect without the trigger `retriable-status-codes`",
+            )
+            .help("add `retriable-status-codes` to `triggers`");
+    }
+    for trigger in triggers {
         match trigger.text {
             "5xx" => {
                 (on.reset, on.connect_failure, on.timeout) = (true, true, true);

@@ -1,6 +1,7 @@
 //! A cursor over a mapping that was held against the table: typed access to fields of known
 //! names. What is ill-formed has been noted already, so it reads as absent.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::node::{Entry, Node, Spot, Value, entry, mark};
@@ -53,6 +54,23 @@ impl<'a> View<'a> {
 
     fn kind(&self, name: &str) -> Option<Kind> {
         self.shape.field(name).map(|field| field.kind)
+    }
+
+    /// Whether the table has a field of that name.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.shape.field(name).is_some()
+    }
+
+    /// Texts by name, as labels are.
+    pub(crate) fn labels(&self, name: &str) -> BTreeMap<String, String> {
+        let entries = self.entry(name).and_then(|entry| entry.value.entries());
+        let label = |label: &Entry| Some((label.key.clone(), label.value.text()?.to_owned()));
+        entries.unwrap_or_default().iter().filter_map(label).collect()
+    }
+
+    /// The value itself, of a field that is not looked at.
+    pub(crate) fn node(&self, name: &str) -> Option<&'a Node> {
+        self.entry(name).map(|entry| &entry.value)
     }
 
     /// Whether the field is there with a value.

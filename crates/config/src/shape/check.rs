@@ -13,6 +13,11 @@ pub(crate) fn check_object(shape: &Shape, node: &Node, at: Spot, report: &mut Re
         wrong_type("a mapping", node, at, report);
         return;
     };
+    // What is beside a variant that is not supported yet belongs to it, and cannot be judged.
+    if let Some((field, entry)) = entries.iter().find_map(|entry| later_variant(shape, entry)) {
+        check_field(field, entry, report);
+        return;
+    }
     for entry in entries {
         match shape.field(&entry.key) {
             Some(field) => check_field(field, entry, report),
@@ -37,6 +42,20 @@ pub(crate) fn check_object(shape: &Shape, node: &Node, at: Spot, report: &mut Re
                 ));
         }
     }
+}
+
+/// The entry that chooses a variant which is not supported yet.
+fn later_variant<'e>(shape: &Shape, entry: &'e Entry) -> Option<(&'static Field, &'e Entry)> {
+    let field = shape
+        .field(&entry.key)
+        .filter(|field| matches!(field.name, "type" | "kind"))?;
+    let Kind::Choice(choices) = field.kind else {
+        return None;
+    };
+    let chosen = choices
+        .iter()
+        .find(|choice| Some(choice.word) == entry.value.text())?;
+    matches!(chosen.support, Support::Later(_)).then_some((field, entry))
 }
 
 fn unknown(shape: &Shape, entries: &[Entry], entry: &Entry, report: &mut Report) {

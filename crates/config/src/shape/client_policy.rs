@@ -70,6 +70,9 @@ static SPEC: Shape = Shape {
         comes_later("http2", "HTTP/2 comes later; remove it"),
         comes_later("http3", "HTTP/3 comes later; remove it"),
         comes_later("healthCheck", REMOVE),
+        comes_later("grpc", "gRPC comes in a later release; remove it"),
+        comes_later("scheme", REMOVE),
+        comes_later("host", REMOVE),
     ],
 };
 
@@ -148,11 +151,17 @@ static TIMEOUT_HTTP: Shape = Shape {
         )
         .default("`1h`"),
         field(
-            "requestReceivedTimeout",
-            Kind::Duration { least_ms: 1 },
-            "From a request head's first byte to its last.",
+            "requestHeadersReceivedTimeout",
+            Kind::Duration { least_ms: 0 },
+            "From a request head's first byte to its last; `0s` is no limit of its own.",
         )
         .default("`10s`"),
+        field(
+            "requestReceivedTimeout",
+            Kind::Duration { least_ms: 0 },
+            "From a request's first byte to its last, body included; `0s` is no limit.",
+        )
+        .default("no limit"),
         field(
             "streamIdleTimeout",
             Kind::Duration { least_ms: 1 },

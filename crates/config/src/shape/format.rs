@@ -26,6 +26,8 @@ pub(crate) enum Format {
     IpAddress,
     /// The path of a URL, absolute.
     UrlPath,
+    /// The same, perhaps with a query.
+    PathAndQuery,
     /// A path in the file system, absolute.
     FilePath,
     FieldName,
@@ -81,6 +83,7 @@ impl Format {
             ),
             Self::IpAddress => (text.parse::<IpAddr>().is_ok(), Code::BadAddress),
             Self::UrlPath => (url_path(text), Code::BadPath),
+            Self::PathAndQuery => (path_and_query(text), Code::BadPath),
             Self::FilePath => (text.starts_with('/') && !text.contains('\0'), Code::BadPath),
             Self::FieldName => (token(text), Code::BadHeader),
             Self::FieldValue => (field_value(text), Code::BadHeader),
@@ -107,7 +110,7 @@ impl Format {
             Self::Group => (0, 253),
             Self::Label => (1, 63),
             Self::IpAddress => (1, 45),
-            Self::UrlPath => (1, 1024),
+            Self::UrlPath | Self::PathAndQuery => (1, 1024),
             Self::FilePath => (1, 4095),
             Self::FieldName | Self::FieldNameOrAny | Self::CookieName => (1, 256),
             Self::FieldValue => (0, 4096),
@@ -127,6 +130,7 @@ impl Format {
             Self::PreciseHostname | Self::DnsName => "hostname",
             Self::IpAddress => "IP address",
             Self::UrlPath => "URL path",
+            Self::PathAndQuery => "URL path, `?` and a query allowed",
             Self::FilePath => "file path",
             Self::FieldName => "field name",
             Self::FieldValue => "field value",
@@ -154,7 +158,10 @@ impl Format {
     fn advice(self, text: &str) -> String {
         let lower = text.to_lowercase();
         if lower != text
-            && !matches!(self, Self::UrlPath | Self::FilePath | Self::Base64)
+            && !matches!(
+                self,
+                Self::UrlPath | Self::PathAndQuery | Self::FilePath | Self::Base64
+            )
             && self.check(&lower).is_ok()
         {
             return format!("write it in lower case: {}", quoted(&lower));
@@ -168,15 +175,21 @@ impl Format {
             .rsplit_once(':')
             .filter(|_| !bare.contains('['))
             .map_or(bare, |(host, _)| host);
-        if self != Self::UrlPath && self != Self::FilePath && bare != text && self.check(bare).is_ok() {
+        if !matches!(self, Self::UrlPath | Self::PathAndQuery | Self::FilePath)
+            && bare != text
+            && self.check(bare).is_ok()
+        {
             return format!("write {} alone", quoted(bare));
         }
         match self {
-            Self::UrlPath if !text.starts_with('/') => {
+            Self::UrlPath | Self::PathAndQuery if !text.starts_with('/') => {
                 format!("a path starts with `/`: {}", quoted(&format!("/{text}")))
             }
             Self::UrlPath => {
                 "a path has no `//`, no `.` or `..` segment, no `%2F`, no `#`, `?` or space".to_owned()
+            }
+            Self::PathAndQuery => {
+                "use letters, digits, and escapes such as `%20`; a path has no `#` and no space".to_owned()
             }
             Self::FilePath => "a file path starts with `/`".to_owned(),
             Self::Hostname => {
@@ -223,7 +236,7 @@ impl Format {
             Self::PreciseHostname => {
                 Some(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
             }
-            Self::UrlPath | Self::FilePath => Some("^/"),
+            Self::UrlPath | Self::PathAndQuery | Self::FilePath => Some("^/"),
             Self::FieldName | Self::FieldNameOrAny | Self::CookieName => {
                 Some(r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$")
             }
@@ -272,6 +285,16 @@ fn url_path(text: &str) -> bool {
         && !text.contains("//")
         && !lower.contains("%2f")
         && !lower.split('/').any(|segment| segment == "." || segment == "..")
+}
+
+/// What RFC 3986 lets a target be: an absolute path, and perhaps a query.
+fn path_and_query(text: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%?".contains(&c);
+    let escaped = |(at, _): (usize, &str)| {
+        let hex = text.as_bytes().get(at + 1..at + 3);
+        hex.is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+    };
+    text.starts_with('/') && text.bytes().all(allowed) && text.match_indices('%').all(escaped)
 }
 
 /// RFC 9110, 5.6.2.

@@ -144,22 +144,51 @@ static NAMESPACES: Shape = Shape {
             "`Same` is the Gateway's own namespace.",
         )
         .default("`Same`"),
-        comes_later(
+        field(
             "selector",
-            "namespaces have no labels in files; use `from: All` or `from: Same`",
+            Kind::Object(&SELECTOR),
+            "Of `from: Selector`: the labels that the namespaces have. Their Namespace resources are in the same \
+             files; every namespace has the label `kubernetes.io/metadata.name`.",
         ),
     ],
 };
 
-const FROM: &[Choice] = &[
-    word("Same"),
-    word("All"),
-    word("None"),
-    later(
-        "Selector",
-        "namespaces have no labels in files; use `from: All` or `from: Same`",
-    ),
-];
+static SELECTOR: Shape = Shape {
+    name: "the selector",
+    fields: &[
+        field("matchLabels", Kind::Labels, "Labels, all of which must be there."),
+        field(
+            "matchExpressions",
+            Kind::Objects {
+                of: &EXPRESSION,
+                least: 0,
+                most: 64,
+            },
+            "Expressions, all of which must hold.",
+        ),
+    ],
+};
+
+static EXPRESSION: Shape = Shape {
+    name: "the expression",
+    fields: &[
+        field("key", Kind::Text(Format::Plain), "The label.").required(),
+        field("operator", Kind::Choice(OPERATORS), "How its value is looked at.").required(),
+        field(
+            "values",
+            Kind::Texts {
+                of: Format::Plain,
+                least: 0,
+                most: 64,
+            },
+            "The values, of `In` and `NotIn`.",
+        ),
+    ],
+};
+
+const OPERATORS: &[Choice] = &[word("In"), word("NotIn"), word("Exists"), word("DoesNotExist")];
+
+const FROM: &[Choice] = &[word("Same"), word("All"), word("None"), word("Selector")];
 
 static ROUTE_KIND: Shape = Shape {
     name: "the route kind",

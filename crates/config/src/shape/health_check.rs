@@ -93,8 +93,8 @@ static HTTP: Shape = Shape {
             Kind::Text(Format::PreciseHostname),
             "The `Host` field.",
         )
-        .default("the endpoint's address"),
-        field("path", Kind::Text(Format::UrlPath), "The path.").required(),
+        .default("the name of the endpoints, if they have one; else a name that a route to them serves; else the address"),
+        field("path", Kind::Text(Format::PathAndQuery), "The path, perhaps with a query.").required(),
         field("method", Kind::Choice(METHODS), "The method.").default("`GET`"),
         field(
             "expectedStatuses",

@@ -292,7 +292,20 @@ pub(super) static MIRROR_REF: Shape = Shape {
     ],
 };
 
-const BACKEND_KINDS: &[Choice] = &[word("Backend"), word("Service")];
+const BACKEND_KINDS: &[Choice] = &[
+    word("Backend"),
+    word("Service"),
+    later(
+        "ServiceImport",
+        "refer to a Service, or to a Backend with the addresses of all clusters",
+    ),
+    later(
+        "InferencePool",
+        "pools of model servers come in a later release; refer to a Service or Backend",
+    ),
+    later("VirtualBackend", "refer to a Service or Backend"),
+    later("DynamicModule", "refer to a Service or Backend"),
+];
 
 static TIMEOUTS: Shape = Shape {
     name: "`timeouts`",

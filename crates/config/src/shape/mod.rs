@@ -4,7 +4,9 @@
 mod backend;
 pub(crate) mod check;
 mod client_policy;
+mod cluster;
 mod filter;
+pub(crate) mod foreign;
 pub(crate) mod format;
 mod gateway;
 mod health_check;
@@ -39,6 +41,10 @@ pub(crate) enum ResourceKind {
     XBackendTrafficPolicy,
     ClientTrafficPolicy,
     Telemetry,
+    GatewayClass,
+    Namespace,
+    Service,
+    EndpointSlice,
 }
 
 /// How a kind is written and what is in its `spec`.
@@ -67,6 +73,10 @@ pub(crate) static KINDS: &[&KindShape] = &[
     &client_policy::CLIENT_TRAFFIC_POLICY,
     &telemetry::TELEMETRY,
     &reference_grant::REFERENCE_GRANT,
+    &cluster::GATEWAY_CLASS,
+    &cluster::NAMESPACE,
+    &cluster::SERVICE,
+    &cluster::ENDPOINT_SLICE,
 ];
 
 /// A mapping's fields.
@@ -230,12 +240,28 @@ pub(crate) static METADATA: Shape = Shape {
             "Names are looked up in it.",
         )
         .default("`default`"),
-        field("labels", Kind::Labels, "Kept, not used."),
+        field(
+            "labels",
+            Kind::Labels,
+            "Those of Namespaces are what selectors look at.",
+        ),
         field("annotations", Kind::Labels, "Kept, not used."),
         field(
             "creationTimestamp",
             Kind::Anything,
             "Among routes that match equally well the older one wins; then the name decides.",
+        ),
+        field("generateName", Kind::Anything, "Written by Kubernetes; not used."),
+        field("selfLink", Kind::Anything, "Written by Kubernetes; not used."),
+        field(
+            "deletionTimestamp",
+            Kind::Anything,
+            "Written by Kubernetes; not used.",
+        ),
+        field(
+            "deletionGracePeriodSeconds",
+            Kind::Anything,
+            "Written by Kubernetes; not used.",
         ),
         field("generation", Kind::Anything, "Written by Kubernetes; not used."),
         field(

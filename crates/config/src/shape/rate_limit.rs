@@ -7,7 +7,12 @@ use super::{Choice, Format, Kind, Shape, comes_later, field, later, word};
 pub(super) static RATE_LIMIT: Shape = Shape {
     name: "`rateLimit`",
     fields: &[
-        field("type", Kind::Choice(TYPES), "Where requests are counted.").required(),
+        field(
+            "type",
+            Kind::Choice(TYPES),
+            "Where requests are counted; it follows from `local`, and need not be said.",
+        )
+        .default("`Local`"),
         field("local", Kind::Object(&LOCAL), "Counted by this process alone."),
         comes_later("global", GLOBAL),
     ],
@@ -26,8 +31,8 @@ static LOCAL: Shape = Shape {
             least: 1,
             most: 128,
         },
-        "The first that matches a request bounds it; past the limit the answer is 429. A request that none matches \
-         is not bounded.",
+        "All that match a request bound it, so the strictest decides; past the limit the answer is 429, and the \
+         request is taken out of no bucket. A request that none matches is not bounded.",
     )
     .required()],
 };
@@ -47,10 +52,12 @@ static RULE: Shape = Shape {
         .default("every request"),
         field("limit", Kind::Object(&LIMIT), "How many requests.").required(),
         comes_later("cost", REMOVE),
-        comes_later(
+        field(
             "shared",
-            "all routes that the policy bounds share its buckets; remove it",
-        ),
+            Kind::Bool,
+            "Whether all routes that the policy bounds share the rule's buckets. Otherwise each route has its own.",
+        )
+        .default("`false`"),
         comes_later("shadowMode", REMOVE),
     ],
 };

@@ -106,7 +106,7 @@ static SPEC: Shape = Shape {
             "rateLimit",
             Kind::Object(&RATE_LIMIT),
             "How many requests a client may send. The policy's targets must be HTTPRoutes, rules or Gateways; \
-             all that it bounds shares its buckets, within this process.",
+             each route has buckets of its own, unless a rule says `shared`. Counted within this process.",
         )
         .default("none"),
         field("connection", Kind::Object(&CONNECTION), "Connections."),
@@ -264,7 +264,8 @@ static RETRY_ON: Shape = Shape {
                 of: (100, 599),
                 most: 64,
             },
-            "Response statuses worth another attempt.",
+            "Response statuses worth another attempt. Under `gateway.envoyproxy.io` they count only with the trigger \
+             `retriable-status-codes`.",
         ),
     ],
 };

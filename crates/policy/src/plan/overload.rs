@@ -214,7 +214,7 @@ impl Default for AdaptivePlan {
     }
 }
 
-/// A local rate limit: the first rule that matches a request bounds it.
+/// A local rate limit: every rule that matches a request bounds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimitPlan {
     /// In their order.

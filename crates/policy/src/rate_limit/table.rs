@@ -19,6 +19,12 @@ impl Bucket {
         full_at: Moment::from_nanos(0),
     };
 
+    /// Whether one request could be taken out, and when the bucket is full again as it is.
+    pub(super) fn look(self, rate: Rate, now: Moment) -> Result<Moment, Moment> {
+        let mut copy = self;
+        copy.take(rate, now).map(|_| self.full_at)
+    }
+
     /// Takes one request out. Either way it says when the bucket is full again.
     pub(super) fn take(&mut self, rate: Rate, now: Moment) -> Result<Moment, Moment> {
         let after = self.full_at.max(now) + rate.each();
@@ -69,6 +75,11 @@ impl<K: Ord + Copy> Table<K> {
 
     pub(super) fn len(&self) -> usize {
         self.buckets.len()
+    }
+
+    /// The bucket of a value: full, if it is not remembered.
+    pub(super) fn get(&self, key: &K) -> Bucket {
+        self.buckets.get(key).copied().unwrap_or(Bucket::FULL)
     }
 
     /// Does something to the bucket of a value.

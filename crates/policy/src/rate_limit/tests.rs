@@ -130,25 +130,34 @@ fn each_value_of_a_field_has_a_bucket_and_those_without_it_share_one() {
 }
 
 #[test]
-fn the_first_rule_that_matches_decides_alone() {
-    let free = RateRule {
+fn of_several_rules_that_match_the_strictest_decides() {
+    let gold = RateRule {
         headers: vec![("x-plan".into(), FieldTest::Exact("gold".into()))],
         ..rule(100, MS(1_000), Distinct::Shared)
     };
-    let inner = RateRule {
+    let network = RateRule {
         sources: vec![("10.0.0.0".parse().unwrap(), 30)],
-        ..rule(1, MS(1_000), Distinct::Shared)
+        ..rule(2, MS(1_000), Distinct::Shared)
     };
-    let mut limiter = limiter(vec![free, inner]);
-    let gold = field("x-plan", "gold");
-    assert_eq!(quota(limiter.ask(client(1), &gold, AT(0))).rule, 0);
-    assert_eq!(
-        quota(limiter.ask(client(1), field("x-plan", "tin"), AT(0))).rule,
-        1
-    );
-    assert!(!passes(&mut limiter, 3, 0), "10.0.0.3 is in the network");
-    assert_eq!(limiter.ask(client(4), none, AT(0)), Decision::Unruled);
-    assert!(matches!(limiter.ask(client(1), &gold, AT(0)), Decision::Pass(_)));
+    for rules in [vec![gold.clone(), network.clone()], vec![network, gold]] {
+        let strictest = u32::from(rules[0].requests.get() == 100);
+        let mut limiter = limiter(rules);
+        let field = field("x-plan", "gold");
+        for left in [1, 0] {
+            let told = quota(limiter.ask(client(1), &field, AT(0)));
+            assert_eq!((told.rule, told.limit, told.remaining), (strictest, 2, left));
+        }
+        let refused = limiter.ask(client(1), &field, AT(0));
+        assert!(matches!(refused, Decision::Limited(_)), "{refused:?}");
+        assert_eq!(quota(refused).rule, strictest);
+        assert!(!passes(&mut limiter, 3, 0), "10.0.0.3 is in the network");
+        assert_eq!(limiter.ask(client(4), none, AT(0)), Decision::Unruled);
+        let told = quota(limiter.ask(client(4), &field, AT(0)));
+        assert_eq!(
+            told.remaining, 97,
+            "what was refused took nothing from the other rule"
+        );
+    }
 }
 
 #[test]
@@ -256,6 +265,26 @@ proptest! {
                 let regained = (to - from) * u64::from(requests) / per;
                 let bound = u64::from(requests) + regained;
                 prop_assert!((last - first + 1) as u64 <= bound);
+            }
+        }
+    }
+
+    #[test]
+    fn with_several_rules_each_of_them_holds(
+        (one, other) in (1_u32..20, 1_u32..20),
+        (per_one, per_other) in (1_u64..3_000, 1_u64..3_000),
+        asks in prop::collection::vec((0_u32..3, 0_u64..200), 1..200),
+    ) {
+        let rules = [rule(one, MS(per_one), Distinct::Client), rule(other, MS(per_other), Distinct::Shared)];
+        let mut alone: Vec<_> = rules.iter().map(|rule| limiter(vec![rule.clone()])).collect();
+        let mut together = limiter(rules.to_vec());
+        let mut now = 0;
+        for (number, wait) in asks {
+            now += wait;
+            if passes(&mut together, number, now) {
+                for rule in &mut alone {
+                    prop_assert!(passes(rule, number, now), "it has taken from each, and from each as much");
+                }
             }
         }
     }

@@ -118,9 +118,11 @@ async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
         }
         if !timed {
             // Total, not per read: a trickle must not hold the connection.
+            let settings = client.downstream();
+            let whole = settings.request_timeout.unwrap_or(settings.head_timeout);
             client
                 .alarm
-                .set(worker.clock.now() + client.downstream().head_timeout);
+                .set(worker.clock.now() + settings.head_timeout.min(whole));
             timed = true;
         }
         let most = limits.head_bytes + READ_SIZE;

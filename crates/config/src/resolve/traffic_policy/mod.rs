@@ -9,10 +9,11 @@ mod rate_limit;
 mod target;
 mod variant;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use policy::plan::{ClusterPlan, RetryBudgetPlan};
+use policy::plan::{ClusterPlan, RateLimitPlan, RetryBudgetPlan};
 use policy::route::RateLimitRef;
 
 use crate::mistake::{Code, Report};
@@ -33,7 +34,8 @@ pub(super) struct Policies {
     by_target: BTreeMap<Target, Planned>,
     /// Of Backends, by XBackendTrafficPolicy.
     budgets: BTreeMap<Target, Budgeted>,
-    rate_limits: Vec<RateLimitSpec>,
+    /// Those that routes have asked for so far.
+    rate_limits: RefCell<Vec<RateLimitSpec>>,
     none: Arc<ClusterPlan>,
 }
 
@@ -41,10 +43,20 @@ pub(super) struct Policies {
 #[derive(Clone, Debug)]
 pub(super) struct Planned {
     plan: Arc<ClusterPlan>,
-    rate_limit: Option<RateLimitRef>,
+    rate_limit: Option<Arc<RateLimited>>,
     /// Where it sets a retry budget of its own, if it does.
     budget: Option<Spot>,
     spot: Spot,
+}
+
+/// The rate limit of a policy.
+#[derive(Debug)]
+struct RateLimited {
+    /// `namespace/policy`.
+    name: String,
+    plan: Arc<RateLimitPlan>,
+    /// Whether all routes that it bounds share its buckets; else each has its own.
+    shared: bool,
 }
 
 /// What an XBackendTrafficPolicy asks for.
@@ -59,7 +71,7 @@ impl Policies {
         let mut all = Self {
             by_target: BTreeMap::new(),
             budgets: BTreeMap::new(),
-            rate_limits: Vec::new(),
+            rate_limits: RefCell::default(),
             none: Arc::new(plan::without_policy()),
         };
         for resource in resources.of(ResourceKind::BackendTrafficPolicy) {
@@ -75,9 +87,9 @@ impl Policies {
         all
     }
 
-    /// All rate limits; what [`Self::rate_limit`] answers points in here.
-    pub(super) fn rate_limits(&self) -> &[RateLimitSpec] {
-        &self.rate_limits
+    /// All rate limits that routes have; what [`Self::rate_limit`] answers points in here.
+    pub(super) fn rate_limits(&self) -> Vec<RateLimitSpec> {
+        self.rate_limits.borrow().clone()
     }
 
     pub(super) fn of_rule(&self, asker: Asker<'_>) -> Option<&Planned> {
@@ -98,13 +110,35 @@ impl Policies {
     }
 
     /// What bounds the requests of a rule: the most specific policy holds whole, so one without a
-    /// rate limit takes away that of a less specific one.
+    /// rate limit takes away that of a less specific one. Each route (each rule, of a policy for one rule)
+    /// has buckets of its own, unless the policy shares them.
     pub(super) fn rate_limit(&self, asker: Asker<'_>) -> Option<RateLimitRef> {
-        let most_specific = self
-            .of_rule(asker)
-            .or_else(|| self.of_route(asker.route))
-            .or_else(|| self.of_gateway(asker.gateway?));
-        most_specific?.rate_limit
+        let (namespace, route) = asker.route;
+        let of_rule = self.of_rule(asker).zip(asker.rule);
+        let of_rule = of_rule.map(|(policy, rule)| (policy, format!("{namespace}/{route}/{rule}")));
+        let of_route = || {
+            let policy = self
+                .of_route(asker.route)
+                .or_else(|| self.of_gateway(asker.gateway?));
+            policy.map(|policy| (policy, format!("{namespace}/{route}")))
+        };
+        let (policy, own) = of_rule.or_else(of_route)?;
+        let limited = policy.rate_limit.as_ref()?;
+        let name = if limited.shared {
+            limited.name.clone()
+        } else {
+            format!("{}@{own}", limited.name)
+        };
+        let mut all = self.rate_limits.borrow_mut();
+        let known = all.iter().position(|limit| *limit.name == *name);
+        let at = known.unwrap_or_else(|| {
+            all.push(RateLimitSpec {
+                name: name.into(),
+                plan: limited.plan.clone(),
+            });
+            all.len() - 1
+        });
+        Some(RateLimitRef(u32::try_from(at).unwrap_or(u32::MAX)))
     }
 
     /// The plan of a Backend's cluster under this policy. The Backend's own retry budget counts unless
@@ -137,9 +171,16 @@ impl Policies {
         resources: &Resources<'_>,
         report: &mut Report,
     ) {
-        let (plan, budget) = plan::plan(spec, report);
+        let (plan, budget) = plan::plan(spec, resource.words(), report);
         let plan = Arc::new(plan);
-        let rate_limit = self.add_rate_limit(spec, resource, report);
+        let rate_limit = spec.object("rateLimit").map(|view| {
+            let (plan, shared) = rate_limit::plan(view, report);
+            Arc::new(RateLimited {
+                name: resource.full_name(),
+                plan: Arc::new(plan),
+                shared,
+            })
+        });
         for view in targets(spec, report) {
             let Some(Targeted { target, spot }) = target::find(view, resource, resources, report) else {
                 continue;
@@ -163,27 +204,12 @@ impl Policies {
             }
             let planned = Planned {
                 plan: plan.clone(),
-                rate_limit,
+                rate_limit: rate_limit.clone(),
                 budget,
                 spot,
             };
             self.by_target.insert(target, planned);
         }
-    }
-
-    fn add_rate_limit(
-        &mut self,
-        spec: View<'_>,
-        resource: &Resource<'_>,
-        report: &mut Report,
-    ) -> Option<RateLimitRef> {
-        let plan = rate_limit::plan(spec.object("rateLimit")?, report);
-        let reference = RateLimitRef(u32::try_from(self.rate_limits.len()).unwrap_or(u32::MAX));
-        self.rate_limits.push(RateLimitSpec {
-            name: resource.full_name().into(),
-            plan: Arc::new(plan),
-        });
-        Some(reference)
     }
 
     fn add_budget(

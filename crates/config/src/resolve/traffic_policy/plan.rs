@@ -20,7 +20,7 @@ pub(super) fn without_policy() -> ClusterPlan {
 }
 
 /// The plan of a policy, and where it sets a retry budget, if it does.
-pub(super) fn plan(spec: View<'_>, report: &mut Report) -> (ClusterPlan, Option<Spot>) {
+pub(super) fn plan(spec: View<'_>, words: retry::Words, report: &mut Report) -> (ClusterPlan, Option<Spot>) {
     let http = spec.object("timeout").and_then(|view| view.object("http"));
     let retry = spec.object("retry");
     let balancer = spec.object("loadBalancer");
@@ -32,7 +32,7 @@ pub(super) fn plan(spec: View<'_>, report: &mut Report) -> (ClusterPlan, Option<
         keep_alive: keep_alive(spec.object("keepAlive"), http, report),
         timeouts: timeouts(spec, http, retry, report),
         retry: retry
-            .map(|view| retry::of_policy(view, report))
+            .map(|view| retry::of_policy(view, words, report))
             .unwrap_or_default(),
         tcp_keepalive: tcp_keepalive(spec),
         balance: balance::balance(balancer, report),

@@ -11,38 +11,36 @@ use crate::node::Spot;
 use crate::resolve::network::{masked_network, within};
 use crate::resolve::view::View;
 
-/// A rate limit with its rules in the order written.
-pub(super) fn plan(view: View<'_>, report: &mut Report) -> RateLimitPlan {
+/// A rate limit with its rules in the order written, and whether all routes that it bounds share its
+/// buckets.
+pub(super) fn plan(view: View<'_>, report: &mut Report) -> (RateLimitPlan, bool) {
     let local = view.object("local");
-    if local.is_none() && view.text("type") == Some("Local") {
+    if local.is_none() && !view.has("local") && !view.has("global") {
+        let at = if view.has("type") {
+            view.value_spot("type")
+        } else {
+            view.spot()
+        };
         report
-            .error(
-                Code::Missing,
-                view.value_spot("type"),
-                "`type: Local` needs `local`",
-            )
-            .help("add `local:` with its `rules` beside `type`");
+            .error(Code::Missing, at, "the rate limit needs `local`")
+            .help("add `local:` with its `rules`");
     }
     let rules = local.map(|local| local.objects("rules")).unwrap_or_default();
-    let mut plan = RateLimitPlan::default();
-    let mut of_all: Option<Spot> = None;
-    for view in rules {
-        if let Some(first) = of_all {
-            report
-                .error(
-                    Code::Inconsistent,
-                    view.spot(),
-                    "no request comes to this rule: one before it takes them all",
-                )
-                .also(first, "that one")
-                .help("the first rule that matches counts; put those with `clientSelectors` first");
-        }
-        if !view.has("clientSelectors") {
-            of_all = of_all.or(Some(view.spot()));
-        }
-        plan.rules.extend(rule(view, report));
+    let is_shared = |rule: &View<'_>| rule.bool("shared").unwrap_or(false);
+    let shared = rules.first().is_some_and(is_shared);
+    if let Some(other) = rules.iter().find(|rule| is_shared(rule) != shared) {
+        report
+            .error(
+                Code::Later,
+                other.key_spot("shared"),
+                "`shared` of some rules and not of others is not supported yet",
+            )
+            .help("set it alike in all rules of the policy");
     }
-    plan
+    let plan = RateLimitPlan {
+        rules: rules.into_iter().filter_map(|view| rule(view, report)).collect(),
+    };
+    (plan, shared)
 }
 
 fn rule(view: View<'_>, report: &mut Report) -> Option<RateRule> {
