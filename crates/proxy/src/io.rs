@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use crate::buffer::ReadBuffer;
+use crate::engine;
 use crate::transport::Transport;
 
 /// Reads more into `buffer`, which holds at most `most` bytes. 0 is the end of the stream.
@@ -23,6 +24,8 @@ pub(crate) fn poll_fill(
     buffer: &mut ReadBuffer,
     most: usize,
 ) -> Poll<io::Result<usize>> {
+    // Whoever passes bytes on asks here, since every transfer begins with a read.
+    ready!(engine::poll_budget());
     // Memory is taken only once there is something to read.
     ready!(transport.poll_read_ready(cx));
     let count = ready!(transport.poll_read(cx, buffer.space(most)))?;

@@ -8,7 +8,6 @@ use policy::deadline::Turn;
 use sys::Pipe;
 
 use crate::body::{Direction, Pulse};
-use crate::engine;
 use crate::transport::Transport;
 
 /// Below this a copy is cheaper than the pipe's system calls.
@@ -16,9 +15,6 @@ pub(crate) const SPLICE_MIN: u64 = 256 * 1024;
 
 /// Pipes kept for the next body; each is two descriptors.
 const KEPT: usize = 32;
-
-/// Rounds before the other tasks have a turn.
-const ROUNDS: u32 = 8;
 
 thread_local! {
     static SPARE: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
@@ -64,7 +60,6 @@ async fn pump(
     passed: &mut u64,
     pulse: &Pulse<'_>,
 ) -> Result<(), Stopped> {
-    let mut round = 0;
     while *passed < length {
         match poll_fn(|cx| from.poll_fill(cx, pipe, length - *passed)).await {
             Ok(count) if count > 0 => pulse.beat(),
@@ -79,10 +74,6 @@ async fn pump(
                 _ => return Err(Stopped::Sink),
             }
             pulse.beat();
-        }
-        round += 1;
-        if round % ROUNDS == 0 {
-            engine::yield_now().await;
         }
     }
     Ok(())

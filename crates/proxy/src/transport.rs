@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, Waker, ready};
 
-use crate::engine::Source;
+use crate::engine::{self, Source};
 
 /// A connection's transport: a TCP or Unix socket. Counts what goes through it.
 #[derive(Debug)]
@@ -69,6 +69,7 @@ impl Transport {
         let read = sys::receive(self, buffer);
         match &read {
             Ok(count) => {
+                engine::spend(*count);
                 if *count < buffer.len() {
                     self.source.forget_readable();
                 }
@@ -123,7 +124,10 @@ impl Transport {
 
     fn note_written(&self, written: io::Result<usize>) -> io::Result<usize> {
         match &written {
-            Ok(count) => self.sent.set(self.sent.get() + *count as u64),
+            Ok(count) => {
+                engine::spend(*count);
+                self.sent.set(self.sent.get() + *count as u64);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.forget_writable(),
             Err(_) => {}
         }
@@ -137,6 +141,7 @@ impl Transport {
         pipe: &mut sys::Pipe,
         most: u64,
     ) -> Poll<io::Result<usize>> {
+        ready!(engine::poll_budget());
         loop {
             ready!(self.poll_read_ready(cx));
             match pipe.fill(self, most) {
@@ -148,6 +153,7 @@ impl Transport {
                 }
                 done => {
                     let count = done.as_ref().map_or(0, |&count| count as u64);
+                    engine::spend(count as usize);
                     self.received.set(self.received.get() + count);
                     return Poll::Ready(done);
                 }
@@ -165,6 +171,7 @@ impl Transport {
                 }
                 done => {
                     let count = done.as_ref().map_or(0, |&count| count as u64);
+                    engine::spend(count as usize);
                     self.sent.set(self.sent.get() + count);
                     return Poll::Ready(done);
                 }

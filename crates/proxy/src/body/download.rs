@@ -12,16 +12,12 @@ use wire::h1::head::Limits;
 
 use super::{Direction, IN_PLACE_MIN, Pulse, encode_data, encode_end};
 use crate::buffer::{READ_SIZE, ReadBuffer};
-use crate::engine;
 use crate::io::{fill, flush, write_both};
 use crate::splice::{self, SPLICE_MIN, Stopped};
 use crate::transport::Transport;
 
 /// Bodies up to this are copied behind the head, so that both go in one write.
 const BEHIND_HEAD: usize = 8 * 1024;
-
-/// Reads of one body before the other tasks have a turn.
-const TURN: u32 = 32;
 
 /// One response body on its way to the client.
 #[derive(Debug)]
@@ -136,7 +132,6 @@ impl Download {
         pulse: &Pulse<'_>,
     ) -> Result<(), DownloadEnd> {
         let left = |_| DownloadEnd::ClientLeft;
-        let mut reads: u32 = 0;
         loop {
             let step = self.step(input, limits)?;
             match step.part {
@@ -171,10 +166,6 @@ impl Download {
                         }
                         Ok(_) => pulse.beat(),
                         Err(_) => return Err(DownloadEnd::Upstream),
-                    }
-                    reads += 1;
-                    if reads.is_multiple_of(TURN) {
-                        engine::yield_now().await;
                     }
                 }
             }

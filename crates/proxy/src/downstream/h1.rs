@@ -69,6 +69,8 @@ async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) 
         if next != Next::Request || client.input.is_empty() {
             return next;
         }
+        // Many requests in one piece are served as those of many clients would be.
+        engine::budget().await;
         client.refresh();
         // It was read before, and waited behind what its client asked earlier.
         client.heard = worker.clock.now();

@@ -3,15 +3,19 @@
 //! ```text
 //!   turn:  tasks that are ready run -> alarms that are due ring -> the kernel says which sockets
 //!            ^    stage by stage                                   have news -> whoever waits is called
-//!            |                                                                        |
+//!            |    then those that yielded in the turn before                          |
 //!            '------------------------------------------------------------------------'
 //! ```
 //! A runtime of its own rather than tokio's current-thread one, for two figures (docs/performance.md):
 //! an idle connection costs a slot here instead of a task with its registration, and a request two
 //! atomic operations less for each time it is woken. Everything waits by plain [`std::future`], so
 //! channels and notifications of other libraries work here as anywhere.
+//!
+//! A turn runs what was ready when it began, and once whoever was made ready by that; the rest has the next turn.
+//! A task that has spent its budget (`budget.rs`) is polled behind all others of the next turn.
 
 mod alarms;
+mod budget;
 mod gather;
 mod source;
 mod sources;
@@ -28,6 +32,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 pub(crate) use alarms::Alarm;
+pub(crate) use budget::{budget, poll_budget, spend, yield_now};
 pub(crate) use gather::count_request;
 pub(crate) use source::Source;
 pub(crate) use stages::Stage;
@@ -41,10 +46,6 @@ use gather::Gather;
 use sources::{Here, Sources};
 use stages::Stages;
 use tasks::{Inbox, Tasks};
-
-/// Tasks run between two looks at the kernel: each look costs a system call, and a task that is
-/// always ready must not keep others from theirs.
-const TURN: usize = 1000;
 
 /// News taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -111,10 +112,11 @@ impl Engine {
         let mut events = mio::Events::with_capacity(EVENTS);
         let mut gather = Gather::default();
         loop {
-            self.tasks.run(TURN);
+            self.tasks.run();
             while self.stages.advance(|task| self.tasks.wake(task)) {
-                self.tasks.run(TURN);
+                self.tasks.run();
             }
+            self.tasks.run_yielded();
             #[cfg(feature = "sim")]
             self.tasks.poll_in_vain();
             if let Some(result) = done() {
@@ -134,6 +136,7 @@ impl Engine {
                 Some(Duration::ZERO)
             };
             let timeout = self.inbox.about_to_sleep(timeout);
+            let awake_until = self.clock.now();
             #[cfg(feature = "sim")]
             let (asked, timeout) = (timeout, crate::sim::clock::instead_of_sleeping(timeout));
             match poll.poll(&mut events, timeout) {
@@ -145,6 +148,9 @@ impl Engine {
                 crate::sim::clock::pass(asked);
             }
             clock::stand_still();
+            if timeout != Some(Duration::ZERO) {
+                gather.slept(self.clock.now().since(awake_until));
+            }
             let posted = self.inbox.awake();
             for task in posted.woken {
                 self.tasks.ready(task);
@@ -156,6 +162,8 @@ impl Engine {
             self.stages.begin(news);
             self.dispatch(&events);
             let pause = gather.pause(news, gather::requests(), self.clock.now());
+            // Whoever yielded would wait in vain.
+            let pause = pause.filter(|_| !self.tasks.some_yielded());
             // A simulated world has no time to save.
             #[cfg(feature = "sim")]
             let pause = pause.filter(|_| crate::sim::clock::now().is_none());
@@ -267,19 +275,6 @@ fn alarm_at(moment: Moment) -> Alarm {
     let alarm = Alarm::new();
     alarm.set_exactly(moment);
     alarm
-}
-
-/// Lets the other tasks have a turn.
-pub(crate) async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use super::budget;
 use super::stages::Stage;
 use crate::clock;
 
@@ -22,6 +23,10 @@ pub(super) struct Tasks {
     /// That of the task spawned last.
     generation: Cell<u32>,
     ready: RefCell<VecDeque<Spawned>>,
+    /// Those that yielded since the last turn's end.
+    yielded: RefCell<VecDeque<Spawned>>,
+    /// So many of them did before the last turn's end.
+    yielded_before: Cell<usize>,
     /// The task that is being polled, and where its waker is.
     running: Cell<Option<(Spawned, *const Waker)>>,
     inbox: Arc<Inbox>,
@@ -79,6 +84,8 @@ impl Tasks {
             slots: RefCell::default(),
             generation: Cell::new(0),
             ready: RefCell::default(),
+            yielded: RefCell::default(),
+            yielded_before: Cell::new(0),
             running: Cell::new(None),
             inbox,
         }
@@ -111,7 +118,12 @@ impl Tasks {
 
     /// Whether no task is ready.
     pub(super) fn idle(&self) -> bool {
-        self.ready.borrow().is_empty()
+        self.ready.borrow().is_empty() && !self.some_yielded()
+    }
+
+    /// Whether a task has yielded that was not polled since.
+    pub(super) fn some_yielded(&self) -> bool {
+        !self.yielded.borrow().is_empty()
     }
 
     /// A task has been woken.
@@ -141,14 +153,33 @@ impl Tasks {
         std::ptr::eq(waker, its).then_some(task)
     }
 
-    /// Runs tasks that are ready, `most` at most.
-    pub(super) fn run(&self, most: usize) {
-        for _ in 0..most {
+    /// Runs the tasks that are ready, and once those that are made ready by that. Others have the next turn, however
+    /// often tasks wake each other.
+    pub(super) fn run(&self) {
+        self.run_ready();
+        self.run_ready();
+    }
+
+    fn run_ready(&self) {
+        let count = self.ready.borrow().len();
+        for _ in 0..count {
             let Some(task) = self.ready.borrow_mut().pop_front() else {
                 return;
             };
             self.poll(task);
         }
+    }
+
+    /// Runs the tasks that yielded before this turn's end.
+    pub(super) fn run_yielded(&self) {
+        let count = self.yielded_before.replace(0);
+        for _ in 0..count {
+            let Some(task) = self.yielded.borrow_mut().pop_front() else {
+                break;
+            };
+            self.poll(task);
+        }
+        self.yielded_before.set(self.yielded.borrow().len());
     }
 
     fn poll(&self, id: Spawned) {
@@ -159,6 +190,7 @@ impl Tasks {
             return; // ended since it was woken
         };
         task.handle.begin_poll();
+        budget::begin_poll();
         clock::pass();
         let mut context = Context::from_waker(&task.waker);
         self.running.set(Some((id, &raw const task.waker)));
@@ -176,7 +208,12 @@ impl Tasks {
         // It may have been cancelled meanwhile.
         let slot = id.slot_in_mut(&mut slots);
         match (polled, slot) {
-            (Ok(Poll::Pending), Some(slot)) => slot.waiting = Some(task),
+            (Ok(Poll::Pending), Some(slot)) => {
+                slot.waiting = Some(task);
+                if budget::has_yielded() {
+                    self.yielded.borrow_mut().push_back(id);
+                }
+            }
             (ended, slot) => {
                 if slot.is_some() {
                     slots.remove(id.slot as usize);

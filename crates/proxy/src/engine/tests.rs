@@ -140,6 +140,68 @@ fn a_task_that_cancels_itself_makes_room_for_another() {
     });
 }
 
+/// Moves bytes that are always there, 16 KiB at a time, for ever, and counts them.
+async fn transfer(moved: Rc<Cell<usize>>) {
+    loop {
+        budget().await;
+        spend(16 * 1024);
+        moved.set(moved.get() + 16 * 1024);
+    }
+}
+
+#[test]
+fn a_transfer_moves_no_more_than_its_budget_while_others_are_ready() {
+    with_engine(async |_| {
+        let moved = [Rc::new(Cell::new(0)), Rc::new(Cell::new(0))];
+        for transferred in &moved {
+            spawn(transfer(transferred.clone()));
+        }
+        yield_now().await;
+        for _ in 0..100 {
+            let before = moved.each_ref().map(|moved| moved.get());
+            yield_now().await;
+            for (moved, before) in moved.iter().zip(before) {
+                assert!(moved.get() > before, "it has its turn");
+                assert!(moved.get() - before <= 512 * 1024, "{}", moved.get() - before);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_transfer_keeps_no_socket_and_no_alarm_from_being_seen() {
+    with_engine(async |clock| {
+        spawn(transfer(Rc::default()));
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("non-blocking");
+        let source = Source::of(&ours).expect("watched");
+        theirs.write_all(b"x").expect("written");
+        poll_fn(|cx| source.poll_readable(cx)).await;
+        let due = clock.now() + Duration::from_millis(5);
+        sleep(Duration::from_millis(5)).await;
+        assert!(clock.now() >= due);
+    });
+}
+
+#[test]
+fn tasks_that_wake_each_other_keep_nobody_from_his_turn() {
+    with_engine(async |_| {
+        let wakers = Rc::new(RefCell::new(Vec::new()));
+        for _ in 0..2 {
+            let wakers = wakers.clone();
+            spawn(async move {
+                poll_fn(|cx| {
+                    wakers.take().iter().for_each(Waker::wake_by_ref);
+                    wakers.borrow_mut().push(cx.waker().clone());
+                    Poll::<()>::Pending
+                })
+                .await;
+            });
+        }
+        sleep(Duration::from_millis(5)).await;
+    });
+}
+
 #[test]
 fn another_thread_wakes_a_sleeping_engine() {
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
