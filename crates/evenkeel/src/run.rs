@@ -21,7 +21,8 @@ use crate::{logging, ports, signals, watch};
 enum Event {
     Changed,
     Signal(Ask),
-    Drained,
+    /// The drain is over; whether all went well.
+    Drained(bool),
 }
 
 /// Where the configuration comes from.
@@ -153,7 +154,7 @@ impl Running {
                 Ok(Event::Changed | Event::Signal(Ask::Reload)) => self.reload(),
                 Ok(Event::Signal(Ask::Reopen)) => self.server.reopen_log(),
                 Ok(Event::Signal(Ask::End(_))) => return self.drain(tell, events),
-                Ok(Event::Drained) | Err(_) => return ExitCode::SUCCESS,
+                Ok(Event::Drained(_)) | Err(_) => return ExitCode::SUCCESS,
             }
         }
     }
@@ -198,12 +199,13 @@ impl Running {
         );
         let (server, drained) = (self.server, tell.clone());
         thread::spawn(move || {
-            server.drain();
-            drained.send(Event::Drained)
+            let well = server.drain();
+            drained.send(Event::Drained(well))
         });
         for event in events {
             match event {
-                Event::Drained => break,
+                Event::Drained(true) => break,
+                Event::Drained(false) => return ExitCode::FAILURE,
                 Event::Signal(Ask::End(ending)) => return hurried(ending),
                 Event::Changed | Event::Signal(Ask::Reload | Ask::Reopen) => {}
             }

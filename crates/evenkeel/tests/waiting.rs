@@ -1,5 +1,5 @@
 //! Nobody waits for the gateway itself: a request that one of its tasks could serve is served, whatever befell
-//! the tasks before it.
+//! the tasks before it. And where nobody waits for anything, it sleeps.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -90,4 +90,27 @@ fn requests_that_ran_out_of_time_leave_nobody_waiting() {
         let answer = answer.unwrap_or_else(|| panic!("round {round}: no answer in {took:?}"));
         assert_eq!(answer.text(), "ok");
     }
+}
+
+#[test]
+fn a_process_at_rest_sleeps() {
+    const SPAN: Duration = Duration::from_secs(5);
+    let upstream = Upstream::saying("ok");
+    let config = yaml::simple(free_port(), upstream.address, "");
+    let gateway = Gateway::configured(&config);
+    // Connections that are idle on both sides, and lines of the log, belong to it.
+    let mut clients: Vec<_> = (0..20).map(|_| gateway.connect()).collect();
+    for client in &mut clients {
+        ask(client, "/", "");
+        assert_eq!(client.response().text(), "ok");
+    }
+    gateway.log_lines(20);
+    thread::sleep(Duration::from_secs(2));
+    let before = gateway.sleeps();
+    thread::sleep(SPAN);
+    let woken = gateway.sleeps() - before;
+    // Two a second are promised; a look of ours at the files costs some, and a busy machine is late.
+    assert!(woken <= 20, "woken {woken} times in {SPAN:?}");
+    ask(&mut clients[0], "/", "");
+    assert_eq!(clients[0].response().text(), "ok");
 }

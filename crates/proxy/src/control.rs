@@ -16,7 +16,6 @@ use policy::time::Moment;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::MissedTickBehavior;
 
 use crate::admin::AdminSource;
 use crate::clock::Clock;
@@ -51,6 +50,12 @@ pub(crate) struct Control {
     at_once: AtomicBool,
     started: Moment,
     pub(crate) drain_asked: Arc<Notify>,
+    /// Told of each new configuration: for the health checks.
+    pub(crate) published: Notify,
+    /// Told when a configuration may have other names.
+    names_changed: Notify,
+    /// A worker has ended that was not told to.
+    worker_lost: AtomicBool,
     orders: Vec<UnboundedSender<Order>>,
     state: Mutex<State>,
     discovery: tokio::sync::Mutex<Discovery>,
@@ -103,6 +108,9 @@ impl Control {
             at_once: AtomicBool::new(false),
             started: clock.now(),
             drain_asked: Arc::default(),
+            published: Notify::new(),
+            names_changed: Notify::new(),
+            worker_lost: AtomicBool::new(false),
             orders,
             state: Mutex::new(State {
                 model,
@@ -143,6 +151,7 @@ impl Control {
             discovery.refresh(&model.clusters, Instant::now()).await;
             self.publish(model, &discovery, bound, sockets);
         });
+        self.names_changed.notify_one();
         if let Some(log) = log {
             self.change_log(log);
         }
@@ -221,6 +230,7 @@ impl Control {
         let old = std::mem::replace(&mut state.snapshot, snapshot);
         state.retired.push(old);
         drop(state);
+        self.published.notify_one();
         tracing::debug!(
             "configuration {serial} is in force after {:?}: {clusters} clusters, {opened} listeners opened",
             began.elapsed()
@@ -229,10 +239,19 @@ impl Control {
 
     /// Resolves names again when their answers have grown old, for as long as the process lives.
     pub(crate) async fn follow_names(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(NAMES);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            interval.tick().await;
+            let next = self.discovery.lock().await.next();
+            let due = async {
+                match next {
+                    // Names that are due one after the other are asked for together.
+                    Some(at) => tokio::time::sleep_until(at.max(Instant::now() + NAMES).into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = self.names_changed.notified() => continue,
+            }
             let mut discovery = self.discovery.lock().await;
             if discovery.next().is_none_or(|at| at > Instant::now()) {
                 continue;
@@ -246,6 +265,36 @@ impl Control {
                 self.publish(model, &discovery, bound, none);
             }
         }
+    }
+
+    /// A worker's thread has ended, and how. One that was not told to has lost its clients, and its share of new ones
+    /// finds nobody: the process says that it is not ready, drains, and ends with an error, so that whoever watches
+    /// over it starts another.
+    pub(crate) fn worker_ended(&self, worker: usize, how: std::thread::Result<io::Result<()>>) {
+        let why = match how {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked, as told above".to_owned(),
+        };
+        tracing::error!(
+            "worker {worker} of {} has ended: {why}. Its clients' connections are closed. This is a bug of evenkeel: \
+             the process drains now and exits with status 1, so that it can be started again",
+            self.orders.len()
+        );
+        self.worker_lost.store(true, Ordering::Relaxed);
+        self.draining.store(true, Ordering::Relaxed);
+        self.drain_asked.notify_one();
+    }
+
+    /// Has a worker end as by a bug.
+    #[cfg(test)]
+    pub(crate) fn break_worker(&self, worker: usize) {
+        let _ = self.orders[worker].send(Order::Panic);
+    }
+
+    /// Whether a worker has ended that was not told to.
+    pub(crate) fn lost_a_worker(&self) -> bool {
+        self.worker_lost.load(Ordering::Relaxed)
     }
 
     /// Tells every worker to drain.
@@ -284,7 +333,7 @@ impl Control {
     }
 }
 
-/// How often it is asked whether a name is due.
+/// Names are resolved again at most this often, and at most this much late.
 const NAMES: Duration = Duration::from_millis(250);
 
 /// Binds every address of `model` that is not in `bound` yet, once for each worker.
@@ -301,8 +350,8 @@ fn bind(
         }
         let mut actual = address;
         for socket in &mut sockets {
-            let listening =
-                sys::listen(actual).map_err(|error| cannot_listen(&listener.name, address, &error))?;
+            let listening = sys::listen(actual, sys::SpeaksFirst::Client)
+                .map_err(|error| cannot_listen(&listener.name, address, &error))?;
             actual = listening.local_addr()?;
             socket.push((address, listening));
         }

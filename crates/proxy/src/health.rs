@@ -16,7 +16,7 @@ use policy::plan::HealthPlan;
 use policy::time::{Dice, Moment};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::control::Control;
@@ -25,8 +25,11 @@ use crate::stats::shown;
 use crate::upstream::shared::{ClusterHandle, SharedCluster};
 use check::Finding;
 
-/// How often checks that are due are looked for: they come at most this much late.
+/// Checks that are due are begun together, so they come at most this much late.
 const TURN: Duration = Duration::from_millis(50);
+
+/// Nobody waits for the next check longer than this: timers have an end.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// With so many checks running no others begin, but for those of one more cluster: each is a socket
 /// of the process, which clients need. Those that are due come when others have ended.
@@ -35,13 +38,28 @@ const RUNNING_MAX: usize = 512;
 /// Makes checks for as long as the process lives.
 pub(crate) async fn run(control: Arc<Control>) {
     let (mut checker, mut ended) = Checker::new(control.clock);
-    let mut turn = tokio::time::interval(TURN);
-    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = turn.tick() => checker.turn(&control.snapshot()),
-            Some(done) = ended.recv() => checker.report(&done),
+        let turned = Instant::now();
+        let in_a_turn = |span: Duration| turned + span.clamp(TURN, LONGEST);
+        let mut due = checker.turn(&control.snapshot()).map(in_a_turn);
+        loop {
+            tokio::select! {
+                () = until(due) => break,
+                () = control.published.notified() => break,
+                Some(done) = ended.recv() => {
+                    let next = in_a_turn(turned.elapsed() + checker.report(&done));
+                    due = Some(due.map_or(next, |due| due.min(next)));
+                }
+            }
         }
+    }
+}
+
+/// Waits for a time that may never come.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -89,8 +107,8 @@ impl Checker {
         (checker, ended)
     }
 
-    /// Begins the checks that are due.
-    fn turn(&mut self, snapshot: &Arc<Snapshot>) {
+    /// Begins the checks that are due. Says when the next ones are; `None` if nobody is checked.
+    fn turn(&mut self, snapshot: &Arc<Snapshot>) -> Option<Duration> {
         if self.snapshot.as_ptr() != Arc::as_ptr(snapshot) {
             self.follow(snapshot);
         }
@@ -104,12 +122,14 @@ impl Checker {
         for place in (self.first..count).chain(0..self.first.min(count)) {
             if running >= RUNNING_MAX {
                 self.first = place;
-                return;
+                return Some(TURN);
             }
             if self.checked[place].next <= now {
                 running += self.begin(place, snapshot, now);
             }
         }
+        let next = self.checked.iter().map(|checked| checked.next).min()?;
+        Some(next.since(now))
     }
 
     /// Begins the checks that are due in one cluster; gives their number.
@@ -139,8 +159,9 @@ impl Checker {
         count
     }
 
-    /// A check has ended: tells its cluster, and the log if that changes anything.
-    fn report(&mut self, done: &Done) {
+    /// A check has ended: tells its cluster, and the log if that changes anything. Says when its cluster's next is
+    /// due.
+    fn report(&mut self, done: &Done) -> Duration {
         let now = self.clock.now();
         let (endpoint, result) = (done.check.endpoint, done.finding.result());
         let (change, next, vitals) = done.cluster.with(|state| {
@@ -159,6 +180,7 @@ impl Checker {
         if let Some(vitals) = vitals {
             log(done, change, &vitals);
         }
+        next.since(now)
     }
 
     /// Takes a configuration up. Checks of clusters that are gone from it, or not checked any more,

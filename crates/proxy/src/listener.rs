@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::downstream::connection::Connection;
+use crate::downstream::overflow::{self, Full};
 use crate::engine::{self, Source, Spawned};
 use crate::worker::Worker;
 
@@ -57,7 +58,7 @@ impl Listening {
             address: Rc::new(address),
             connections: worker.connections_everywhere.of(address),
         });
-        let task = engine::spawn(accept(worker.clone(), socket.clone()));
+        let task = engine::spawn_vital(accept(worker.clone(), socket.clone()));
         Ok(Self {
             worker: worker.clone(),
             socket,
@@ -141,8 +142,21 @@ fn admit(worker: &Rc<Worker>, socket: &Socket, stream: OwnedFd, peer: SocketAddr
         .max_connections;
     let full_here =
         configured.is_some_and(|most| socket.connections.load(Ordering::Relaxed) >= most as usize);
-    if full_here || worker.connections_everywhere.all() >= worker.connections_max {
+    let full = if full_here {
+        Some(Full::Address {
+            address: *socket.address,
+            most: configured.unwrap_or_default(),
+        })
+    } else if worker.connections_everywhere.all() >= worker.connections_max {
+        Some(Full::Process {
+            most: worker.connections_max,
+        })
+    } else {
+        None
+    };
+    if let Some(full) = full {
         worker.stats.cx_overflow();
+        overflow::refuse(worker, &full, stream);
         return;
     }
     let connection = Connection::open(worker, &socket.address, &socket.connections, stream, peer);

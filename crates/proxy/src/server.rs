@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -106,13 +107,13 @@ impl Server {
                 connections: control.connections.clone(),
                 connections_max,
             };
+            let watching = control.clone();
             workers.push(
                 std::thread::Builder::new()
                     .name(format!("evenkeel-{index}"))
                     .spawn(move || {
-                        if let Err(error) = Worker::run(setup) {
-                            tracing::error!(worker = index, %error, "a worker ended");
-                        }
+                        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| Worker::run(setup)));
+                        watching.worker_ended(index, ended);
                     })?,
             );
         }
@@ -175,16 +176,17 @@ impl Server {
     }
 
     /// Stops accepting, announces `Connection: close`, waits for exchanges to end (bounded by the
-    /// drain timeout), then ends the workers. Blocks.
-    pub fn drain(self) {
+    /// drain timeout), then ends the workers. Blocks. Says whether all went well: false if a worker had ended before
+    /// it was told to.
+    pub fn drain(self) -> bool {
         self.control.drain(self.drain_timeout);
         for worker in self.workers {
-            if worker.join().is_err() {
-                tracing::error!("a worker panicked");
-            }
+            // How it ended is known to the control.
+            let _ = worker.join();
         }
         self.runtime.shutdown_timeout(Duration::from_millis(100));
         self.control.finish_log();
+        !self.control.lost_a_worker()
     }
 
     /// Every cluster's name and counters, for the quickstart and tests.
@@ -200,5 +202,47 @@ impl Server {
         let now = self.control.clock.now();
         self.control
             .visit_clusters(|name, cluster| (name.to_owned(), cluster.describe(now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::AdminSource as _;
+    use crate::stats::Liveness;
+
+    #[test]
+    fn a_worker_that_ends_by_itself_makes_the_process_drain_and_fail() {
+        let model =
+            config::single("http://127.0.0.1:9", SocketAddr::from(([127, 0, 0, 1], 0))).expect("a model");
+        let options = Options {
+            workers: 2,
+            admin: None,
+            drain_timeout: Duration::from_millis(50),
+            logging: None,
+        };
+        let server = Server::start(model, options).expect("a server");
+        assert_eq!(server.control.server().state, Liveness::Live);
+        let asked = server.drain_asked();
+        server.control.break_worker(1);
+        let told = server
+            .runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(10), asked.notified()).await });
+        assert!(told.is_ok(), "a drain is asked for");
+        assert_eq!(server.control.server().state, Liveness::Draining);
+        assert!(!server.drain(), "and it says that all was not well");
+    }
+
+    #[test]
+    fn a_drain_that_was_asked_for_says_that_all_went_well() {
+        let model =
+            config::single("http://127.0.0.1:9", SocketAddr::from(([127, 0, 0, 1], 0))).expect("a model");
+        let options = Options {
+            workers: 2,
+            admin: None,
+            drain_timeout: Duration::from_millis(50),
+            logging: None,
+        };
+        assert!(Server::start(model, options).expect("a server").drain());
     }
 }

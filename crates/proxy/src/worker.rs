@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,20 +10,21 @@ use std::time::Duration;
 
 use policy::cluster::WorkerId;
 use policy::route::ClusterRef;
-use policy::time::Dice;
+use policy::time::{Dice, Moment};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::clock::{Calendar, Clock};
 use crate::downstream::count::ConnectionCounts;
 use crate::downstream::lobby::Lobby;
-use crate::engine;
+use crate::downstream::overflow::Refusals;
+use crate::engine::{self, Alarm};
 use crate::listener::Listening;
 use crate::record::{LogHandle, WorkerLog};
 use crate::snapshot::Snapshot;
 use crate::stats::{ClusterTimes, WorkerStats};
 use crate::upstream::shared::WatchQueue;
 
-/// How often lines of the access log are handed to the writer.
+/// Lines of the access log are handed to the writer so long after the first of them.
 const LOG_FLUSH: Duration = Duration::from_millis(50);
 
 /// The configuration in force on one worker: counted by an `Rc` of its own, so that requests touch
@@ -65,6 +67,8 @@ pub(crate) struct Worker {
     pub(crate) dice: RefCell<Dice>,
     pub(crate) watch_queue: Arc<WatchQueue>,
     log: RefCell<Rc<WorkerLog>>,
+    /// Goes off when lines of the log have waited for long enough.
+    flush: Rc<Alarm>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) calendar: Calendar,
     current: RefCell<Rc<Current>>,
@@ -76,6 +80,8 @@ pub(crate) struct Worker {
     pub(crate) connections_everywhere: Arc<ConnectionCounts>,
     /// As many of them as the descriptor limit allows.
     pub(crate) connections_max: usize,
+    /// Clients that were refused for that.
+    pub(crate) refusals: RefCell<Refusals>,
 }
 
 /// What the control tells a worker.
@@ -87,6 +93,9 @@ pub(crate) enum Order {
     Log(LogHandle),
     /// Stop accepting, end connections well, then stop; at the latest after this long.
     Drain(Duration),
+    /// End as by a bug.
+    #[cfg(test)]
+    Panic,
 }
 
 /// What a worker is started with.
@@ -143,13 +152,16 @@ impl Worker {
             connections,
             connections_max,
         } = setup;
+        let flush = Rc::new(engine::alarm());
+        let begun = flusher(&flush, clock);
         let worker = Rc::new(Self {
             id,
             clock,
             lobby: Lobby::new(),
             dice: RefCell::new(Dice::seeded(crate::clock::entropy())),
             watch_queue: Arc::default(),
-            log: RefCell::new(WorkerLog::new(log, stats.clone(), move || clock.now())),
+            log: RefCell::new(WorkerLog::new(log, stats.clone(), move || clock.now(), begun)),
+            flush,
             calendar: Calendar::default(),
             current: RefCell::new(Rc::new(Current::of(snapshot, &stats))),
             stats,
@@ -157,12 +169,13 @@ impl Worker {
             connections: Cell::new(0),
             connections_everywhere: connections,
             connections_max,
+            refusals: RefCell::default(),
         });
         let doors = worker.clone();
         engine::keep_doors(move |door| doors.lobby.knock(&doors, door));
-        engine::spawn(Lobby::keep(worker.clone()));
-        engine::spawn(worker.watch_queue.clone().run(clock));
-        engine::spawn(flush_log(worker.clone()));
+        engine::spawn_vital(Lobby::keep(worker.clone()));
+        engine::spawn_vital(worker.watch_queue.clone().run(clock));
+        engine::spawn_vital(flush_log(worker.clone()));
         let mut listening = BTreeMap::new();
         worker.listen(sockets, &mut listening)?;
         while let Some(order) = orders.recv().await {
@@ -179,13 +192,16 @@ impl Worker {
                     worker.listen(sockets, &mut listening)?;
                 }
                 Order::Log(handle) => {
-                    let log = WorkerLog::new(handle, worker.stats.clone(), move || clock.now());
+                    let begun = flusher(&worker.flush, clock);
+                    let log = WorkerLog::new(handle, worker.stats.clone(), move || clock.now(), begun);
                     worker.log.replace(log);
                 }
                 Order::Drain(limit) => {
                     worker.drain(listening, limit).await;
                     break;
                 }
+                #[cfg(test)]
+                Order::Panic => panic!("on purpose"),
             }
         }
         worker.lobby.clear();
@@ -228,9 +244,17 @@ impl Worker {
     }
 }
 
+/// Hands lines of the access log over, some time after the first of them was written.
 async fn flush_log(worker: Rc<Worker>) {
     loop {
-        engine::sleep(LOG_FLUSH).await;
+        poll_fn(|cx| worker.flush.poll_due(cx)).await;
+        worker.flush.set(Moment::NEVER);
         worker.log().flush();
     }
+}
+
+/// Told when a line is written and none is waiting: has it flushed in time.
+fn flusher(flush: &Rc<Alarm>, clock: Clock) -> impl Fn() + 'static {
+    let flush = flush.clone();
+    move || flush.set(clock.now() + LOG_FLUSH)
 }

@@ -10,7 +10,7 @@ mod stream;
 mod tcp_info;
 mod terminal;
 
-pub use listen::{SILENCE, accept, handshakes, hear_no_more, listen, listen_backlog};
+pub use listen::{SILENCE, SpeaksFirst, accept, handshakes, hear_no_more, listen, listen_backlog};
 pub use peek::{Peek, peek};
 pub use pipe::Pipe;
 pub use process::page_size;

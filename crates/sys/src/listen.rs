@@ -24,12 +24,21 @@ pub const fn listen_backlog() -> i32 {
 /// is to lose no client waits for longer before closing a listener.
 pub const SILENCE: Duration = Duration::from_secs(1);
 
-/// A non-blocking listener that shares its address with the other workers' (`SO_REUSEPORT`). Where the
-/// platform can, connections come with their first bytes, or [`SILENCE`] after their handshake.
+/// Who of a listener's protocol says something first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpeaksFirst {
+    /// The client, as with HTTP and TLS: where the platform can, connections come with their first bytes, or
+    /// [`SILENCE`] after their handshake.
+    Client,
+    /// The server, or nobody knows: a tunnel of raw TCP, say. Connections come with their handshake.
+    Server,
+}
+
+/// A non-blocking listener that shares its address with the other workers' (`SO_REUSEPORT`).
 ///
 /// # Errors
 /// The address is taken, not ours, or not permitted.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, first: SpeaksFirst) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -40,8 +49,10 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    // Without it a connection wakes us twice, and is read once in vain; nothing else is lost.
-    let _ = defer_accept(&socket);
+    if first == SpeaksFirst::Client {
+        // Without it a connection wakes us twice, and is read once in vain; nothing else is lost.
+        let _ = defer_accept(&socket);
+    }
     socket.listen(listen_backlog())?;
     Ok(socket.into())
 }
@@ -151,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_client_comes_with_what_it_says_and_a_silent_one_a_little_later() -> io::Result<()> {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), SpeaksFirst::Client)?;
         let address = listener.local_addr()?;
         let silent = TcpStream::connect(address)?;
         let since = Instant::now();
@@ -173,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_listener_that_hears_no_more_still_gives_what_it_heard() -> io::Result<()> {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), SpeaksFirst::Client)?;
         listener.set_nonblocking(false)?;
         let address = listener.local_addr()?;
         let mut heard = TcpStream::connect(address)?;
@@ -189,5 +200,13 @@ mod tests {
         served.read_exact(&mut [0; 3])?;
         served.write_all(b"told")?;
         heard.read_exact(&mut [0; 4])
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_silent_client_is_there_at_once_where_the_server_speaks_first() -> io::Result<()> {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), SpeaksFirst::Server)?;
+        let _client = std::net::TcpStream::connect(listener.local_addr()?)?;
+        accept(&listener).map(drop)
     }
 }

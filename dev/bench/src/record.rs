@@ -39,7 +39,7 @@ impl Desk {
     fn new(format: LogFormat, sink: LogSink) -> Self {
         let writer = LogWriter::start(&AccessLog { format, sink }).expect("/dev/null can be opened");
         Self {
-            log: WorkerLog::new(writer.handle(), Arc::default(), || Moment::from_millis(1)),
+            log: WorkerLog::new(writer.handle(), Arc::default(), || Moment::from_millis(1), || ()),
             _writer: writer,
         }
     }

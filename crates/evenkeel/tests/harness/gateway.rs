@@ -241,6 +241,22 @@ impl Gateway {
             * 1024
     }
 
+    /// How often a thread of the process has gone to sleep so far.
+    #[track_caller]
+    pub(crate) fn sleeps(&self) -> u64 {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let of = |task: std::fs::DirEntry| {
+            let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            line.and_then(|count| count.trim().parse::<u64>().ok())
+                .unwrap_or(0)
+        };
+        let tasks = std::fs::read_dir(tasks).expect("it runs");
+        tasks.map_while(Result::ok).map(of).sum()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).expect("a process id");

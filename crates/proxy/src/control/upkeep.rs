@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use policy::cluster::Gauges;
 use policy::time::Moment;
-use tokio::time::MissedTickBehavior;
 
 use super::Control;
 use crate::snapshot::Snapshot;
+use crate::stats::WorkerStats;
 use crate::upstream::shared::ClusterHandle;
 
-/// How often clusters are looked at.
+/// How often clusters are looked at while requests come.
 const TURN: Duration = Duration::from_millis(50);
+
+/// … and how often it is asked whether any have come, while none do: what wakes a process at rest.
+const REST: Duration = Duration::from_secs(1);
 
 /// So many clusters are looked at in a turn, so that one takes well under a millisecond. Of 10,000
 /// each has its turn twice a second: nothing here is needed sooner, since checkouts themselves keep
@@ -38,14 +41,29 @@ struct Upkeep {
 impl Control {
     /// Upkeep, for as long as the process lives.
     pub(crate) async fn keep_up(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(TURN);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut upkeep = Upkeep::default();
+        let mut seen = None;
         loop {
-            interval.tick().await;
-            upkeep.turn(&self.snapshot(), || self.clock.now());
+            let snapshot = self.snapshot();
+            upkeep.turn(&snapshot, || self.clock.now());
             self.bury();
+            let events = self.downstream_events();
+            let pause = match seen.replace(events) == Some(events) {
+                true => rest(&snapshot, self.clock.now()),
+                false => TURN,
+            };
+            drop(snapshot);
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    /// What clients did so far; the same number again means nothing.
+    fn downstream_events(&self) -> u64 {
+        let of = |worker: &Arc<WorkerStats>| {
+            let (connections, requests) = (&worker.cx_total, &worker.rq_total);
+            connections.get() + worker.cx_destroy.get() + requests.get() + worker.rq_completed.get()
+        };
+        self.stats.iter().map(of).sum()
     }
 
     /// Lets go of the configurations that nobody else uses any more.
@@ -54,6 +72,13 @@ impl Control {
         let gone: Vec<_> = self.state().retired.extract_if(.., unused).collect();
         drop(gone);
     }
+}
+
+/// How long upkeep may wait while no client does anything: until something is due in a cluster.
+fn rest(snapshot: &Snapshot, now: Moment) -> Duration {
+    let due = |handle: &ClusterHandle| handle.shared.with(|state| state.cluster.next_deadline());
+    let next = snapshot.clusters().iter().map(due).min();
+    next.map_or(REST, |next| next.since(now).clamp(TURN, REST))
 }
 
 impl Upkeep {

@@ -7,3 +7,4 @@ pub(crate) mod h1;
 pub(crate) mod leaving;
 pub(crate) mod lobby;
 pub(crate) mod local_reply;
+pub(crate) mod overflow;

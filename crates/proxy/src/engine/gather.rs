@@ -34,7 +34,7 @@ const PERIOD: Duration = Duration::from_millis(10);
 const BUSY: u32 = 80;
 
 /// A worker that is asleep for more than one part in so many, pauses apart, needs none.
-const LEISURE: u32 = 5;
+const LEISURE: u32 = 4;
 
 /// Pauses are worth it that leave this much of the rate of requests. Not all of it, since periods differ by
 /// chance as well.

@@ -16,12 +16,19 @@
 
 mod alarms;
 mod budget;
+mod crossing;
 mod gather;
 mod source;
 mod sources;
 mod stages;
 mod tasks;
 mod vain;
+
+/// What `crossing` is made of; its model test has loom's instead.
+mod sync {
+    pub(super) use std::sync::Mutex;
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
+}
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -70,13 +77,15 @@ struct Engine {
     inbox: Arc<Inbox>,
     /// Told which doors were knocked at.
     doorkeeper: RefCell<Option<Doorkeeper>>,
+    /// A vital task has panicked.
+    lost: Cell<bool>,
 }
 
 /// Runs `main` and all that it spawns on this thread, until `main` is done. What was spawned and is
 /// not done then is dropped.
 ///
 /// # Errors
-/// The kernel gives no `epoll`.
+/// The kernel gives no `epoll`, or `main` or another vital task panicked.
 pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'static) -> io::Result<T> {
     let poll = mio::Poll::new()?;
     // Pauses are shorter than what the kernel adds to them otherwise.
@@ -93,11 +102,12 @@ pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'sta
         stages: Stages::default(),
         inbox,
         doorkeeper: RefCell::default(),
+        lost: Cell::new(false),
     });
     HERE.set(Some(engine.clone()));
     let done = Rc::new(Cell::new(None));
     let result = done.clone();
-    spawn(async move { done.set(Some(main.await)) });
+    spawn_vital(async move { done.set(Some(main.await)) });
     let turned = engine.turn_until(poll, || result.take());
     // Tasks hold alarms and sources, which look for their engine when they are dropped.
     engine.tasks.clear();
@@ -121,6 +131,11 @@ impl Engine {
             self.tasks.poll_in_vain();
             if let Some(result) = done() {
                 return Ok(result);
+            }
+            if self.lost.get() {
+                return Err(io::Error::other(
+                    "a task that it cannot do without panicked, as told above",
+                ));
             }
             clock::stand_still();
             let next = self
@@ -199,7 +214,8 @@ impl Engine {
     fn knock(&self, door: u32) {
         let keeper = self.doorkeeper.borrow().clone();
         if let Some(keeper) = keeper {
-            keeper(door);
+            // Whose door it is loses his connection, as with a panic of a task.
+            let _ = tasks::alone(|| keeper(door));
         }
     }
 }
@@ -222,6 +238,25 @@ fn here_if_any<T>(visit: impl FnOnce(&Engine) -> T) -> Option<T> {
 /// Starts a task on this thread.
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> Spawned {
     here(|engine| engine.tasks.spawn(Box::pin(task)))
+}
+
+/// Starts a task on this thread that the thread cannot do without: if it panics, the engine ends with an error.
+pub(crate) fn spawn_vital(task: impl Future<Output = ()> + 'static) -> Spawned {
+    spawn(async move {
+        let _vital = Vital;
+        task.await;
+    })
+}
+
+/// Dropped by a panic, it ends the engine.
+struct Vital;
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            here_if_any(|engine| engine.lost.set(true));
+        }
+    }
 }
 
 /// Who is told when a source or an alarm that watches a door has news. Called between tasks, so it

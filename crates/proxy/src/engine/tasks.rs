@@ -4,14 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use slab::Slab;
 
 use super::budget;
+use super::crossing::{Posts, Queued};
 use super::stages::Stage;
 use crate::clock;
 
@@ -48,8 +48,7 @@ struct Task {
 /// What a waker knows.
 struct Handle {
     task: Spawned,
-    /// It is among the ready ones.
-    queued: AtomicBool,
+    queued: Queued,
     inbox: Arc<Inbox>,
 }
 
@@ -63,16 +62,13 @@ pub(crate) struct Spawned {
 
 /// What other threads have to say to this one.
 pub(super) struct Inbox {
-    posted: Mutex<Posted>,
-    /// Somebody posted since it was last emptied.
-    news: AtomicBool,
-    asleep: AtomicBool,
+    posts: Posts<Posted>,
     alarm_clock: mio::Waker,
     registry: mio::Registry,
 }
 
 /// Messages of other threads.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Posted {
     pub(super) woken: Vec<Spawned>,
     pub(super) dropped: Vec<u64>,
@@ -100,7 +96,7 @@ impl Tasks {
         let task = Spawned { slot, generation };
         let handle = Arc::new(Handle {
             task,
-            queued: AtomicBool::new(true),
+            queued: Queued::new(),
             inbox: self.inbox.clone(),
         });
         let waker = Waker::from(handle.clone());
@@ -137,14 +133,14 @@ impl Tasks {
         let Some(slot) = task.slot_in(&slots) else {
             return;
         };
-        if let Some(waiting) = &slot.waiting {
-            // As in [`Handle::wake_by_ref`].
-            if waiting.handle.queued.load(Ordering::Relaxed) {
-                return;
-            }
-            waiting.handle.queued.store(true, Ordering::Relaxed);
+        // One that is being polled is polled once more.
+        if slot
+            .waiting
+            .as_ref()
+            .is_none_or(|task| task.handle.queued.by_its_thread())
+        {
+            self.ready(task);
         }
-        self.ready(task);
     }
 
     /// The task that is being polled, if `waker` is the one that it is polled with.
@@ -195,14 +191,14 @@ impl Tasks {
         let mut context = Context::from_waker(&task.waker);
         self.running.set(Some((id, &raw const task.waker)));
         let mut poll = || task.future.as_mut().poll(&mut context);
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let polled = alone(|| {
             let polled = poll();
             // Every future of ours bears to be polled in vain.
             match polled.is_pending() && super::vain::once_more() {
                 true => poll(),
                 false => polled,
             }
-        }));
+        });
         self.running.set(None);
         let mut slots = self.slots.borrow_mut();
         // It may have been cancelled meanwhile.
@@ -219,10 +215,8 @@ impl Tasks {
                     slots.remove(id.slot as usize);
                 }
                 drop(slots);
-                if ended.is_err() {
-                    tracing::error!("a task panicked; its connection is closed");
-                }
-                drop(task);
+                drop(ended);
+                let _ = alone(|| drop(task));
             }
         }
     }
@@ -251,9 +245,18 @@ impl Tasks {
             let first = slots.iter().next().map(|(key, _)| key);
             first.map(|key| slots.remove(key))
         } {
-            drop(task);
+            let _ = alone(|| drop(task));
         }
     }
+}
+
+/// Does what belongs to one connection: a panic of it is told, and ends nobody else.
+pub(super) fn alone<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let done = std::panic::catch_unwind(AssertUnwindSafe(work));
+    if done.is_err() {
+        tracing::error!("a task panicked; its connection is closed");
+    }
+    done
 }
 
 impl Spawned {
@@ -282,7 +285,7 @@ impl Spawned {
             self.slot_in(&slots)?;
             slots.try_remove(self.slot as usize)
         });
-        drop(task);
+        let _ = alone(|| drop(task));
     }
 
     fn slot_in(self, slots: &Slab<Slot>) -> Option<&Slot> {
@@ -299,17 +302,9 @@ impl Spawned {
 }
 
 impl Handle {
-    /// It is not among the ready ones any more. What a waker of another thread did before it woke is seen by
-    /// the poll that follows.
     fn begin_poll(self: &Arc<Self>) {
-        // Ours, and the one in the task's own waker: nobody else can wake it, and whoever could and has let go
-        // did so before. An exchange is twenty times as dear, and there are five polls a request.
-        if Arc::strong_count(self) == 2 {
-            fence(Ordering::Acquire);
-            self.queued.store(false, Ordering::Relaxed);
-        } else {
-            self.queued.swap(false, Ordering::AcqRel);
-        }
+        // Ours, and the one in the task's own waker.
+        self.queued.begin_poll(Arc::strong_count(self) == 2);
     }
 }
 
@@ -321,15 +316,12 @@ impl Wake for Handle {
     fn wake_by_ref(self: &Arc<Self>) {
         let local = super::here_if_any(|engine| {
             let ours = Arc::ptr_eq(&engine.inbox, &self.inbox);
-            // No other thread takes this back, so no exchange is needed; if one sets it at the same
-            // time, the task is polled once too often.
-            if ours && !self.queued.load(Ordering::Relaxed) {
-                self.queued.store(true, Ordering::Relaxed);
+            if ours && self.queued.by_its_thread() {
                 engine.tasks.ready(self.task);
             }
             ours
         });
-        if local != Some(true) && !self.queued.swap(true, Ordering::AcqRel) {
+        if local != Some(true) && self.queued.by_another_thread() {
             self.inbox.post(|posted| posted.woken.push(self.task));
         }
     }
@@ -339,18 +331,14 @@ impl Inbox {
     pub(super) fn new(registry: mio::Registry, alarm_clock: mio::Waker) -> Arc<Self> {
         Arc::new(Self {
             registry,
-            posted: Mutex::default(),
-            news: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
+            posts: Posts::default(),
             alarm_clock,
         })
     }
 
     /// Leaves a message, and wakes the engine if it sleeps.
     pub(super) fn post(&self, write: impl FnOnce(&mut Posted)) {
-        write(&mut self.posted.lock().unwrap_or_else(PoisonError::into_inner));
-        self.news.store(true, Ordering::SeqCst);
-        if self.asleep.swap(false, Ordering::SeqCst)
+        if self.posts.post(write)
             && let Err(error) = self.alarm_clock.wake()
         {
             tracing::error!(%error, "a worker cannot be woken");
@@ -367,22 +355,15 @@ impl Inbox {
         if span == Some(Duration::ZERO) {
             return span;
         }
-        self.asleep.store(true, Ordering::SeqCst);
-        if self.news.load(Ordering::SeqCst) {
-            return Some(Duration::ZERO);
+        if self.posts.may_sleep() {
+            span
+        } else {
+            Some(Duration::ZERO)
         }
-        span
     }
 
     /// The engine is awake: what was posted?
     pub(super) fn awake(&self) -> Posted {
-        if self.asleep.load(Ordering::Relaxed) {
-            self.asleep.store(false, Ordering::Relaxed);
-        }
-        if !self.news.load(Ordering::SeqCst) {
-            return Posted::default();
-        }
-        self.news.store(false, Ordering::SeqCst);
-        std::mem::take(&mut self.posted.lock().unwrap_or_else(PoisonError::into_inner))
+        self.posts.take()
     }
 }

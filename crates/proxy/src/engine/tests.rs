@@ -69,6 +69,63 @@ fn a_task_that_panics_ends_alone() {
     assert!(reached);
 }
 
+/// Runs `test` without what panics say.
+fn quietly<T>(test: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = test();
+    std::panic::set_hook(hook);
+    result
+}
+
+#[test]
+fn an_engine_whose_vital_task_panics_ends_with_an_error() {
+    quietly(|| {
+        let panicking = run(Clock::start(), async { panic!("on purpose") });
+        assert!(panicking.map(|()| ()).is_err(), "its first task");
+        let lost = run(Clock::start(), async {
+            spawn_vital(async { panic!("on purpose") });
+            std::future::pending::<()>().await;
+        });
+        assert!(lost.is_err(), "one of those that it spawned");
+    });
+}
+
+/// Panics when it is dropped.
+struct Trap;
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn a_panic_at_a_door_or_in_a_drop_ends_nobody_else() {
+    quietly(|| {
+        with_engine(async |_| {
+            let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+            ours.set_nonblocking(true).expect("non-blocking");
+            keep_doors(|_| panic!("on purpose"));
+            let source = Source::of(&ours).expect("watched");
+            source.watch_door(7);
+            theirs.write_all(b"x").expect("written");
+            let waiting = spawn(async {
+                let _trap = Trap;
+                std::future::pending::<()>().await;
+            });
+            spawn(async {
+                let trap = Trap;
+                poll_fn(|_| Poll::Ready(())).await;
+                drop(trap);
+            });
+            sleep(Duration::from_millis(5)).await;
+            waiting.cancel();
+            sleep(Duration::from_millis(5)).await;
+        });
+    });
+}
+
 #[test]
 fn a_cancelled_task_is_dropped_where_it_waits() {
     with_engine(async |_| {

@@ -46,7 +46,7 @@ impl Desk {
         )
         .unwrap();
         let clock = Rc::clone(&time);
-        let log = WorkerLog::new(writer.handle(), Arc::clone(&stats), move || clock.get());
+        let log = WorkerLog::new(writer.handle(), Arc::clone(&stats), move || clock.get(), || ());
         Self {
             writer,
             log,
@@ -132,7 +132,7 @@ fn a_log_that_is_off_keeps_no_text_and_counts_as_ever() {
         sink: config::model::LogSink::Off,
     };
     let (writer, stats) = (LogWriter::start(&off).unwrap(), Arc::<WorkerStats>::default());
-    let log = WorkerLog::new(writer.handle(), Arc::clone(&stats), || at(226));
+    let log = WorkerLog::new(writer.handle(), Arc::clone(&stats), || at(226), || ());
     let mut record = Record::open(&log, at(0), WALL);
     usual(&mut record);
     assert_eq!(record.facts.texts.len(), 0);

@@ -28,6 +28,8 @@ pub struct WorkerLog {
     handle: LogHandle,
     stats: Arc<WorkerStats>,
     clock: Box<dyn Fn() -> Moment>,
+    /// Told when a line is written where none was waiting.
+    begun: Box<dyn Fn()>,
     local: RefCell<Local>,
 }
 
@@ -39,9 +41,15 @@ struct Local {
 
 impl WorkerLog {
     /// The log of the worker that counts in `stats`. `clock` says when a record ended that nobody
-    /// finished.
+    /// finished. `begun` is called when a line is written where none was waiting: [`WorkerLog::flush`] is to be
+    /// called some time later.
     #[must_use]
-    pub fn new(handle: LogHandle, stats: Arc<WorkerStats>, clock: impl Fn() -> Moment + 'static) -> Rc<Self> {
+    pub fn new(
+        handle: LogHandle,
+        stats: Arc<WorkerStats>,
+        clock: impl Fn() -> Moment + 'static,
+        begun: impl Fn() + 'static,
+    ) -> Rc<Self> {
         let local = Local {
             batch: Batch::default(),
             stamp: Stamp::new(),
@@ -51,12 +59,13 @@ impl WorkerLog {
             handle,
             stats,
             clock: Box::new(clock),
+            begun: Box::new(begun),
             local: RefCell::new(local),
         })
     }
 
-    /// Hands over the lines written since the last time, if there are any. Call it every 50 ms, and
-    /// before the end.
+    /// Hands over the lines written since the last time, if there are any. Call it some time after the first was
+    /// written, and before the end.
     pub fn flush(&self) {
         // Not the usual borrow, because this also runs while a panic unwinds, and a second panic
         // would end the process.
@@ -125,6 +134,8 @@ impl WorkerLog {
         });
         if batch.is_due(now) {
             self.handle.send(batch);
+        } else if batch.count() == 1 {
+            (self.begun)();
         }
     }
 }
