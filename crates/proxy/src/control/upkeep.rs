@@ -17,7 +17,7 @@ use crate::upstream::shared::ClusterHandle;
 const TURN: Duration = Duration::from_millis(50);
 
 /// … and how often it is asked whether any have come, while none do: what wakes a process at rest.
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(2);
 
 /// So many clusters are looked at in a turn, so that one takes well under a millisecond. Of 10,000
 /// each has its turn twice a second: nothing here is needed sooner, since checkouts themselves keep
