@@ -171,8 +171,7 @@ impl Worker {
             connections_max,
             refusals: RefCell::default(),
         });
-        let doors = worker.clone();
-        engine::keep_doors(move |door| doors.lobby.knock(&doors, door));
+        worker.lobby.open(&worker);
         engine::spawn_vital(Lobby::keep(worker.clone()));
         engine::spawn_vital(worker.watch_queue.clone().run(clock));
         engine::spawn_vital(flush_log(worker.clone()));

@@ -57,7 +57,9 @@ thread_local! {
 pub fn live(seed: u64, span: Duration) -> Story {
     listen_for_panics();
     let mut dice = Dice::seeded(seed);
-    let plan = Plan::draw(&mut dice);
+    let mut plan = Plan::draw(&mut dice);
+    // By another chance, so that the rest of a seed's story is as it was with one.
+    plan.workers += Dice::seeded(!seed).below(2) as u16;
     let ledger = Rc::<Ledger>::default();
     let mut at = BEGIN;
     while at < BEGIN + span && ledger.violations().is_empty() {
@@ -119,7 +121,7 @@ impl Process {
     async fn live(mut self) {
         let net = self.network();
         use_network(net.clone());
-        let proxy = Proxy::start(self.plan.model(&mut self.dice)).expect("a worker");
+        let proxy = Proxy::start(self.plan.model(&mut self.dice), self.plan.workers).expect("workers");
         let clients = Clients::new(proxy.clone(), self.ledger.clone(), Dice::seeded(self.dice.bits()));
         spawn(watch(proxy.clone(), self.plan.clone(), self.ledger.clone()));
         // The worker listens once its task has run.

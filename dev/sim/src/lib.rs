@@ -1,7 +1,7 @@
 //! A seeded world that runs the real proxy for simulated days.
 //!
 //! ```text
-//!   clients --sockets--> the real worker --links with a length--> endpoints      one thread, one engine,
+//!   clients --sockets--> real workers --links with a length--> endpoints      one thread, one engine,
 //!      '------- what each saw -------> ledger <------- what each did --'         time that jumps
 //! ```
 //! Everything that happens is drawn from the seed, so a day that fails is told by one number and

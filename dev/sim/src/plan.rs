@@ -17,6 +17,8 @@ pub(crate) const PATIENCE_MAX: Duration = Duration::from_secs(2);
 /// configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// The proxy's workers: they take connections over from each other.
+    pub(crate) workers: u16,
     pub(crate) clusters: Vec<ClusterPlan>,
 }
 
@@ -54,6 +56,7 @@ impl Plan {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
         let clusters = 1 + dice.below(3);
         Self {
+            workers: 1,
             clusters: (0..clusters)
                 .map(|index| ClusterPlan::draw(index as u8, dice))
                 .collect(),

@@ -41,6 +41,8 @@ pub(crate) struct Lobby {
     places: RefCell<Slab<Place>>,
     /// Those who knocked, for the next free server.
     visitors: RefCell<VecDeque<Visitor>>,
+    /// What is added to a place's number where the engine watches it.
+    doors: Cell<u32>,
     /// Servers without work, each once.
     free: RefCell<Vec<Rc<Seat>>>,
     /// When to look whether a place's connection has been idle too long.
@@ -96,10 +98,18 @@ impl Lobby {
         Self {
             places: RefCell::default(),
             visitors: RefCell::default(),
+            doors: Cell::new(0),
             free: RefCell::default(),
             looks: RefCell::default(),
             alarm: engine::alarm(),
         }
+    }
+
+    /// Its worker is told of knocks from now on.
+    pub(crate) fn open(&self, worker: &Rc<Worker>) {
+        let worker = worker.clone();
+        self.doors
+            .set(engine::keep_doors(move |door| worker.lobby.knock(&worker, door)));
     }
 
     /// A place for a new connection.
@@ -109,7 +119,11 @@ impl Lobby {
             look: Moment::NEVER,
         };
         let door = self.places.borrow_mut().insert(place);
-        u32::try_from(door).unwrap_or_else(|_| panic!("four milliard connections"))
+        assert!(
+            door <= engine::DOOR_MAX as usize,
+            "more connections than descriptors"
+        );
+        door as u32
     }
 
     /// The connection has ended.
@@ -122,7 +136,7 @@ impl Lobby {
         let door = connection.door;
         connection.since = worker.clock.now();
         let due = due(worker, &connection);
-        let knocked = connection.transport.watch_door(door);
+        let knocked = connection.transport.watch_door(self.doors.get() + door);
         if let Some(place) = self.places.borrow_mut().get_mut(door as usize) {
             place.waiting = Some(connection);
         }

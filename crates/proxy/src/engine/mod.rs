@@ -67,6 +67,12 @@ thread_local! {
 /// Told the number of a door.
 type Doorkeeper = Rc<dyn Fn(u32)>;
 
+/// Bits of a door's number that say which of its keeper's doors it is; those above say whose.
+const DOOR_BITS: u32 = 24;
+
+/// The last door that a keeper may have: more than there can be descriptors.
+pub(crate) const DOOR_MAX: u32 = (1 << DOOR_BITS) - 1;
+
 /// What a thread's engine consists of.
 struct Engine {
     clock: Clock,
@@ -75,8 +81,9 @@ struct Engine {
     alarms: Alarms,
     stages: Stages,
     inbox: Arc<Inbox>,
-    /// Told which doors were knocked at.
-    doorkeeper: RefCell<Option<Doorkeeper>>,
+    /// Told which of their doors were knocked at: one for each worker, of which only simulated worlds have several on a
+    /// thread.
+    doorkeepers: RefCell<Vec<Doorkeeper>>,
     /// A vital task has panicked.
     lost: Cell<bool>,
 }
@@ -101,7 +108,7 @@ pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'sta
         alarms: Alarms::default(),
         stages: Stages::default(),
         inbox,
-        doorkeeper: RefCell::default(),
+        doorkeepers: RefCell::default(),
         lost: Cell::new(false),
     });
     HERE.set(Some(engine.clone()));
@@ -111,7 +118,7 @@ pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'sta
     let turned = engine.turn_until(poll, || result.take());
     // Tasks hold alarms and sources, which look for their engine when they are dropped.
     engine.tasks.clear();
-    engine.doorkeeper.take();
+    engine.doorkeepers.take();
     HERE.set(None);
     clock::flow_freely();
     turned
@@ -212,10 +219,14 @@ impl Engine {
     }
 
     fn knock(&self, door: u32) {
-        let keeper = self.doorkeeper.borrow().clone();
+        let keeper = self
+            .doorkeepers
+            .borrow()
+            .get((door >> DOOR_BITS) as usize)
+            .cloned();
         if let Some(keeper) = keeper {
             // Whose door it is loses his connection, as with a panic of a task.
-            let _ = tasks::alone(|| keeper(door));
+            let _ = tasks::alone(|| keeper(door & DOOR_MAX));
         }
     }
 }
@@ -259,10 +270,14 @@ impl Drop for Vital {
     }
 }
 
-/// Who is told when a source or an alarm that watches a door has news. Called between tasks, so it
-/// may spawn.
-pub(crate) fn keep_doors(keeper: impl Fn(u32) + 'static) {
-    here(|engine| engine.doorkeeper.replace(Some(Rc::new(keeper))));
+/// Who is told when a source that watches one of his doors has news. Called between tasks, so it may spawn. Gives what
+/// is to be added to the numbers of his doors, from 0 to [`DOOR_MAX`], where they are watched.
+pub(crate) fn keep_doors(keeper: impl Fn(u32) + 'static) -> u32 {
+    here(|engine| {
+        let mut keepers = engine.doorkeepers.borrow_mut();
+        keepers.push(Rc::new(keeper));
+        (keepers.len() as u32 - 1) << DOOR_BITS
+    })
 }
 
 /// Ready when it is time for the task that is polled with `waker` to do what belongs to `stage`: in this turn,

@@ -1,6 +1,6 @@
-//! The proxy in a world: one worker, and of the control what a worker needs.
+//! The proxy in a world: its workers, and of the control what they need.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Stream;
 use crate::clock::Clock;
 use crate::discovery::Endpoints;
+use crate::downstream::count::ConnectionCounts;
 use crate::engine;
 use crate::record::LogWriter;
 use crate::snapshot::{Clusters, Snapshot};
@@ -27,17 +28,25 @@ use crate::worker::{Current, Order, Setup, Worker};
 /// As the control does it.
 const UPKEEP: Duration = Duration::from_millis(50);
 
-/// Client connections that the worker takes.
+/// Client connections that the workers take.
 const CONNECTIONS_MAX: usize = 10_000;
 
 /// A proxy that runs in a world. It ends by [`Proxy::drain`], or with the world.
 #[derive(Debug)]
 pub struct Proxy {
     clock: Clock,
-    stats: Arc<WorkerStats>,
+    stats: Vec<Arc<WorkerStats>>,
+    workers: Vec<Hand>,
+    /// Connections of clients so far: the workers have them in turn.
+    connected: Cell<usize>,
+    state: RefCell<State>,
+}
+
+/// One worker, as the control sees it.
+#[derive(Debug)]
+struct Hand {
     listener: SocketAddr,
     orders: mpsc::UnboundedSender<Order>,
-    state: RefCell<State>,
     ended: RefCell<Option<oneshot::Receiver<io::Result<()>>>>,
 }
 
@@ -48,8 +57,8 @@ struct State {
 }
 
 impl Proxy {
-    /// Starts a worker under `model` on this thread's engine. Its one listener is a socket of this
-    /// world, whatever its address in the model; endpoints have IP addresses, and no access log is
+    /// Starts so many workers under `model`, all on this thread's engine. The one listener of each is a socket of
+    /// this world, whatever its address in the model; endpoints have IP addresses, and no access log is
     /// written.
     ///
     /// # Errors
@@ -57,47 +66,48 @@ impl Proxy {
     ///
     /// # Panics
     /// The model has no listener, or an endpoint without an IP address.
-    pub fn start(model: Model) -> io::Result<Rc<Self>> {
-        static WORLDS: AtomicU64 = AtomicU64::new(0);
-        let world = WORLDS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("evenkeel-sim-{}-{world}", std::process::id());
-        let address = SocketAddr::from_abstract_name(name)?;
-        let listener = UnixListener::bind_addr(&address)?;
-        listener.set_nonblocking(true)?;
-        // A worker only accepts on it, and to do so asks nothing that a Unix socket cannot answer.
-        let listener = TcpListener::from(OwnedFd::from(listener));
-        let sockets = vec![(model.listeners[0].address, listener)];
+    pub fn start(model: Model, workers: u16) -> io::Result<Rc<Self>> {
         let log = LogWriter::start(&AccessLog {
             format: LogFormat::Text,
             sink: LogSink::Off,
         })?;
-        let (clock, stats) = (Clock::start(), Arc::<WorkerStats>::default());
+        let (clock, connections) = (Clock::start(), Arc::<ConnectionCounts>::default());
+        let address = model.listeners[0].address;
         let mut clusters = Clusters::new();
         let snapshot = snapshot(model, &mut clusters, clock);
-        let (orders, inbox) = mpsc::unbounded_channel();
-        let (end, ended) = oneshot::channel();
-        let setup = Setup {
-            id: WorkerId(0),
-            clock,
-            snapshot: snapshot.clone(),
-            sockets,
-            orders: inbox,
-            log: log.handle(),
-            stats: stats.clone(),
-            connections: Arc::default(),
-            connections_max: CONNECTIONS_MAX,
+        let stats: Vec<_> = (0..workers).map(|_| Arc::<WorkerStats>::default()).collect();
+        let hand = |(index, stats): (usize, &Arc<WorkerStats>)| -> io::Result<Hand> {
+            let (name, listener) = listen()?;
+            let (orders, inbox) = mpsc::unbounded_channel();
+            let (end, ended) = oneshot::channel();
+            let setup = Setup {
+                id: WorkerId(index as u16),
+                clock,
+                snapshot: snapshot.clone(),
+                sockets: vec![(address, listener)],
+                orders: inbox,
+                log: log.handle(),
+                stats: stats.clone(),
+                connections: connections.clone(),
+                connections_max: CONNECTIONS_MAX,
+            };
+            engine::spawn(async move {
+                // Nobody listens if the world ends first.
+                let _ = end.send(Worker::serve(setup).await);
+            });
+            Ok(Hand {
+                listener: name,
+                orders,
+                ended: RefCell::new(Some(ended)),
+            })
         };
-        engine::spawn(async move {
-            // Nobody listens if the world ends first.
-            let _ = end.send(Worker::serve(setup).await);
-        });
+        let workers = stats.iter().enumerate().map(hand).collect::<io::Result<_>>()?;
         let proxy = Rc::new(Self {
             clock,
             stats,
-            listener: address,
-            orders,
+            workers,
+            connected: Cell::new(0),
             state: RefCell::new(State { snapshot, clusters }),
-            ended: RefCell::new(Some(ended)),
         });
         engine::spawn(upkeep(Rc::downgrade(&proxy)));
         Ok(proxy)
@@ -116,34 +126,42 @@ impl Proxy {
             .map(|c| c.shared.name.clone())
             .collect();
         state.clusters.retain(|name, _| kept.contains(name));
-        let next = Current::of(snapshot.clone(), &self.stats);
-        // A worker that is gone needs no configuration.
-        let _ = self.orders.send(Order::Swap(next, Vec::new()));
+        for (hand, stats) in self.workers.iter().zip(&self.stats) {
+            let next = Current::of(snapshot.clone(), stats);
+            // A worker that is gone needs no configuration.
+            let _ = hand.orders.send(Order::Swap(next, Vec::new()));
+        }
         let old = std::mem::replace(&mut state.snapshot, snapshot);
         drop(state);
         drop(old);
     }
 
-    /// Tells the worker to drain, at the latest within `limit`, and waits until it has ended.
+    /// Tells the workers to drain, at the latest within `limit`, and waits until they have ended.
     ///
     /// # Errors
-    /// How it failed.
+    /// How one failed.
     pub async fn drain(&self, limit: Duration) -> io::Result<()> {
-        let _ = self.orders.send(Order::Drain(limit));
-        let Some(ended) = self.ended.take() else {
-            return Ok(());
-        };
-        ended
-            .await
-            .unwrap_or_else(|_| Err(io::Error::other("the worker's task is gone")))
+        for hand in &self.workers {
+            let _ = hand.orders.send(Order::Drain(limit));
+        }
+        for hand in &self.workers {
+            if let Some(ended) = hand.ended.take() {
+                ended
+                    .await
+                    .unwrap_or_else(|_| Err(io::Error::other("a worker's task is gone")))?;
+            }
+        }
+        Ok(())
     }
 
-    /// A client's connection.
+    /// A client's connection, to the worker whose turn it is.
     ///
     /// # Errors
     /// Nobody listens any more, or the kernel gives no socket.
     pub fn connect(&self) -> io::Result<Stream> {
-        let socket = UnixStream::connect_addr(&self.listener)?;
+        let turn = self.connected.get();
+        self.connected.set(turn + 1);
+        let socket = UnixStream::connect_addr(&self.workers[turn % self.workers.len()].listener)?;
         socket.set_nonblocking(true)?;
         Stream::of(socket.into())
     }
@@ -165,10 +183,10 @@ impl Proxy {
         snapshot.clusters().iter().map(waiters).sum()
     }
 
-    /// What the worker counted of its clients.
+    /// What the workers counted of their clients.
     #[must_use]
     pub fn downstream(&self) -> DownstreamTotals {
-        stats::downstream(std::slice::from_ref(&self.stats))
+        stats::downstream(&self.stats)
     }
 
     /// Closes what has been idle too long.
@@ -196,6 +214,17 @@ fn snapshot(model: Model, clusters: &mut Clusters, clock: Clock) -> Arc<Snapshot
     };
     let endpoints: Vec<Endpoints> = model.clusters.iter().map(of).collect();
     Arc::new(Snapshot::build(Arc::new(model), &endpoints, clusters, clock))
+}
+
+/// A worker's listener. It only accepts on it, and to do so asks nothing that a Unix socket cannot answer.
+fn listen() -> io::Result<(SocketAddr, TcpListener)> {
+    static LISTENERS: AtomicU64 = AtomicU64::new(0);
+    let number = LISTENERS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("evenkeel-sim-{}-{number}", std::process::id());
+    let address = SocketAddr::from_abstract_name(name)?;
+    let listener = UnixListener::bind_addr(&address)?;
+    listener.set_nonblocking(true)?;
+    Ok((address, TcpListener::from(OwnedFd::from(listener))))
 }
 
 async fn upkeep(proxy: Weak<Proxy>) {
