@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use catalogue::Snapshot;
+pub use catalogue::{Detail, Snapshot};
 pub use exposition::{JsonForm, Selection, Text};
 pub use histogram::{Histogram, Summary};
 pub use meter::{

@@ -15,7 +15,7 @@ use http_body::{Frame, SizeHint};
 use serde_json::Value;
 
 use super::{Admin, Format, Parameters, Refused};
-use crate::stats::{ClusterView, Exposition, Form, JsonForm, Selection, Snapshot, Text};
+use crate::stats::{ClusterView, Detail, Exposition, Form, JsonForm, Selection, Snapshot, Text};
 
 impl Admin {
     /// The numbers of the process, in two parts: those whose names sort before `cluster.`, and the
@@ -27,9 +27,9 @@ impl Admin {
     }
 
     /// Goes through the numbers of all clusters.
-    fn each_cluster(&self, mut add: impl FnMut(Snapshot)) {
+    fn each_cluster(&self, detail: Detail, mut add: impl FnMut(Snapshot)) {
         let workers = self.source.workers();
-        let mut visit = |cluster: &ClusterView| add(Snapshot::of_cluster(cluster, workers));
+        let mut visit = |cluster: &ClusterView| add(Snapshot::of_cluster(cluster, workers, detail));
         self.source.visit_clusters(&mut visit);
     }
 
@@ -37,7 +37,7 @@ impl Admin {
         let mut text = Text::new(selection);
         let [before, after] = self.process();
         text.add(&before);
-        self.each_cluster(|cluster| text.add(&cluster));
+        self.each_cluster(Detail::Full, |cluster| text.add(&cluster));
         text.add(&after);
         text.finish()
     }
@@ -46,7 +46,7 @@ impl Admin {
         let mut json = JsonForm::new(selection);
         let [before, after] = self.process();
         json.add(&before);
-        self.each_cluster(|cluster| json.add(&cluster));
+        self.each_cluster(Detail::Full, |cluster| json.add(&cluster));
         json.add(&after);
         json.finish()
     }
@@ -55,7 +55,7 @@ impl Admin {
     fn prometheus(&self, form: Form, selection: Selection) -> Response {
         let mut page = Exposition::new(form, selection);
         self.process().into_iter().for_each(|part| page.add_process(part));
-        self.each_cluster(|cluster| page.add_cluster(cluster));
+        self.each_cluster(page.detail(), |cluster| page.add_cluster(cluster));
         let kind = [(CONTENT_TYPE, form.media_type())];
         (kind, Body::new(Pieces(page.finish().into()))).into_response()
     }

@@ -1,6 +1,7 @@
 //! Every metric there is: what `/stats` calls it, what Prometheus calls it, what it means.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,17 @@ use crate::control::Reloads;
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(super) samples: Vec<Sample>,
+    detail: Detail,
+}
+
+/// What a reading needs to have of each number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// All numbers, with both of their names.
+    Full,
+    /// No dotted names, and nothing of what never happened in a cluster: of a thousand clusters most
+    /// numbers are zeros, and to name them takes most of the time.
+    Happened,
 }
 
 /// One number, by both of its names.
@@ -58,7 +70,10 @@ impl Snapshot {
         workers: &[Arc<WorkerStats>],
         log: &LogCounts,
     ) -> Self {
-        let mut snapshot = Self { samples: Vec::new() };
+        let mut snapshot = Self {
+            samples: Vec::new(),
+            detail: Detail::Full,
+        };
         snapshot.server(server);
         snapshot.process();
         snapshot.log(log);
@@ -70,8 +85,11 @@ impl Snapshot {
     /// Reads the numbers of one cluster. Clusters are read one after the other: the numbers of
     /// thousands at once take tens of megabytes.
     #[must_use]
-    pub fn of_cluster(cluster: &ClusterView, workers: &[Arc<WorkerStats>]) -> Self {
-        let mut snapshot = Self { samples: Vec::new() };
+    pub fn of_cluster(cluster: &ClusterView, workers: &[Arc<WorkerStats>], detail: Detail) -> Self {
+        let mut snapshot = Self {
+            samples: Vec::new(),
+            detail,
+        };
         snapshot.cluster(cluster);
         snapshot.times(&cluster.name, &super::cluster(workers, &cluster.name));
         snapshot.race(cluster);
@@ -84,10 +102,19 @@ impl Snapshot {
     pub fn split_at(mut self, name: &str) -> [Self; 2] {
         let place = self.samples.partition_point(|sample| sample.name.as_str() < name);
         let after = self.samples.split_off(place);
-        [self, Self { samples: after }]
+        let detail = self.detail;
+        let after = Self {
+            samples: after,
+            detail,
+        };
+        [self, after]
     }
 
     fn sorted(mut self) -> Self {
+        // Without names there is no order.
+        if self.detail == Detail::Happened {
+            return self;
+        }
         self.samples.sort_by(|one, two| one.name.cmp(&two.name));
         self
     }
@@ -159,13 +186,15 @@ impl Snapshot {
             read,
         } in tables::CLUSTER
         {
-            self.samples.push(Sample {
-                name: format!("cluster.{}.{name}", cluster.name),
-                family: Cow::Borrowed(family),
-                labels: vec![(tables::label(family), cluster.name.clone())],
-                help,
-                value: Value::Counter(read(&cluster.counters)),
-            });
+            let value = Value::Counter(read(&cluster.counters));
+            let labels = || vec![(tables::label(family), cluster.name.clone())];
+            self.tell(
+                &cluster.name,
+                format_args!("{name}"),
+                || (*family).into(),
+                labels,
+                (help, value),
+            );
         }
         let gauges = [
             (
@@ -197,22 +226,27 @@ impl Snapshot {
         for (name, value, help) in gauges {
             self.envoys(&cluster.name, name, help, value);
         }
-        let mut coded = |name: String, family: &'static str, label: (&'static str, String), help, count| {
-            let name = format!("cluster.{}.{name}", cluster.name);
-            let labels = vec![label, ("envoy_cluster_name", cluster.name.clone())];
-            self.samples.push(Sample {
-                name,
-                family: family.into(),
-                labels,
-                help,
-                value: Value::Counter(count),
-            });
-        };
+        let mut coded =
+            |name: fmt::Arguments<'_>, family: &'static str, (label, code): (_, usize), help, count| {
+                let labels = || {
+                    vec![
+                        (label, code.to_string()),
+                        ("envoy_cluster_name", cluster.name.clone()),
+                    ]
+                };
+                self.tell(
+                    &cluster.name,
+                    name,
+                    || family.into(),
+                    labels,
+                    (help, Value::Counter(count)),
+                );
+            };
         for (class, &count) in cluster.counters.rq_class.iter().enumerate().skip(1) {
-            let label = ("envoy_response_code_class", class.to_string());
+            let label = ("envoy_response_code_class", class);
             let help = "Responses of the upstream, by class of their status.";
             coded(
-                format!("upstream_rq_{class}xx"),
+                format_args!("upstream_rq_{class}xx"),
                 "envoy_cluster_upstream_rq_xx",
                 label,
                 help,
@@ -220,10 +254,10 @@ impl Snapshot {
             );
         }
         for (status, &count) in cluster.counters.rq_status.iter() {
-            let label = ("envoy_response_code", status.to_string());
+            let label = ("envoy_response_code", usize::from(status));
             let help = "Responses of the upstream, by status.";
             coded(
-                format!("upstream_rq_{status}"),
+                format_args!("upstream_rq_{status}"),
                 "envoy_cluster_upstream_rq",
                 label,
                 help,
@@ -262,33 +296,26 @@ impl Snapshot {
             read,
         } in tables::RACE
         {
-            let mut labels = vec![("cluster", cluster.name.clone())];
-            labels.extend(layer.map(|layer| ("layer", layer.to_owned())));
-            let name = format!("cluster.{}.evenkeel.{name}", cluster.name);
+            let labels = || {
+                let mut labels = vec![("cluster", cluster.name.clone())];
+                labels.extend(layer.map(|layer| ("layer", layer.to_owned())));
+                labels
+            };
+            let name = format_args!("evenkeel.{name}");
             let value = Value::Counter(read(&cluster.counters));
-            self.samples.push(Sample {
-                name,
-                family: (*family).into(),
-                labels,
-                help,
-                value,
-            });
+            self.tell(&cluster.name, name, || (*family).into(), labels, (help, value));
         }
         for EndpointView { report: endpoint, .. } in &cluster.endpoints {
             let (address, limit) = (shown(&endpoint.address), endpoint.knowledge.limit.reuse);
-            self.samples.push(Sample {
-                name: format!(
-                    "cluster.{}.evenkeel.endpoint.{address}.reuse_limit_ms",
-                    cluster.name
-                ),
-                family: "evenkeel_reuse_limit_seconds".into(),
-                labels: vec![("cluster", cluster.name.clone()), ("endpoint", address)],
-                help: "Idle age from which a connection to the endpoint is not used for requests again.",
-                value: match endpoint.opened {
-                    0 => Value::Unmoved(limit.as_millis() as u64),
-                    _ => Value::Span(limit),
-                },
-            });
+            let name = format_args!("evenkeel.endpoint.{address}.reuse_limit_ms");
+            let labels = || vec![("cluster", cluster.name.clone()), ("endpoint", address.clone())];
+            let help = "Idle age from which a connection to the endpoint is not used for requests again.";
+            let value = match endpoint.opened {
+                0 => Value::Unmoved(limit.as_millis() as u64),
+                _ => Value::Span(limit),
+            };
+            let family = || "evenkeel_reuse_limit_seconds".into();
+            self.tell(&cluster.name, name, family, labels, (help, value));
         }
     }
 
@@ -305,13 +332,45 @@ impl Snapshot {
 
     /// A metric that Envoy has too; a dot in its name is an underscore for Prometheus.
     pub(super) fn envoys(&mut self, cluster: &str, name: &str, help: &'static str, value: Value) {
+        let family = || format!("envoy_cluster_{}", name.replace('.', "_")).into();
+        let labels = || vec![("envoy_cluster_name", cluster.to_owned())];
+        self.tell(cluster, format_args!("{name}"), family, labels, (help, value));
+    }
+}
+
+impl Snapshot {
+    /// A cluster's number. What never happened is not named where nobody asks for it.
+    pub(super) fn tell(
+        &mut self,
+        cluster: &str,
+        name: fmt::Arguments<'_>,
+        family: impl FnOnce() -> Cow<'static, str>,
+        labels: impl FnOnce() -> Vec<(&'static str, String)>,
+        (help, value): (&'static str, Value),
+    ) {
+        let name = match self.detail {
+            Detail::Full => format!("cluster.{cluster}.{name}"),
+            Detail::Happened if value.happened() => String::new(),
+            Detail::Happened => return,
+        };
         self.samples.push(Sample {
-            name: format!("cluster.{cluster}.{name}"),
-            family: format!("envoy_cluster_{}", name.replace('.', "_")).into(),
-            labels: vec![("envoy_cluster_name", cluster.to_owned())],
+            name,
+            family: family(),
+            labels: labels(),
             help,
             value,
         });
+    }
+}
+
+impl Value {
+    /// Whether there is anything to tell.
+    pub(super) fn happened(&self) -> bool {
+        match self {
+            Self::Counter(0) | Self::Unmoved(_) => false,
+            Self::Times(summary) => summary.count() > 0,
+            Self::Counter(_) | Self::Gauge(_) | Self::Span(_) | Self::Total(_) | Self::Percent(_) => true,
+        }
     }
 }
 

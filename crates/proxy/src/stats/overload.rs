@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use policy::outlier::Cause;
 
-use super::catalogue::{Sample, Snapshot, Value};
+use super::catalogue::{Snapshot, Value};
 use super::view::ClusterView;
 use crate::discovery::NameView;
 
@@ -274,12 +274,14 @@ impl Snapshot {
         help: &'static str,
         value: Value,
     ) {
-        self.samples.push(Sample {
-            name: format!("cluster.{}.evenkeel.{name}", cluster.name),
-            family: Cow::Borrowed(family),
-            labels: vec![("cluster", cluster.name.clone())],
-            help,
-            value,
-        });
+        let labels = || vec![("cluster", cluster.name.clone())];
+        let name = format_args!("evenkeel.{name}");
+        self.tell(
+            &cluster.name,
+            name,
+            || Cow::Borrowed(family),
+            labels,
+            (help, value),
+        );
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::catalogue::{Sample, Snapshot, Value};
+use super::catalogue::{Detail, Sample, Snapshot, Value};
 use super::exposition::Selection;
 use super::histogram::Summary;
 
@@ -97,14 +97,20 @@ impl Exposition {
         part.samples.iter().for_each(|sample| self.add(sample));
     }
 
+    /// What a cluster's numbers need to have.
+    #[must_use]
+    pub fn detail(&self) -> Detail {
+        if self.selection.unused || self.selection.filter.is_some() {
+            Detail::Full
+        } else {
+            Detail::Happened
+        }
+    }
+
     /// Adds a cluster's numbers.
     pub fn add_cluster(&mut self, part: Snapshot) {
         let (unused, samples) = (self.selection.unused, part.samples);
-        let happened = |sample: &&Sample| match &sample.value {
-            Value::Counter(0) | Value::Unmoved(_) => unused,
-            Value::Times(summary) => unused || summary.count() > 0,
-            _ => true,
-        };
+        let happened = |sample: &&Sample| unused || sample.value.happened();
         samples
             .iter()
             .filter(happened)

@@ -183,7 +183,7 @@ fn parts() -> [Snapshot; 2] {
         .retain(|sample| !sample.name.starts_with("process."));
     [
         process,
-        Snapshot::of_cluster(&cluster_view("default/web"), &workers),
+        Snapshot::of_cluster(&cluster_view("default/web"), &workers, Detail::Full),
     ]
 }
 
@@ -411,7 +411,7 @@ fn the_prometheus_form_is_valid() {
         ));
         views
             .iter()
-            .for_each(|view| page.add_cluster(Snapshot::of_cluster(view, &workers)));
+            .for_each(|view| page.add_cluster(Snapshot::of_cluster(view, &workers, Detail::Full)));
         page.finish().concat()
     };
     assert!(check_exposition(&of(Selection::default())) > 100);
@@ -560,7 +560,8 @@ fn what_never_happened_in_a_cluster_is_left_out_unless_it_is_asked_for() {
     };
     let of = |selection| {
         let mut page = Exposition::new(Form::Text, selection);
-        page.add_cluster(Snapshot::of_cluster(&view, &[]));
+        let detail = page.detail();
+        page.add_cluster(Snapshot::of_cluster(&view, &[], detail));
         page.finish().concat()
     };
     let series = |page: &str| -> Vec<String> {
@@ -574,6 +575,23 @@ fn what_never_happened_in_a_cluster_is_left_out_unless_it_is_asked_for() {
     );
     let all = series(&of(ALL));
     assert!(all.len() > 100, "{} series", all.len());
+}
+
+/// Leaving out before naming is the same page as naming all and leaving out after.
+#[test]
+fn the_page_is_the_same_whether_numbers_are_left_out_early_or_late() {
+    let of = |detail| {
+        let mut page = Exposition::new(Form::Text, Selection::default());
+        page.add_cluster(Snapshot::of_cluster(
+            &cluster_view("default/web"),
+            &workers(),
+            detail,
+        ));
+        page.finish().concat()
+    };
+    let early = of(Detail::Happened);
+    assert_eq!(early, of(Detail::Full));
+    assert!(early.len() > 1000, "{early}");
 }
 
 #[test]
