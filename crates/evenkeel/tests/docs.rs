@@ -344,3 +344,23 @@ fn read_on_lists_every_page() {
         );
     }
 }
+
+/// Commands within a sentence: `evenkeel check -o json`.
+#[test]
+fn every_command_within_a_sentence_is_taken() {
+    let mut count = 0;
+    for page in pages() {
+        for (number, line) in read(&page).lines().enumerate() {
+            let spans = line.split('`').skip(1).step_by(2);
+            let commands = spans.filter_map(|span| span.strip_prefix("evenkeel "));
+            // Words in capitals stand for something else.
+            for command in
+                commands.filter(|command| !command.contains(|c: char| c.is_ascii_uppercase() || c == '…'))
+            {
+                count += 1;
+                is_taken(&format!("{}:{}", page.display(), number + 1), &words(command));
+            }
+        }
+    }
+    assert!(count >= 1, "{count} commands");
+}
