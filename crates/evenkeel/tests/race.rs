@@ -550,3 +550,43 @@ fn a_second_endpoint_serves_when_the_first_refuses() {
         );
     }
 }
+
+#[test]
+fn a_farewell_is_nobodys_answer_and_the_line_describes_the_connection_that_died() {
+    let upstream = Upstream::scripted(|number, mut peer| {
+        while let Some(request) = peer.request() {
+            if number == 0 && request.field("x-late").is_some() {
+                peer.try_send(
+                    "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+                );
+                return;
+            }
+            peer.try_send(reply("ok"));
+        }
+    });
+    let gateway = Gateway::configured_with(
+        &yaml::simple(free_port(), upstream.address, ""),
+        &["--access-log", "json"],
+    );
+    let mut client = gateway.connect();
+    client.send(GET);
+    assert_eq!(client.response().status(), 200);
+    std::thread::sleep(Duration::from_millis(30));
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Late: 1\r\n\r\n");
+    assert_eq!(client.response().status(), 200);
+    assert_eq!(upstream.connections(), 2);
+    let lines = gateway.log_lines(2);
+    let line: serde_json::Value = serde_json::from_str(&lines[1]).expect("JSON");
+    assert!(
+        line["evenkeel_sentence"]
+            .as_str()
+            .is_some_and(|sentence| sentence.contains("farewell")),
+        "{line}"
+    );
+    assert!(
+        line["evenkeel_idle_age_ms"]
+            .as_f64()
+            .is_some_and(|age| age >= 30.0),
+        "{line}"
+    );
+}

@@ -246,7 +246,13 @@ impl<'a> Attempts<'a> {
             Outcome::Died { end, .. } => {
                 let reset = matches!(
                     end,
-                    End::Reset | End::Eof | End::BrokenPipe | End::Silent | End::Other
+                    End::Reset
+                        | End::Eof
+                        | End::BrokenPipe
+                        | End::Farewell
+                        | End::Stale
+                        | End::Silent
+                        | End::Other
                 );
                 if !reset {
                     return self.ends(Stop::NotRepeated);

@@ -27,7 +27,13 @@ pub enum End {
     BrokenPipe,
     /// The first failing call said ECONNRESET: a bare RST.
     Reset,
-    /// Nothing was acknowledged for the connect timeout: the path is silent.
+    /// Bytes came that had been on their way before any byte of the request could have arrived, and
+    /// a FIN behind them: a farewell (some servers say 408 as they close an idle connection), or somebody
+    /// else's answer. They answer nothing.
+    Farewell,
+    /// The same, and no FIN behind them yet.
+    Stale,
+    /// Nothing was acknowledged within the time in which a live peer acknowledges: the path is silent.
     Silent,
     /// A time limit of ours ended it.
     TimedOut,
@@ -127,13 +133,15 @@ pub fn grade(facts: &Facts) -> Grade {
         _ if facts.ended_before_write => Grade::Stillborn,
         Written::PartOfHead => Grade::Incomplete,
         Written::WholeHead => match facts.end {
-            End::Eof | End::BrokenPipe
+            End::Eof | End::BrokenPipe | End::Farewell
                 if facts.acknowledged.is_some_and(|count| count < facts.head_bytes) =>
             {
                 Grade::Unreceived
             }
             End::Eof
             | End::BrokenPipe
+            | End::Farewell
+            | End::Stale
             | End::ConnectFailed
             | End::Reset
             | End::Silent
@@ -141,6 +149,22 @@ pub fn grade(facts: &Facts) -> Grade {
             | End::Other => Grade::Unknown,
         },
     }
+}
+
+/// Whether the first bytes that came back can not answer the request: none of it had been acknowledged
+/// yet. Whatever a peer sends after it has received a byte acknowledges that byte.
+#[must_use]
+pub fn is_stale(acknowledged: Option<u64>) -> bool {
+    acknowledged == Some(0)
+}
+
+/// Whether a response on a reused connection is a farewell that something between us and the
+/// endpoint keeps us from telling by its acknowledgements: 408 says that no whole request had come in time
+/// (RFC 9110, section 15.5.9), and none can have run out of time so soon after its first byte.
+/// It is no proof, as an application may say 408 of its own.
+#[must_use]
+pub fn is_farewell(status: u16, stays_open: bool, lasted: Duration, patience: Duration) -> bool {
+    status == 408 && !stays_open && lasted <= patience * 2 + NOTICED_WITHIN
 }
 
 /// Whether a reused connection died as idle ones do: with a close that may have been on its way when the
@@ -151,7 +175,7 @@ pub fn grade(facts: &Facts) -> Grade {
 pub fn raced(facts: &Facts, lasted: Duration, patience: Duration) -> bool {
     let closed = match facts.end {
         End::Eof | End::BrokenPipe | End::Reset => lasted <= patience * 2 + NOTICED_WITHIN,
-        End::Silent => true,
+        End::Silent | End::Farewell | End::Stale => true,
         End::ConnectFailed | End::TimedOut | End::Other => false,
     };
     closed && !facts.response_begun

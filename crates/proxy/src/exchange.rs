@@ -408,7 +408,10 @@ impl<'a> Exchange<'a> {
         self.phase = Phase::Response;
         self.count_attempt();
         self.record.upstream(&*lease.name);
-        self.record.connection(lease.facts);
+        // Of a request that is saved the line describes the connection that died, as its sentence does.
+        if !self.record.tells_of_a_death() {
+            self.record.connection(lease.facts);
+        }
         if lease.found_dead > 0 {
             self.record.saved(Some(SavedBy::Checkout));
         }

@@ -91,7 +91,7 @@ pub(crate) const fn death(end: End) -> Death {
     match end {
         End::Silent | End::TimedOut => Death::Silent,
         End::Reset => Death::Reset,
-        End::Eof | End::BrokenPipe => Death::Closed,
+        End::Eof | End::BrokenPipe | End::Farewell | End::Stale => Death::Closed,
         End::ConnectFailed | End::Other => Death::Lost,
     }
 }
@@ -106,12 +106,13 @@ fn bury(
 ) -> Box<Attempt> {
     let grade = grade(facts);
     let closed_by = match facts.end {
-        End::Eof | End::BrokenPipe => Some(ClosedBy::UpstreamFin),
+        End::Eof | End::BrokenPipe | End::Farewell => Some(ClosedBy::UpstreamFin),
         End::Reset => Some(ClosedBy::UpstreamReset),
-        End::Silent | End::TimedOut => Some(ClosedBy::Local),
+        End::Silent | End::Stale | End::TimedOut => Some(ClosedBy::Local),
         End::ConnectFailed | End::Other => None,
     };
     let written = lease.written();
+    exchange.record.connection(lease.facts);
     exchange.record.evidence(Evidence {
         grade: Some(grade),
         closed_by,

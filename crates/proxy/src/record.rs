@@ -288,6 +288,11 @@ impl Record {
         self.facts.connection = Some(facts);
     }
 
+    /// Whether an attempt died.
+    pub(crate) fn tells_of_a_death(&self) -> bool {
+        self.facts.evidence.grade.is_some()
+    }
+
     /// What is known of an attempt that died.
     pub fn evidence(&mut self, evidence: Evidence) {
         self.facts.evidence = evidence;

@@ -288,7 +288,10 @@ fn blame(summary: &Summary) -> Option<outlier::Outcome> {
         attempts::Outcome::Status(status) => Some(outlier::Outcome::Status(status)),
         attempts::Outcome::ConnectTimedOut => Some(outlier::Outcome::Local),
         attempts::Outcome::Died { end, grade } => {
-            let closed = matches!(end, End::Eof | End::BrokenPipe | End::Reset | End::Other);
+            let closed = matches!(
+                end,
+                End::Eof | End::BrokenPipe | End::Farewell | End::Stale | End::Reset | End::Other
+            );
             let raced = summary.reused && closed && grade != Grade::Begun;
             (!raced).then_some(outlier::Outcome::Local)
         }

@@ -123,3 +123,41 @@ proptest! {
         prop_assert!(proofs[0] >= proofs[1] && proofs[1] >= proofs[2]);
     }
 }
+
+#[test]
+fn a_farewell_counts_as_a_fin_and_what_is_only_stale_proves_nothing() {
+    let facts = |end, acknowledged| Facts {
+        written: Written::WholeHead,
+        end,
+        ended_before_write: false,
+        head_bytes: 100,
+        acknowledged: Some(acknowledged),
+        response_begun: false,
+    };
+    assert_eq!(grade(&facts(End::Farewell, 0)), Grade::Unreceived);
+    assert_eq!(grade(&facts(End::Farewell, 100)), Grade::Unknown);
+    assert_eq!(grade(&facts(End::Stale, 0)), Grade::Unknown, "it may arrive yet");
+    assert!(is_stale(Some(0)) && !is_stale(Some(1)) && !is_stale(None));
+}
+
+#[test]
+fn a_death_is_a_race_if_its_close_may_have_been_on_its_way() {
+    let ms = std::time::Duration::from_millis;
+    let facts = |end| Facts {
+        written: Written::WholeHead,
+        end,
+        ended_before_write: false,
+        head_bytes: 100,
+        acknowledged: Some(100),
+        response_begun: false,
+    };
+    assert!(raced(&facts(End::Reset), ms(25), ms(25)));
+    assert!(
+        !raced(&facts(End::Reset), ms(101), ms(25)),
+        "it had long been received"
+    );
+    assert!(raced(&facts(End::Silent), ms(1000), ms(25)));
+    assert!(!raced(&facts(End::TimedOut), ms(25), ms(25)));
+    assert!(is_farewell(408, false, ms(25), ms(25)));
+    assert!(!is_farewell(408, true, ms(25), ms(25)) && !is_farewell(408, false, ms(900), ms(25)));
+}

@@ -1,4 +1,4 @@
-//! Traffic of all kinds against backends that close in all ways: what the price comes to, and what risk is
+//! Traffic of all kinds against endpoints that close in all ways: what the price comes to, and what risk is
 //! left. One client, one request at a time, so that each pause is an idle age.
 
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ enum Pauses {
     Bursts(Duration),
 }
 
-/// How the backend ends idle connections.
+/// How the endpoint ends idle connections.
 #[derive(Clone, Copy, Debug)]
 enum Closes {
     /// A timer, by FIN: one that crosses a request leaves proof.
@@ -41,7 +41,7 @@ struct Count {
     two_steps: u64,
     failed: u64,
     opened: u64,
-    /// Connections that the backend closed, met or not.
+    /// Connections that the endpoint closed, met or not.
     closed: u64,
 }
 
@@ -203,7 +203,7 @@ fn regular_posts_are_written_at_once_from_the_second_minute_on() {
 }
 
 #[test]
-fn posts_to_a_backend_that_resets_by_a_timer_hardly_ever_meet_it() {
+fn posts_to_a_endpoint_that_resets_by_a_timer_hardly_ever_meet_it() {
     let (mut at_first, mut posts) = (0, 0);
     for seed in 0..100 {
         // Pauses up to the timer and beyond.

@@ -89,6 +89,7 @@ impl Attempted {
             Self::Died(End::Reset | End::BrokenPipe) => {
                 "it reset the connection before its response was complete (RST)"
             }
+            Self::Died(End::Farewell | End::Stale) => "it sent bytes that answered no request",
             Self::Died(End::Silent) => "it acknowledged nothing within the connect timeout",
             Self::Died(End::TimedOut) => "it did not answer within the timeout",
             Self::Died(End::ConnectFailed | End::Other) => "the connection failed",

@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use policy::cluster::{Hold, Writing};
 use policy::deadline::{Bounds, Deadlines, Which};
-use policy::evidence::{End, Facts, Written};
+use policy::evidence::{End, Facts, Written, is_stale};
+use policy::time::Moment;
 use wire::h1::decode::DecodeError;
 use wire::h1::head::{HeadError, Limits, ResponseHead, Scan};
 
 use super::lease::Lease;
 use crate::body::{Pulse, Sender, Upload, UploadEnd};
 use crate::buffer::{READ_SIZE, ReadBuffer};
+use crate::clock::Clock;
 use crate::downstream::client::Client;
 use crate::engine::{self, Stage};
 use crate::io::poll_fill;
 use crate::transport::Transport;
-use crate::wait::first;
+use crate::wait::{First, first};
 use crate::worker::Worker;
 
 /// Bytes of the head held back by a two-step write: without its last line ending no head is
@@ -66,6 +68,8 @@ pub(crate) async fn run(
     {
         return Attempted::Dead(autopsy.facts(lease, end));
     }
+    let written_at = timekeeper.worker.clock.now();
+    let doubt_until = lease.doubt_answers_until(written_at);
     let outcome = {
         let connection = &mut **lease;
         let to = Sender {
@@ -92,6 +96,8 @@ pub(crate) async fn run(
                     input: &mut connection.input,
                     response,
                     autopsy: &autopsy,
+                    doubt_until,
+                    clock: timekeeper.worker.clock,
                     sending: Sending::Request,
                     scan: Scan::default(),
                     interims: 0,
@@ -108,7 +114,15 @@ pub(crate) async fn run(
     };
     upload.note_arrival(timekeeper.pulse.signs().arrival(timekeeper.worker.clock.now()));
     match outcome {
+        Ok(()) if lease.is_farewell(response, timekeeper.worker.clock.now().since(written_at)) => {
+            autopsy.begun.set(false);
+            Attempted::Dead(autopsy.facts(lease, End::Farewell))
+        }
         Ok(()) => Attempted::Response,
+        Err(Ended::Died(End::Stale)) => {
+            let end = await_fin(lease).await;
+            Attempted::Dead(autopsy.facts(lease, end))
+        }
         Err(Ended::Died(end)) => Attempted::Dead(autopsy.facts(lease, end)),
         Err(Ended::NotHttp(error)) => Attempted::NotHttp(error),
         Err(Ended::ClientLeft) => Attempted::ClientLeft,
@@ -281,12 +295,34 @@ async fn two_step(worker: &Worker, upload: &mut Upload, to: &Sender<'_>, hold: H
     }
 }
 
+/// Waits for the FIN behind a farewell: it proves more than the farewell, and is hardly behind it.
+async fn await_fin(lease: &Lease<'_>) -> End {
+    let mut rest = [0; 1024];
+    let nap = engine::sleep(lease.hold.patience);
+    let ended = poll_fn(|cx| {
+        loop {
+            match ready!(lease.transport.poll_read(cx, &mut rest)) {
+                Ok(0) => return Poll::Ready(End::Farewell),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Poll::Ready(End::Reset);
+                }
+                Err(_) => return Poll::Ready(End::Stale),
+            }
+        }
+    });
+    match first(ended, pin!(nap)).await {
+        First::A(end) => end,
+        First::B(()) => End::Stale,
+    }
+}
+
 /// Whether a connection has ended that nothing was to come on, and how.
 fn end_of(transport: &Transport) -> Option<End> {
     match transport.peek(&mut [0]) {
         sys::Peek::Quiet => None,
-        // Bytes that answer nothing (a 408, say): the connection is over.
-        sys::Peek::Fin | sys::Peek::Bytes(_) => Some(End::Eof),
+        sys::Peek::Fin => Some(End::Eof),
+        sys::Peek::Bytes(_) => Some(End::Stale),
         sys::Peek::Reset => Some(End::Reset),
         sys::Peek::Failed(_) => Some(End::Other),
     }
@@ -300,6 +336,9 @@ struct Conversation<'a, 'c> {
     input: &'a mut ReadBuffer,
     response: &'a mut ResponseHead,
     autopsy: &'a Autopsy,
+    /// What comes before that may have been on its way before the request.
+    doubt_until: Moment,
+    clock: Clock,
     sending: Sending,
     /// How far the next head was looked at.
     scan: Scan,
@@ -408,6 +447,9 @@ impl Conversation<'_, '_> {
             let most = limits.head_bytes + READ_SIZE;
             match ready!(poll_fill(cx, self.to.transport, self.input, most)) {
                 Ok(0) => return Poll::Ready(Err(Ended::Died(self.autopsy.meaning()))),
+                Ok(_) if !self.autopsy.begun.get() && self.answers_nothing() => {
+                    return Poll::Ready(Err(Ended::Died(End::Stale)));
+                }
                 Ok(_) => {
                     self.autopsy.begun.set(true);
                     pulse.beat();
@@ -415,6 +457,12 @@ impl Conversation<'_, '_> {
                 Err(error) => return Poll::Ready(Err(Ended::Died(self.autopsy.note(&error)))),
             }
         }
+    }
+
+    /// Whether the first bytes that came were on their way before the request could have arrived. The
+    /// kernel is asked only of those that come as early as that.
+    fn answers_nothing(&self) -> bool {
+        self.clock.now() <= self.doubt_until && is_stale(self.to.acknowledged())
     }
 
     /// Passes on what there is of an interim response.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::cluster::{Address, ConnectionFacts, ConnectionId, EndpointId, Hold, Writing};
+use policy::cluster::{Address, ConnectionFacts, ConnectionId, EndpointId, Hold, Resend, Writing};
 
 use super::shared::Watch;
 use crate::buffer::ReadBuffer;
@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     pub(crate) writing: Writing,
     /// How to write in two steps, if so.
     pub(crate) hold: Hold,
+    /// Whether the request could be sent again although it may have been applied.
+    pub(crate) resend: Resend,
     /// It died as idle connections do: its close may have been on its way when the request was written.
     pub(crate) raced: bool,
     /// What is known of the connection.

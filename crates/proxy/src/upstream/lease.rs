@@ -13,8 +13,10 @@ use policy::cluster::{
     Address, Ask, Checkout, Cluster, ConnectionFacts, ConnectionId, EndpointId, Handback, Hold,
     Parked as Verdict, Refusal, Resend, Reuse, Reused, Ticket, WorkerId, Writing,
 };
-use policy::evidence::{Facts, raced};
+use policy::evidence::{Facts, is_farewell, raced};
 use policy::time::Moment;
+use wire::h1::framing::keeps_alive;
+use wire::h1::head::ResponseHead;
 
 use super::connect::{ConnectError, connect};
 use super::connection::{Connection, name};
@@ -216,6 +218,7 @@ impl<'a> Asker<'a, '_> {
         connection.received_before = connection.transport.received();
         connection.writing = reused.writing;
         connection.hold = reused.hold;
+        connection.resend = self.want.resend;
         connection.raced = false;
         connection.facts = reused.facts;
         connection.fresh = false;
@@ -286,6 +289,7 @@ impl<'a> Asker<'a, '_> {
             received_before: 0,
             writing: Writing::Direct,
             hold: Hold::default(),
+            resend: self.want.resend,
             raced: false,
             facts: ConnectionFacts::default(),
             fresh: true,
@@ -480,6 +484,31 @@ impl Lease<'_> {
         (!self.fresh).then_some(self.hold.heard_within())
     }
 
+    /// Until when what comes back may have been on its way before the request arrived: for a round
+    /// trip, and as long again on paths that are long enough for that to cost no look.
+    pub(crate) fn doubt_answers_until(&self, written: Moment) -> Moment {
+        let round_trip = self.hold.round_trip;
+        if self.fresh {
+            return Moment::default();
+        }
+        written
+            + round_trip
+            + if round_trip >= LONG_PATH {
+                round_trip
+            } else {
+                Duration::ZERO
+            }
+    }
+
+    /// Whether what came back this soon is a farewell, if the request bears not to know.
+    pub(crate) fn is_farewell(&self, response: &ResponseHead, lasted: Duration) -> bool {
+        if self.fresh || response.status != 408 || self.resend != Resend::Safe {
+            return false;
+        }
+        let stays = keeps_alive(response.version, &response.fields);
+        is_farewell(response.status, stays, lasted, self.hold.patience)
+    }
+
     /// Notes how it died, and whether that was a race.
     pub(crate) fn died(&mut self, facts: &Facts, begun: Moment) {
         let lasted = self.permit.worker.clock.now().since(begun);
@@ -517,3 +546,6 @@ fn watch_parked(connection: &mut Connection, worker: &Worker, shared: &Arc<Share
     });
     watch(&connection.transport, watcher);
 }
+
+/// On a path like this an answer takes long enough for one more system call not to matter.
+const LONG_PATH: Duration = Duration::from_millis(1);

@@ -48,6 +48,13 @@ fn died(attempt: &Attempt, ended: &Ended, around: &str) -> String {
         ),
         Death::Lost => format!("The connection to the endpoint {at} failed before a response."),
     };
+    text.push_str(match ended.facts.end {
+        End::Farewell => " It sent a farewell, which is no answer to this request.",
+        End::Stale => {
+            " What it sent was on its way before the request could have arrived, so it answers nothing."
+        }
+        _ => "",
+    });
     text.push(' ');
     text.push_str(&evidence(ended));
     if !around.is_empty() {
@@ -72,7 +79,11 @@ fn others(attempt: &Attempt, ended: &Ended) -> String {
 
 fn evidence(ended: &Ended) -> String {
     let (written, facts) = (ended.written, &ended.facts);
-    let fin = if facts.end == End::Eof { "FIN" } else { "no FIN" };
+    let fin = if matches!(facts.end, End::Eof | End::Farewell) {
+        "FIN"
+    } else {
+        "no FIN"
+    };
     let acknowledged = facts
         .acknowledged
         .map(|count| format!("{count} of {written} bytes acknowledged, {fin}"));
