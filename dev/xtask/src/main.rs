@@ -55,6 +55,8 @@ enum Command {
     Change(change::ChangeArgs),
     /// Race requests against backends that close idle connections, in the lab (needs root)
     Race(race::RaceArgs),
+    /// What protection costs in usual traffic, by minute, beside a proxy and the backend itself (needs root)
+    RaceCost(race::cost::CostArgs),
     /// Race requests against real backends at their defaults, in the lab (needs root)
     Real(real::RealArgs),
     /// Live simulated days in worlds of chance, and check what the proxy promises
@@ -96,6 +98,7 @@ fn main() -> ExitCode {
         Command::Package(args) => package::package(&args),
         Command::Change(args) => change::change(args),
         Command::Race(args) => race::run(&args),
+        Command::RaceCost(args) => race::cost::run(&args),
         Command::Real(args) => real::run(&args),
         Command::Sim(args) => sim::sim(&args),
         Command::RaceBackend(args) => race::run_backend(args).map(|()| Verdict::Passed),

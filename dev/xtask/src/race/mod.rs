@@ -3,6 +3,7 @@
 mod backend;
 pub(crate) mod bar;
 pub(crate) mod client;
+pub(crate) mod cost;
 pub(crate) mod dice;
 pub(crate) mod flows;
 pub(crate) mod install;
@@ -223,7 +224,7 @@ fn race(
         _ => vec![SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, BACKEND_PORT)],
     };
     let backends = Backends::start(&lab.backend_side.door(), &addresses, closing, idle_ms)?;
-    lab.backend_side.run(|| wait_for_backends(&group))??;
+    lab.backend_side.run(|| wait_for(&group.lanes))??;
     let site = Site {
         namespace: &lab.proxy_side,
         lanes: &group.lanes,
@@ -308,9 +309,9 @@ fn group(args: &RaceArgs, way: Way) -> Group {
     }
 }
 
-fn wait_for_backends(group: &Group) -> Fallible<()> {
+fn wait_for(lanes: &[(String, SocketAddrV4)]) -> Fallible<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
-    for (_, endpoint) in &group.lanes {
+    for (_, endpoint) in lanes {
         while TcpStream::connect(endpoint).is_err() {
             if Instant::now() > deadline {
                 return Err("the lab's backend does not listen".into());
