@@ -579,3 +579,42 @@ fn a_timeout_that_follows_what_is_usual_ends_a_request_that_takes_far_longer() {
     let line = line_of(&gateway, "/odd", 61);
     assert_eq!(line["envoy_response_flags"], "UT", "{line}");
 }
+
+#[test]
+fn an_endpoint_that_is_saturated_is_given_no_more_than_it_bears_without_any_policy() {
+    // Four requests of 100 ms at once; the others wait inside the endpoint.
+    let free = Arc::new((Mutex::new(4_u32), std::sync::Condvar::new()));
+    let upstream = Upstream::answering(move |_| {
+        let (places, news) = &*free;
+        let mut places = news
+            .wait_while(places.lock().expect("no panic"), |places| *places == 0)
+            .expect("no panic");
+        *places -= 1;
+        drop(places);
+        std::thread::sleep(Duration::from_millis(100));
+        *free.0.lock().expect("no panic") += 1;
+        news.notify_one();
+        reply("ok")
+    });
+    let gateway = Gateway::before(&upstream);
+    let since = Instant::now();
+    let useful = AtomicUsize::new(0);
+    // Three times what it bears, for eight seconds. Without a bound nothing is answered in time after one.
+    std::thread::scope(|scope| {
+        for nth in 0..960_u64 {
+            let due = Duration::from_micros(nth * 8333);
+            std::thread::sleep(due.saturating_sub(since.elapsed()));
+            let (gateway, useful) = (&gateway, &useful);
+            scope.spawn(move || {
+                let asked = Instant::now();
+                let status = gateway.get("a", "/").status();
+                let in_time = asked.elapsed() < Duration::from_millis(700);
+                if status == 200 && in_time && due > Duration::from_secs(5) {
+                    useful.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    let useful = useful.load(Ordering::SeqCst);
+    assert!(useful > 20, "{useful} of 120 that it can answer in three seconds");
+}

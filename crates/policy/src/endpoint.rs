@@ -7,8 +7,9 @@ use crate::cluster::{Address, ConnectionId};
 use crate::keepalive::{Band, Learner, Limit, Sign};
 use crate::latency::PeakEwma;
 use crate::path::Path;
-use crate::plan::{AdaptivePlan, KeepAlivePlan};
+use crate::plan::{ClusterPlan, KeepAlivePlan, SaturationGuard};
 use crate::pool::IdleList;
+use crate::saturation::Saturation;
 use crate::service::Service;
 use crate::silence::Silence;
 use crate::straggler::Stragglers;
@@ -44,6 +45,8 @@ pub(crate) struct Endpoint {
     pub(crate) stragglers: Stragglers,
     /// What it bears; `None` until a plan asks.
     pub(crate) adaptive: Option<Box<Adaptive>>,
+    /// Whether it is saturated; `None` until it had some requests at once.
+    pub(crate) saturation: Option<Box<Saturation>>,
     /// Requests that it was given.
     pub(crate) uses: u64,
     pub(crate) connect_failures: u64,
@@ -82,6 +85,7 @@ impl Endpoint {
             service: Service::new(now),
             stragglers: Stragglers::default(),
             adaptive: None,
+            saturation: None,
             uses: 0,
             connect_failures: 0,
             opened: 0,
@@ -110,11 +114,25 @@ impl Endpoint {
     }
 
     /// Whether it may have one more request, by what it bears.
-    pub(crate) fn bears_more(&self, plan: Option<&AdaptivePlan>) -> bool {
-        let (Some(plan), Some(adaptive)) = (plan, &self.adaptive) else {
-            return true;
-        };
-        self.load() < adaptive.limit(plan)
+    pub(crate) fn bears_more(&mut self, plan: &ClusterPlan, now: Moment) -> bool {
+        let load = self.load();
+        match (&plan.adaptive, &self.adaptive, &mut self.saturation) {
+            (Some(plan), Some(adaptive), _) => load < adaptive.limit(plan),
+            (None, _, Some(saturation)) if plan.saturation_guard == SaturationGuard::On => {
+                saturation.bears_more(load, now)
+            }
+            _ => true,
+        }
+    }
+
+    /// It answered after so long: whether it is saturated, where nobody configured a limit.
+    pub(crate) fn on_unlimited_answer(&mut self, latency: Duration, now: Moment) {
+        if self.saturation.is_none() && self.in_flight >= WATCHED_FROM {
+            self.saturation = Some(Box::new(Saturation::new(now)));
+        }
+        if let Some(saturation) = &mut self.saturation {
+            saturation.on_answer(latency, self.in_flight, now);
+        }
     }
 
     /// Requests that it has, as far as is known: those in flight, and those that were given up because
@@ -271,3 +289,6 @@ const SURVIVALS_FELT: u32 = 64;
 
 /// Servers round their timers, up to whole seconds.
 const TIMER_ROUNDING: Duration = Duration::from_secs(1);
+
+/// Whether it is saturated is watched once so many requests were in flight to it at once.
+const WATCHED_FROM: u32 = 4;

@@ -24,6 +24,7 @@ mod pool;
 pub mod rate_limit;
 pub mod retry_budget;
 pub mod route;
+mod saturation;
 mod service;
 mod silence;
 mod slab;

@@ -103,6 +103,13 @@ static SPEC: Shape = Shape {
         )
         .default("none"),
         field(
+            "saturationGuard",
+            Kind::Bool,
+            "Whether an endpoint that is saturated, so that more requests in flight only wait inside it, is noticed and \
+             given no more than it bears. A configured `adaptiveConcurrency` takes its place. A field of evenkeel's.",
+        )
+        .default("`true`"),
+        field(
             "rateLimit",
             Kind::Object(&RATE_LIMIT),
             "How many requests a client may send. The policy's targets must be HTTPRoutes, rules or Gateways; \

@@ -169,7 +169,7 @@ impl Cluster {
     fn place_at(&mut self, id: EndpointId, ask: &Ask<'_>, now: Moment) -> Option<Grant> {
         let explored = self.explored;
         let endpoint = self.endpoints.get_mut(id)?;
-        if !endpoint.bears_more(ask.plan.adaptive.as_ref()) {
+        if !endpoint.bears_more(ask.plan, now) {
             return None;
         }
         endpoint.service.leaving.on_chosen(now);

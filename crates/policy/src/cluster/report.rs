@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Address, Cluster, EndpointId};
 use crate::endpoint::Endpoint;
 use crate::keepalive::Knowledge;
+use crate::plan::SaturationGuard;
 pub use crate::service::{LastError, ServiceReport};
 use crate::time::Moment;
 
@@ -250,10 +251,13 @@ impl Cluster {
             leaving: endpoint.held_by == 0,
             service: endpoint.service.report(now),
             last_error: endpoint.service.trouble.report(now),
-            adaptive_limit: self.plan.adaptive.as_ref().and_then(|plan| {
-                let adaptive = endpoint.adaptive.as_ref()?;
-                Some(adaptive.limit(plan))
-            }),
+            adaptive_limit: match (&self.plan.adaptive, &endpoint.adaptive, &endpoint.saturation) {
+                (Some(plan), Some(adaptive), _) => Some(adaptive.limit(plan)),
+                (None, _, Some(saturation)) if self.plan.saturation_guard == SaturationGuard::On => {
+                    saturation.limit()
+                }
+                _ => None,
+            },
             knowledge,
             sentence: knowledge.sentence(),
         })

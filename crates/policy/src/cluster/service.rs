@@ -79,6 +79,9 @@ impl Cluster {
                 outlier::Outcome::Local => {}
             }
         }
+        if plan.adaptive.is_none() && timed && good {
+            endpoint.on_unlimited_answer(latency, now);
+        }
         let Some(standing) = &mut endpoint.service.standing else {
             return;
         };

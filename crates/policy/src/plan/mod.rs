@@ -40,6 +40,18 @@ pub struct ClusterPlan {
     pub health: Option<HealthPlan>,
     /// A limit of requests in flight per endpoint that follows its latency; `None` is none.
     pub adaptive: Option<AdaptivePlan>,
+    /// Whether requests in flight to an endpoint that is saturated are bounded, where `adaptive` is `None`.
+    pub saturation_guard: SaturationGuard,
+}
+
+/// Whether a saturated endpoint is noticed and what is in flight to it bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SaturationGuard {
+    /// It is.
+    #[default]
+    On,
+    /// It is not.
+    Off,
 }
 
 /// A share in percent, 0 to 100. Default 50.

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use policy::plan::{ClusterPlan, KeepAlivePlan, Learning, Limits, Percent, TcpKeepalive, Timeouts};
+use policy::plan::{
+    ClusterPlan, KeepAlivePlan, Learning, Limits, Percent, SaturationGuard, TcpKeepalive, Timeouts,
+};
 
 use crate::mistake::{Code, Report};
 use crate::node::Spot;
@@ -48,6 +50,10 @@ pub(super) fn plan(spec: View<'_>, words: retry::Words, report: &mut Report) -> 
         adaptive: spec
             .object("adaptiveConcurrency")
             .map(|view| overload::adaptive(view, report)),
+        saturation_guard: match spec.bool("saturationGuard") {
+            Some(false) => SaturationGuard::Off,
+            Some(true) | None => SaturationGuard::On,
+        },
     };
     (plan, budget_spot)
 }
