@@ -1,5 +1,7 @@
 //! The kinds of mistakes, each with a number that never changes meaning.
 
+mod examples;
+
 /// Whether a configuration with such a mistake is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -54,7 +56,17 @@ macro_rules! codes {
             /// A page about it, for `evenkeel explain`.
             #[must_use]
             pub fn page(self) -> String {
-                format!("{}: {}\n\n{}\n", self.number(), self.severity().word(), self.explain())
+                let mut page = format!("{}: {}\n\n{}\n", self.number(), self.severity().word(), self.explain());
+                if let Some(example) = self.example() {
+                    let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+                    page += &format!(
+                        "\nWrong, in {}:\n\n{}\nRight:\n\n{}",
+                        example.place.words(),
+                        indented(example.wrong),
+                        indented(example.right)
+                    );
+                }
+                page
             }
         }
     };
@@ -105,4 +117,42 @@ codes! {
     Foreign "EK0105" Warning "A kind of an API that evenkeel does not speak: it is ignored.",
     NoEndpoints "EK0106" Warning "Nothing says where a Service's endpoints are: requests to it are answered with 500.",
     Unused "EK0107" Warning "Nothing refers to it, so it has no effect.",
+    RepeatsUnsafe "EK0108" Warning "A rule's retries may repeat requests such as POST that an endpoint has already applied.",
+    SplitLimits "EK0109" Warning "A Backend has limits in several clusters: each of them counts for itself.",
+    Shadowed "EK0110" Warning "No request comes to a rule: others take them all.",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ReadOptions, Source, read};
+
+    fn codes_of(text: String) -> Vec<Code> {
+        let source = Source {
+            name: "example".to_owned(),
+            text,
+        };
+        let mistakes = match read(&[source], &ReadOptions::default()) {
+            Ok(model) => model.warnings,
+            Err(mistakes) => mistakes,
+        };
+        mistakes.list().iter().map(|mistake| mistake.code).collect()
+    }
+
+    /// Each page's wrong example has that mistake, and its right one does not.
+    #[test]
+    fn every_example_shows_what_it_is_for() {
+        let mut without = Vec::new();
+        for code in Code::ALL {
+            let Some(example) = code.example() else {
+                without.push(code.number());
+                continue;
+            };
+            let wrong = codes_of(example.place.whole(example.wrong));
+            assert!(wrong.contains(code), "{}: {wrong:?}", code.number());
+            let right = codes_of(example.place.whole(example.right));
+            assert!(!right.contains(code), "{}: {right:?}", code.number());
+        }
+        assert_eq!(without, ["EK0004"], "no few lines are too large a file");
+    }
 }

@@ -8,6 +8,7 @@
 mod code;
 mod diff;
 mod dump;
+mod indent;
 mod mistake;
 pub mod model;
 mod node;

@@ -133,7 +133,7 @@ pub struct Downstream {
     pub idle_timeout: Duration,
     /// From a head's first byte to its last. Default 10 s.
     pub head_timeout: Duration,
-    /// From a request's first byte to its last, body included. Default: none.
+    /// From a request's first byte on; as yet it bounds the head alone. Default: none.
     pub request_timeout: Option<Duration>,
     /// Between two bytes of a request body, and of a response that the client does not take. Default 60 s.
     pub body_timeout: Duration,

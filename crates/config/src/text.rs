@@ -10,8 +10,10 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde_saphyr::Spanned;
 
 use crate::Source;
+use crate::indent;
 use crate::mistake::{Code, Report};
 use crate::node::{Entry, Node, Spot, Value};
+use crate::shape::check::listed;
 
 /// Reads every document of every source, in their order. A document that cannot be read is reported and
 /// left out; the others are read all the same.
@@ -186,7 +188,31 @@ fn document(source: u32, chunk: Range<usize>, text: &str, report: &mut Report) -
                     .ok()
                     .map(|tree| base.node(tree));
             }
-            report.error(code, spot, format!("this is not YAML: {message}"));
+            match indent::misaligned(piece) {
+                Some(line) => {
+                    let start = (chunk.start + line.start) as u32;
+                    let spot = Spot {
+                        source,
+                        start,
+                        end: start + 1,
+                    };
+                    let columns = |levels: &[usize]| {
+                        let levels: Vec<String> = levels.iter().map(usize::to_string).collect();
+                        listed(levels.iter().map(String::as_str))
+                    };
+                    let message = format!(
+                        "this line is indented by {} spaces, where nothing above it begins",
+                        line.found
+                    );
+                    report.error(code, spot, message).help(format!(
+                        "fields of one mapping begin in one column: indent it by {} spaces, by what it belongs to",
+                        columns(&line.levels)
+                    ));
+                }
+                None => {
+                    report.error(code, spot, format!("this is not YAML: {message}"));
+                }
+            }
             None
         }
     }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{BACKEND, codes, mistakes, source};
+use common::{codes, mistakes, source};
 use config::model::Model;
 use config::{ReadOptions, read};
 
@@ -31,7 +31,7 @@ fn policy(name: &str, targets: &str, hops: u32) -> String {
 }
 
 fn with(policies: &str) -> String {
-    format!("{GATEWAYS}---\n{BACKEND}{policies}")
+    format!("{GATEWAYS}{policies}")
 }
 
 #[track_caller]
@@ -96,12 +96,12 @@ fn listeners_that_share_an_address_cannot_differ() {
     let part = policy("part", "{kind: Gateway, name: internal, sectionName: two}", 1);
     insta::assert_snapshot!(mistakes(&with(&part)).render(false), @r"
     error[EK0040]: the listeners `internal/one` and `internal/two` share 0.0.0.0:82, so their clients cannot be treated differently
-      --> gateway.yaml:28:61
+      --> gateway.yaml:21:61
        |
     15 |   - {name: two, port: 82, protocol: HTTP, hostname: two.test}
        |      ---- one of them
     ...
-    28 |   targetRefs: [{kind: Gateway, name: internal, sectionName: two}]
+    21 |   targetRefs: [{kind: Gateway, name: internal, sectionName: two}]
        |                                                             ^^^
        |
        = help: a connection is accepted before its first request names a host: give one of the listeners another `port`, or let the policy target them all
@@ -133,36 +133,36 @@ fn what_excludes_itself_or_does_not_exist_is_told() {
     ];
     insta::assert_snapshot!(mistakes(&with(&twice.concat())).render(false), @r"
     error[EK0036]: another ClientTrafficPolicy has the same target, Gateway `default/public`
-      --> gateway.yaml:35:38
+      --> gateway.yaml:28:38
        |
-    28 |   targetRefs: [{kind: Gateway, name: public}]
+    21 |   targetRefs: [{kind: Gateway, name: public}]
        |                                      ------ here
     ...
-    35 |   targetRefs: [{kind: Gateway, name: public}]
+    28 |   targetRefs: [{kind: Gateway, name: public}]
        |                                      ^^^^^^
        |
        = help: policies are not merged: join the two, or name one listener by `sectionName`
 
     error[EK0035]: Gateway `public` has no listener `apis`
-      --> gateway.yaml:42:59
+      --> gateway.yaml:35:59
        |
-    42 |   targetRefs: [{kind: Gateway, name: public, sectionName: apis}]
+    35 |   targetRefs: [{kind: Gateway, name: public, sectionName: apis}]
        |                                                           ^^^^
        |
        = help: did you mean `api`?
 
     error[EK0035]: there is no Gateway `default/publik`
-      --> gateway.yaml:49:38
+      --> gateway.yaml:42:38
        |
-    49 |   targetRefs: [{kind: Gateway, name: publik}]
+    42 |   targetRefs: [{kind: Gateway, name: publik}]
        |                                      ^^^^^^
        |
        = help: did you mean `public`?
 
     error[EK0016]: `Web` is not a name
-      --> gateway.yaml:56:59
+      --> gateway.yaml:49:59
        |
-    56 |   targetRefs: [{kind: Gateway, name: public, sectionName: Web}]
+    49 |   targetRefs: [{kind: Gateway, name: public, sectionName: Web}]
        |                                                           ^^^
        |
        = help: write it in lower case: `web`

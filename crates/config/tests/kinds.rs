@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::model::{AccessLog, Downstream, EndpointSpec, LogFormat, LogSink, Model};
-use config::{ReadOptions, Source, changes, read};
+use config::{Code, ReadOptions, Source, changes, read};
 use policy::filter::{Filter, HeaderEdits, PathChange};
 use policy::plan::{
     Balance, ClusterPlan, KeepAlivePlan, Learning, Limits, OwnerRetry, RetryOn, RetryPlan, TcpKeepalive,
-    Timeouts,
+    Timeouts, UnsafeMethods,
 };
 use policy::route::{Limit, ListenerId, RequestView, Route};
 
@@ -19,7 +19,11 @@ fn model(text: &str) -> Model {
         text: text.to_owned(),
     };
     let model = read(&[source], &ReadOptions::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    assert!(model.warnings.is_empty(), "{:?}", model.warnings);
+    // What tests of single parts leave out, or do twice, is beside their point.
+    let beside = [Code::RepeatsUnsafe, Code::Unused, Code::Shadowed, Code::Ignored];
+    let told = model.warnings.list().iter();
+    let told = told.filter(|told| !beside.contains(&told.code));
+    assert_eq!(told.count(), 0, "{}", model.warnings);
     model
 }
 
@@ -182,6 +186,7 @@ spec:
         ..RetryOn::default()
     };
     let retry = OwnerRetry {
+        unsafe_methods: UnsafeMethods::Retry,
         attempts: 2,
         backoff: Some(Duration::from_millis(200)),
         backoff_max: None,
@@ -307,6 +312,7 @@ spec:
             auto: None,
         },
         retry: RetryPlan::Owner(OwnerRetry {
+            unsafe_methods: UnsafeMethods::Retry,
             attempts: 3,
             backoff: Some(Duration::from_millis(100)),
             backoff_max: Some(seconds(2)),

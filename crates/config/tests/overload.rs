@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use common::{BACKEND, GATEWAY, codes, mistakes, source};
 use config::model::Model;
-use config::{ReadOptions, changes, read};
+use config::{Code, ReadOptions, changes, read};
 use policy::plan::{
     AdaptivePlan, AutoTimeout, Balance, ClientPrefix, ClusterPlan, Distinct, FieldTest, HashOn, HashPlan,
     HashTable, HealthPlan, HealthProbe, HedgePlan, OutlierPlan, Percent, QueuePlan, RateRule,
-    RetryBudgetPlan,
+    RetryBudgetPlan, RetryPlan, UnsafeMethods,
 };
-use policy::route::{ListenerId, RateLimitRef, RequestView};
+use policy::route::{Limit, ListenerId, RateLimitRef, RequestView};
 
 const ROUTE: &str = "apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -34,7 +34,12 @@ fn text(rest: &[String]) -> String {
 fn model(rest: &[String]) -> Model {
     let model = read(&[source("gateway.yaml", &text(rest))], &ReadOptions::default());
     let model = model.unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    assert!(model.warnings.is_empty(), "{:?}", model.warnings);
+    let told = model
+        .warnings
+        .list()
+        .iter()
+        .filter(|told| told.code != Code::RepeatsUnsafe);
+    assert_eq!(told.count(), 0, "{}", model.warnings);
     model
 }
 
@@ -407,6 +412,45 @@ fn each_route_of_a_gateway_has_its_own_buckets_unless_they_are_shared() {
 }
 
 #[test]
+fn limits_stay_with_the_backend_where_a_policy_of_a_route_speaks_of_requests_only() {
+    let of_backend = policy("b", OF_BACKEND, "circuitBreaker: {maxConnections: 8}");
+    let retry = "retry: {numRetries: 4, unsafeMethods: ProvenOnly}, timeout: {http: {requestTimeout: 5s}}";
+    let joined = model(&[of_backend.clone(), policy("w", OF_ROUTE, retry)]);
+    let names: Vec<&str> = joined.clusters.iter().map(|cluster| &*cluster.name).collect();
+    assert_eq!(names, ["default/api"], "one cluster, so one count");
+    assert_eq!(joined.clusters[0].plan.limits.max_connections, 8);
+    let matched = joined
+        .routes
+        .find(ListenerId(0), "", &Request("/"))
+        .expect("a route");
+    assert_eq!(matched.route.request_timeout, Some(Limit::After(millis(5000))));
+    let Some(RetryPlan::Owner(owner)) = &matched.route.retry else {
+        panic!("{:?}", matched.route.retry)
+    };
+    assert_eq!(
+        (owner.attempts, owner.unsafe_methods),
+        (4, UnsafeMethods::ProvenOnly)
+    );
+    // Where it says more, the Backend is two clusters, and that is told.
+    let split = text(&[
+        of_backend,
+        policy(
+            "w",
+            &format!("{OF_ROUTE}, sectionName: one"),
+            "loadBalancer: {type: Random}",
+        ),
+    ]);
+    let split = read(&[source("gateway.yaml", &split)], &ReadOptions::default()).expect("a warning at most");
+    let told: Vec<&str> = split
+        .warnings
+        .list()
+        .iter()
+        .map(|told| told.code.number())
+        .collect();
+    assert_eq!((split.clusters.len(), told), (2, vec!["EK0109"]));
+}
+
+#[test]
 fn a_reload_tells_of_changed_rate_limits() {
     let of = |spec: &str| model(&[policy("p", OF_ROUTE, spec)]);
     let (old, new) = (of(LIMIT), of(&LIMIT.replace("requests: 5", "requests: 6")));
@@ -415,7 +459,8 @@ fn a_reload_tells_of_changed_rate_limits() {
     assert_eq!(
         changes(&old, &of("hedge: {}")),
         [
-            "cluster default/api@default/web changed",
+            "cluster default/api@default/web added",
+            "cluster default/api removed",
             "rate limit default/p@default/web removed"
         ]
     );

@@ -254,7 +254,7 @@ spec:
     let text = with_rule("backendRefs: [{name: api}]") + policy;
     assert_eq!(
         codes(&mistakes(&text)),
-        ["EK0024", "EK0024", "EK0027", "EK0024", "EK0027"]
+        ["EK0108", "EK0024", "EK0024", "EK0027", "EK0024", "EK0027"]
     );
 }
 

@@ -280,3 +280,65 @@ fn an_access_log_that_cannot_be_opened_is_told_with_what_to_do_about_its_folder(
         assert!(!said.contains("ulimit") && !said.contains("addresses"), "{said}");
     }
 }
+
+#[test]
+fn a_file_is_checked_by_its_name_and_warnings_are_counted_and_denied() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("gateway.yaml");
+    let text = yaml::simple(8080, ([10, 0, 0, 1], 3000).into(), "");
+    let unused = format!("{text}{}", yaml::backend("old", &[([10, 0, 0, 2], 80).into()]));
+    std::fs::write(&path, unused).expect("a file");
+    let path = path.to_str().expect("UTF-8");
+    let warned = evenkeel(&["check", path]);
+    assert!(warned.status.success(), "{}", stderr(&warned));
+    assert!(
+        stdout(&warned).ends_with("no mistakes, 1 warning\n"),
+        "{}",
+        stdout(&warned)
+    );
+    assert!(stderr(&warned).contains("EK0107"), "{}", stderr(&warned));
+    let denied = evenkeel(&["check", path, "--deny-warnings", "-o", "json"]);
+    assert_eq!(denied.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_str(&stdout(&denied)).expect("JSON");
+    assert_eq!(
+        (&json["ok"], &json["mistakes"][0]["code"]),
+        (&false.into(), &"EK0107".into())
+    );
+}
+
+#[test]
+fn many_routes_are_counted_instead_of_listed() {
+    let routes: String = (0..40)
+        .map(|n| yaml::route_for(&format!("r{n}"), &format!("[h{n}.test]"), &yaml::to("app")))
+        .collect();
+    let text = format!(
+        "{}{routes}{}",
+        yaml::gateway(8080),
+        yaml::backend("app", &[([10, 0, 0, 1], 80).into()])
+    );
+    let said = stdout(&check(&text, &[]));
+    assert!(
+        said.contains("routes (40)") && said.contains("and 20 more"),
+        "{said}"
+    );
+    assert!(said.lines().count() < 40, "{said}");
+    assert!(stdout(&check(&text, &["--all"])).lines().count() > 40);
+}
+
+#[test]
+fn the_program_explains_its_mistakes_and_itself() {
+    let page = stdout(&evenkeel(&["explain", "EK0010"]));
+    assert!(
+        page.contains("Wrong") && page.contains("Right") && page.contains("backendRefs"),
+        "{page}"
+    );
+    assert_eq!(stdout(&evenkeel(&["explain", "ek10"])), page);
+    assert!(stdout(&evenkeel(&["explain"])).lines().count() > 40);
+    assert_eq!(evenkeel(&["explain", "EK9999"]).status.code(), Some(1));
+    assert!(stdout(&evenkeel(&["completions", "bash"])).contains("--backends"));
+    assert!(
+        stdout(&evenkeel(&["man"])).contains("deny"),
+        "the commands are on the page"
+    );
+    assert!(stdout(&evenkeel(&["help", "run"])).contains("--config"));
+}

@@ -10,7 +10,7 @@ use crate::cluster::{EndpointId, Resend, Reuse};
 use crate::deadline::Arrival;
 use crate::evidence::{End, Grade};
 use crate::outcome::{Rule, Stop};
-use crate::plan::{OwnerRetry, RetryPlan};
+use crate::plan::{OwnerRetry, RetryPlan, UnsafeMethods};
 use crate::time::{Dice, Moment};
 
 /// What the request itself says about being sent again.
@@ -145,7 +145,9 @@ impl<'a> Attempts<'a> {
         let safe = self.nature.fits_copy
             && match self.plan {
                 RetryPlan::Transparent => self.bears_retry() && self.retries == 0,
-                RetryPlan::Owner(owner) => owner.on.reset && self.retries < owner.attempts,
+                RetryPlan::Owner(owner) => {
+                    owner.on.reset && self.retries < owner.attempts && !self.needs_proof(owner)
+                }
             };
         if safe { Resend::Safe } else { Resend::NeedsProof }
     }
@@ -203,6 +205,11 @@ impl<'a> Attempts<'a> {
         }
         let after = match self.plan {
             RetryPlan::Transparent => self.transparent(summary, now),
+            // As if nobody had asked for retries: without a word of the owner, what is not idempotent
+            // goes again with proof only.
+            RetryPlan::Owner(owner) if self.needs_proof(owner) && owner.attempts > 0 => {
+                self.transparent(summary, now)
+            }
             RetryPlan::Owner(owner) => self.owners(owner, summary, now, dice),
         };
         if let After::Again { .. } = after {
@@ -328,6 +335,11 @@ impl<'a> Attempts<'a> {
             (Why::Retry | Why::Race, RetryPlan::Transparent) => Rule::DefaultRetry,
             (Why::Retry | Why::Race, RetryPlan::Owner(_)) => Rule::OwnersRetry,
         }
+    }
+
+    /// Whether the owner's retries leave this request out unless it is proven unapplied.
+    fn needs_proof(&self, owner: &OwnerRetry) -> bool {
+        owner.unsafe_methods == UnsafeMethods::ProvenOnly && !self.bears_retry()
     }
 
     fn bears_retry(&self) -> bool {

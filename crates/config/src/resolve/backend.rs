@@ -8,6 +8,7 @@ use crate::mistake::{Code, Report};
 use crate::model::EndpointSpec;
 use crate::shape::ResourceKind;
 
+use super::cluster::Clusters;
 use super::resource::Resources;
 use super::view::View;
 
@@ -24,6 +25,21 @@ pub(super) fn resolve(resources: &Resources<'_>, report: &mut Report) -> Backend
         backends.insert((resource.namespace.clone(), resource.name.clone()), endpoints);
     }
     backends
+}
+
+/// Notes Backends that no route refers to: most are slips, or left over.
+pub(super) fn check_used(resources: &Resources<'_>, clusters: &Clusters<'_>, report: &mut Report) {
+    if report.failed() {
+        return; // What seems unused may be what a mistake keeps apart.
+    }
+    for resource in resources.of(ResourceKind::Backend) {
+        if !clusters.is_used(&(resource.namespace.clone(), resource.name.clone())) {
+            let message = format!("no route refers to the Backend `{}`", resource.full_name());
+            report
+                .error(Code::Unused, resource.spot, message)
+                .help("refer to it in the `backendRefs` of an HTTPRoute, or remove it");
+        }
+    }
 }
 
 fn endpoints(spec: View<'_>, report: &mut Report) -> Vec<EndpointSpec> {

@@ -155,6 +155,15 @@ fn downstream(spec: View<'_>, report: &mut Report) -> Downstream {
         downstream.request_timeout = http
             .duration("requestReceivedTimeout")
             .filter(|span| !span.is_zero());
+        if downstream.request_timeout.is_some() {
+            report
+                .error(
+                    Code::Ignored,
+                    http.key_spot("requestReceivedTimeout"),
+                    "`requestReceivedTimeout` bounds a request's head only: its body may take longer",
+                )
+                .help("`streamIdleTimeout` bounds the silence within a body");
+        }
         downstream.body_timeout = http
             .duration("streamIdleTimeout")
             .unwrap_or(downstream.body_timeout);

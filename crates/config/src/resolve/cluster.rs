@@ -1,13 +1,16 @@
 //! Clusters: a Backend under one plan. The same Backend is several clusters where policies of
 //! routes or Gateways treat it differently.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use policy::plan::{ClusterPlan, HealthProbe};
 use policy::route::ClusterRef;
 
+use crate::mistake::{Code, Report};
 use crate::model::{ClusterSpec, EndpointSpec};
+use crate::node::Spot;
+use crate::shape::check::listed;
 
 use super::backend::Backends;
 use super::service::{Found, Services};
@@ -24,6 +27,10 @@ pub(super) struct Clusters<'w> {
     list: Vec<ClusterSpec>,
     /// A name that a route of each of them serves, if one has a whole one.
     hosts: Vec<Option<String>>,
+    /// The policy of each of them: where it is, and whether it has limits.
+    made_by: Vec<Option<(Spot, bool)>>,
+    /// Backends that some route refers to.
+    used: BTreeSet<(String, String)>,
 }
 
 /// Who asks for a cluster.
@@ -53,6 +60,8 @@ impl<'w> Clusters<'w> {
             by_name: BTreeMap::new(),
             list: Vec::new(),
             hosts: Vec::new(),
+            made_by: Vec::new(),
+            used: BTreeSet::new(),
         }
     }
 
@@ -89,9 +98,54 @@ impl<'w> Clusters<'w> {
             endpoints,
             plan: self.policies.plan(policy, backend),
         });
+        self.made_by
+            .push(policy.map(|policy| (policy.spot(), policy.limits())));
+        self.used.insert((backend.0.to_owned(), backend.1.to_owned()));
         self.hosts.push(asker.host.map(str::to_owned));
         self.by_name.insert(name, reference);
         Some(reference)
+    }
+
+    /// Whether some route refers to a Backend.
+    pub(super) fn is_used(&self, backend: &(String, String)) -> bool {
+        self.used.contains(backend)
+    }
+
+    /// The plan of a cluster.
+    pub(super) fn plan(&self, cluster: ClusterRef) -> &ClusterPlan {
+        &self.list[cluster.0 as usize].plan
+    }
+
+    /// Notes Backends whose limits are counted in several clusters.
+    pub(super) fn check_limits(&self, report: &mut Report) {
+        let backend = |spec: &ClusterSpec| spec.name.split('@').next().unwrap_or_default().to_owned();
+        let mut by_backend: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, spec) in self.list.iter().enumerate() {
+            by_backend.entry(backend(spec)).or_default().push(at);
+        }
+        for (backend, clusters) in by_backend.into_iter().filter(|(_, clusters)| clusters.len() > 1) {
+            let made_by = || clusters.iter().filter_map(|at| self.made_by[*at]);
+            if !made_by().any(|(_, limits)| limits) {
+                continue;
+            }
+            let split = clusters
+                .iter()
+                .rev()
+                .find(|at| self.list[**at].name.contains('@'));
+            let Some((spot, _)) = split.and_then(|at| self.made_by[*at]) else {
+                continue;
+            };
+            let names = listed(clusters.iter().map(|at| &*self.list[*at].name)).replace(" or ", " and ");
+            let message = format!(
+                "`{backend}` has limits of its own in {} clusters: {names}",
+                clusters.len()
+            );
+            report.error(Code::SplitLimits, spot, message).help(
+                "limits are counted for each cluster, so their sum is what the Backend has to bear; keep limits in a \
+                 policy of the Backend, and only `retry`, `requestTimeout`, `perTryTimeout` and `rateLimit` in those \
+                 of routes: then there is one cluster",
+            );
+        }
     }
 
     pub(super) fn finish(self) -> Vec<ClusterSpec> {
@@ -107,11 +161,14 @@ impl<'w> Clusters<'w> {
     fn policy(&self, backend: (&str, &str), asker: Asker<'_>) -> (Option<&'w Planned>, String) {
         let policies = self.policies;
         let (namespace, route) = asker.route;
-        if let (Some(rule), Some(policy)) = (asker.rule, policies.of_rule(asker)) {
-            return (Some(policy), format!("@{namespace}/{route}/{rule}"));
-        }
-        if let Some(policy) = policies.of_route(asker.route) {
-            return (Some(policy), format!("@{namespace}/{route}"));
+        let of_rule = asker.rule.zip(policies.of_rule(asker));
+        let of_rule = of_rule.map(|(rule, policy)| (policy, format!("@{namespace}/{route}/{rule}")));
+        let of_route = || Some((policies.of_route(asker.route)?, format!("@{namespace}/{route}")));
+        // One that speaks of single requests only is the route's affair; limits belong to the Backend.
+        if let Some((policy, suffix)) = of_rule.or_else(of_route)
+            && !policy.requests_only()
+        {
+            return (Some(policy), suffix);
         }
         if let Some(policy) = policies.of_backend(backend) {
             return (Some(policy), String::new());

@@ -17,7 +17,7 @@ use super::filter::{Stage, filters, replaces_prefix};
 use super::matching::matching;
 use super::resource::{Resource, Resources};
 use super::view::View;
-use super::{World, reference, retry};
+use super::{World, reference, repeats, retry, shadow};
 
 /// The HTTPRoutes as written, for those who compare or list them.
 pub(super) fn written(resources: &Resources<'_>) -> Vec<WrittenRoute> {
@@ -42,14 +42,17 @@ pub(super) fn resolve(world: &mut World<'_, '_>, report: &mut Report) -> Vec<Rou
         .filter_map(|r| r.created.as_deref());
     let created: BTreeSet<&str> = created.collect();
     let ranks: BTreeMap<&str, u64> = created.into_iter().zip(0..).collect();
-    let mut specs = Vec::new();
+    let (mut specs, mut shadows) = (Vec::new(), shadow::Shadows::default());
     for resource in resources.of(ResourceKind::HttpRoute) {
         let Some(spec) = resource.spec else { continue };
         // RFC 3339 sorts as text; a route of a file has no age, and its name decides.
         let rank = resource.created.as_deref().and_then(|created| ranks.get(created));
         let age_rank = rank.copied().unwrap_or(u64::MAX);
-        specs.extend(route(resource, spec, age_rank, world, report));
+        let of_resource = route(resource, spec, age_rank, world, report);
+        of_resource.iter().for_each(|route| shadows.add(route, spec));
+        specs.extend(of_resource);
     }
+    shadows.tell(report);
     specs
 }
 
@@ -157,14 +160,25 @@ fn rules(
         let backends = backends(view, resource, asker, world, report);
         check_answer(view, &filters, &backends, report);
         let (request_timeout, per_try_timeout) = timeouts(view, report);
+        let words = world.policies.request_words(asker);
+        let own = view.object("retry").map(retry::of_route);
+        let retry = repeats::settle(
+            view,
+            own.or(words.retry),
+            &matches,
+            &backends,
+            asker,
+            (resource, world),
+            report,
+        );
         let rule_name = asker.rule.map(|name| format!("/{name}")).unwrap_or_default();
         let action = Route {
             name: format!("httproute/{}/rule/{index}{rule_name}", resource.full_name()).into(),
             filters,
             backends,
-            request_timeout,
-            per_try_timeout,
-            retry: view.object("retry").map(retry::of_route),
+            request_timeout: request_timeout.or(words.request),
+            per_try_timeout: per_try_timeout.or(words.per_try),
+            retry,
             rate_limit: world.policies.rate_limit(asker),
         };
         rules.push(RuleSpec {

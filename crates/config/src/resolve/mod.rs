@@ -12,10 +12,12 @@ mod identify;
 mod matching;
 mod network;
 mod reference;
+mod repeats;
 mod resource;
 mod retry;
 mod selector;
 mod service;
+mod shadow;
 mod telemetry;
 mod traffic_policy;
 mod view;
@@ -61,6 +63,8 @@ pub(crate) fn model(
     };
     let routes = http_route::resolve(&mut world, report);
     services.check_used(report);
+    backend::check_used(&resources, &world.clusters, report);
+    world.clusters.check_limits(report);
     if report.failed() {
         return None;
     }

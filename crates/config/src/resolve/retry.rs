@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::plan::{OwnerRetry, RetryOn, RetryPlan};
+use policy::plan::{OwnerRetry, RetryOn, RetryPlan, UnsafeMethods};
 
 use crate::mistake::{Code, Report};
 
@@ -11,6 +11,7 @@ use super::view::View;
 /// HTTPRoute's `retry`: every method, on a broken connection, a per-try timeout, and the codes.
 pub(super) fn of_route(view: View<'_>) -> RetryPlan {
     RetryPlan::Owner(OwnerRetry {
+        unsafe_methods: UnsafeMethods::Retry,
         attempts: view.int("attempts").unwrap_or(1),
         backoff: view.duration("backoff").filter(|pause| !pause.is_zero()),
         backoff_max: None,
@@ -43,6 +44,10 @@ pub(super) fn of_policy(view: View<'_>, words: Words, report: &mut Report) -> Re
             .help("make it as long, or longer");
     }
     RetryPlan::Owner(OwnerRetry {
+        unsafe_methods: match view.text("unsafeMethods") {
+            Some("ProvenOnly") => UnsafeMethods::ProvenOnly,
+            _ => UnsafeMethods::Retry,
+        },
         attempts: view.int("numRetries").unwrap_or(2),
         backoff,
         backoff_max,

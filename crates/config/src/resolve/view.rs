@@ -78,6 +78,17 @@ impl<'a> View<'a> {
         self.entry(name).is_some()
     }
 
+    /// Whether every field that is there with a value is one of these.
+    pub(crate) fn has_only(&self, names: &[&str]) -> bool {
+        let there = self
+            .entries
+            .iter()
+            .filter(|entry| !matches!(entry.value.value, Value::Null));
+        there
+            .map(|entry| entry.key.as_str())
+            .all(|key| names.contains(&key))
+    }
+
     /// Whether there are no fields at all, known or not.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()

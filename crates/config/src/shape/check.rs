@@ -44,6 +44,28 @@ pub(crate) fn check_object(shape: &Shape, node: &Node, at: Spot, report: &mut Re
     }
 }
 
+/// A field that is known one level deeper or less deep is probably indented wrongly.
+fn level(shape: &Shape, key: &str) -> Option<String> {
+    let inner = |field: &Field| match field.kind {
+        Kind::Object(inner) | Kind::Objects { of: inner, .. } | Kind::IntOr(_, inner) => Some(inner),
+        _ => None,
+    };
+    let usable = |field: &&Field| !matches!(field.support, Support::Later(_));
+    let deeper = shape
+        .fields
+        .iter()
+        .filter(usable)
+        .find(|field| inner(field).is_some_and(|inner| inner.field(key).filter(usable).is_some()));
+    if let Some(field) = deeper {
+        return Some(format!(
+            "it is a field of `{}`: indent it by more, below `{}:`",
+            field.name, field.name
+        ));
+    }
+    let outer = super::holder(shape).filter(|outer| outer.field(key).filter(usable).is_some())?;
+    Some(format!("it is a field of {}: indent it by less", outer.name))
+}
+
 /// The entry that chooses a variant which is not supported yet.
 fn later_variant<'e>(shape: &Shape, entry: &'e Entry) -> Option<(&'static Field, &'e Entry)> {
     let field = shape
@@ -74,9 +96,10 @@ fn unknown(shape: &Shape, entries: &[Entry], entry: &Entry, report: &mut Report)
     let free = usable()
         .map(|field| field.name)
         .filter(|name| entries.iter().all(|e| e.key != *name));
-    let help = match nearest(&entry.key, free) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!("known fields: {}", listed(usable().map(|field| field.name))),
+    let help = match (nearest(&entry.key, free), level(shape, &entry.key)) {
+        (_, Some(help)) => help,
+        (Some(name), None) => format!("did you mean `{name}`?"),
+        (None, None) => format!("known fields: {}", listed(usable().map(|field| field.name))),
     };
     mistake.help(help);
 }

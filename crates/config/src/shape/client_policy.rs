@@ -159,7 +159,7 @@ static TIMEOUT_HTTP: Shape = Shape {
         field(
             "requestReceivedTimeout",
             Kind::Duration { least_ms: 0 },
-            "From a request's first byte to its last, body included; `0s` is no limit.",
+            "The time for a whole request. As yet it bounds the head alone, with a warning; `0s` is no limit.",
         )
         .default("no limit"),
         field(

@@ -339,7 +339,8 @@ static RETRY: Shape = Shape {
         field(
             "attempts",
             Kind::Int(0, 100),
-            "Most attempts after the first, of every method; `0` is none at all, proven replays included.",
+            "Most attempts after the first, of every method: a POST may so be applied more than once, unless a \
+             BackendTrafficPolicy says `retry.unsafeMethods: ProvenOnly`. `0` is none at all, proven replays included.",
         )
         .default("`1`"),
         field(

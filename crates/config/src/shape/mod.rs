@@ -224,6 +224,27 @@ impl Field {
     }
 }
 
+/// A shape that has this one in a field, if one has. It walks the whole table.
+pub(crate) fn holder(inner: &Shape) -> Option<&'static Shape> {
+    fn within(outer: &'static Shape, inner: &Shape, depth: usize) -> Option<&'static Shape> {
+        // Filters may hold filters.
+        if depth == 0 {
+            return None;
+        }
+        outer.fields.iter().find_map(|field| match field.kind {
+            Kind::Object(shape) | Kind::Objects { of: shape, .. } | Kind::IntOr(_, shape) => {
+                if std::ptr::eq(shape, inner) {
+                    Some(outer)
+                } else {
+                    within(shape, inner, depth - 1)
+                }
+            }
+            _ => None,
+        })
+    }
+    KINDS.iter().find_map(|kind| within(kind.root, inner, 10))
+}
+
 /// `metadata`, the same for every kind.
 pub(crate) static METADATA: Shape = Shape {
     name: "metadata",

@@ -1,7 +1,7 @@
 //! The blocks of BackendTrafficPolicy that keep an overload where it is.
 
 use super::retry_budget::RETRY_BUDGET;
-use super::{Kind, Shape, field};
+use super::{Kind, Shape, comes_later, field};
 
 /// Counts are held in 32 bits.
 pub(super) const MOST: i64 = 4_294_967_295;
@@ -95,6 +95,11 @@ pub(super) static ADAPTIVE: Shape = Shape {
     fields: &[
         field("minLimit", Kind::Int(1, MOST), "The limit is never lower.").default("`4`"),
         field("maxLimit", Kind::Int(1, MOST), "The limit is never higher.").default("`1024`"),
+        comes_later(
+            "gradientController",
+            "use `minLimit`, `maxLimit` and `tolerance`, or `{}`",
+        ),
+        comes_later("concurrencyLimitExceededStatus", "it is 503; remove it"),
         field(
             "tolerance",
             Kind::Number(1.0, 10.0),

@@ -250,9 +250,20 @@ static RETRY: Shape = Shape {
         )
         .default("`connect-failure`, `reset-before-request`, status 503"),
         field("perRetry", Kind::Object(&PER_RETRY), "Each attempt."),
+        field(
+            "unsafeMethods",
+            Kind::Choice(UNSAFE_METHODS),
+            "What becomes of requests that are neither idempotent nor carry an `Idempotency-Key`, such as POST. \
+             `Retry`: they are retried like others, so one may be applied more than once. `ProvenOnly`: they are \
+             only sent again where it is proven that no endpoint applied them. It holds for an HTTPRoute's own \
+             `retry`, too. A field of evenkeel's own.",
+        )
+        .default("`Retry`"),
         field("numAttemptsPerPriority", Kind::Int(0, 100), "").ignored("there are no priorities"),
     ],
 };
+
+const UNSAFE_METHODS: &[Choice] = &[word("Retry"), word("ProvenOnly")];
 
 static RETRY_ON: Shape = Shape {
     name: "`retryOn`",

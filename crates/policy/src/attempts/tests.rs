@@ -38,11 +38,87 @@ fn again(why: Why) -> After {
 
 fn owner(attempts: u32, on: RetryOn) -> RetryPlan {
     RetryPlan::Owner(OwnerRetry {
+        unsafe_methods: UnsafeMethods::Retry,
         attempts,
         backoff: None,
         backoff_max: None,
         on,
     })
+}
+
+#[test]
+fn an_owner_may_keep_unsafe_methods_to_proven_replays() {
+    let on = RetryOn {
+        reset: true,
+        timeout: true,
+        statuses: vec![503],
+        ..RetryOn::default()
+    };
+    let RetryPlan::Owner(asked) = owner(3, on) else {
+        unreachable!("it is an owner's")
+    };
+    let kept = RetryPlan::Owner(OwnerRetry {
+        unsafe_methods: UnsafeMethods::ProvenOnly,
+        ..asked.clone()
+    });
+    let post = Nature {
+        idempotent: false,
+        keyed: false,
+        fits_copy: true,
+    };
+    let after = |plan: &RetryPlan, nature: Nature, result: Outcome| {
+        let summary = Summary {
+            result,
+            ..died(End::Reset, Grade::Unknown)
+        };
+        Attempts::new(plan, nature).on_result(&summary, NOW, &mut Dice::seeded(1))
+    };
+    let unknown = Outcome::Died {
+        end: End::Reset,
+        grade: Grade::Unknown,
+    };
+    for result in [Outcome::Status(503), unknown] {
+        assert_eq!(
+            after(&kept, post, result),
+            After::Answer,
+            "it may have been applied"
+        );
+        let retried = after(&RetryPlan::Owner(asked.clone()), post, result);
+        assert!(
+            matches!(retried, After::Again { why: Why::Retry, .. }),
+            "{retried:?}"
+        );
+        for bears in [
+            Nature {
+                idempotent: true,
+                ..post
+            },
+            Nature { keyed: true, ..post },
+        ] {
+            let retried = after(&kept, bears, result);
+            assert!(
+                matches!(retried, After::Again { why: Why::Retry, .. }),
+                "{retried:?}"
+            );
+        }
+    }
+    assert_eq!(Attempts::new(&kept, post).resend(), Resend::NeedsProof);
+    for grade in [
+        Grade::Unsent,
+        Grade::Stillborn,
+        Grade::Incomplete,
+        Grade::Unreceived,
+    ] {
+        let proven = Outcome::Died {
+            end: End::Reset,
+            grade,
+        };
+        assert_eq!(
+            after(&kept, post, proven),
+            again(Why::Replay(grade)),
+            "proof is proof"
+        );
+    }
 }
 
 #[test]
@@ -204,6 +280,7 @@ fn the_owners_pause_is_a_minimum_and_doubles_with_jitter_up_to_the_longest() {
     let first = Duration::from_millis(200);
     for longest in [None, Some(first), Some(Duration::from_millis(300))] {
         let retry = OwnerRetry {
+            unsafe_methods: UnsafeMethods::Retry,
             attempts: 9,
             backoff: Some(first),
             backoff_max: longest,

@@ -203,6 +203,19 @@ pub struct OwnerRetry {
     pub backoff_max: Option<Duration>,
     /// Conditions that make an attempt a failure worth retrying.
     pub on: RetryOn,
+    /// What becomes of requests that are neither idempotent nor keyed. Default: they are retried, too.
+    pub unsafe_methods: UnsafeMethods,
+}
+
+/// What an owner's retries do with requests that are neither idempotent (RFC 9110, 9.2.2) nor carry an
+/// `Idempotency-Key`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnsafeMethods {
+    /// They are retried like others, so one may be applied more than once.
+    #[default]
+    Retry,
+    /// They are only sent again where it is proven that they were not applied.
+    ProvenOnly,
 }
 
 /// Retry conditions, by Envoy's names.

@@ -13,8 +13,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use policy::plan::{ClusterPlan, RateLimitPlan, RetryBudgetPlan};
-use policy::route::RateLimitRef;
+use policy::plan::{ClusterPlan, RateLimitPlan, RetryBudgetPlan, RetryPlan, UnsafeMethods};
+use policy::route::{Limit, RateLimitRef};
 
 use crate::mistake::{Code, Report};
 use crate::model::RateLimitSpec;
@@ -46,7 +46,20 @@ pub(super) struct Planned {
     rate_limit: Option<Arc<RateLimited>>,
     /// Where it sets a retry budget of its own, if it does.
     budget: Option<Spot>,
+    /// What it asks for of single requests, if it asks for nothing else: then the Backend's own policy
+    /// says how connections, limits and health are, and no cluster is made for it.
+    requests_only: bool,
+    /// Whether it has limits, of which each cluster has its own.
+    limits: bool,
     spot: Spot,
+}
+
+/// What a policy asks for of single requests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RequestWords {
+    pub(super) retry: Option<RetryPlan>,
+    pub(super) request: Option<Limit>,
+    pub(super) per_try: Option<Limit>,
 }
 
 /// The rate limit of a policy.
@@ -141,6 +154,40 @@ impl Policies {
         Some(RateLimitRef(u32::try_from(at).unwrap_or(u32::MAX)))
     }
 
+    /// What the most specific policy of a rule asks for of single requests, if nothing else.
+    pub(super) fn request_words(&self, asker: Asker<'_>) -> RequestWords {
+        let most_specific = self
+            .of_rule(asker)
+            .or_else(|| self.of_route(asker.route))
+            .or_else(|| self.of_gateway(asker.gateway?));
+        let Some(policy) = most_specific.filter(|policy| policy.requests_only) else {
+            return RequestWords::default();
+        };
+        let timeouts = &policy.plan.timeouts;
+        RequestWords {
+            retry: Some(policy.plan.retry.clone()).filter(|retry| *retry != RetryPlan::default()),
+            request: timeouts.request.map(Limit::After),
+            per_try: timeouts.per_try.map(Limit::After),
+        }
+    }
+
+    /// Whether a policy keeps requests that are not idempotent to proven replays: one of the rule, its
+    /// route or Gateway, or of one of its Backends.
+    pub(super) fn proven_only<'b>(
+        &self,
+        asker: Asker<'_>,
+        mut backends: impl Iterator<Item = (&'b str, &'b str)>,
+    ) -> bool {
+        let says = |policy: &Planned| matches!(&policy.plan.retry, RetryPlan::Owner(owner) if owner.unsafe_methods == UnsafeMethods::ProvenOnly);
+        let of_asker = [
+            self.of_rule(asker),
+            self.of_route(asker.route),
+            asker.gateway.and_then(|gateway| self.of_gateway(gateway)),
+        ];
+        of_asker.into_iter().flatten().any(says)
+            || backends.any(|backend| self.of_backend(backend).is_some_and(says))
+    }
+
     /// The plan of a Backend's cluster under this policy. The Backend's own retry budget counts unless
     /// the policy has one.
     pub(super) fn plan(&self, policy: Option<&Planned>, backend: (&str, &str)) -> Arc<ClusterPlan> {
@@ -203,6 +250,8 @@ impl Policies {
                 continue;
             }
             let planned = Planned {
+                requests_only: requests_only(spec),
+                limits: spec.has("circuitBreaker") || spec.has("adaptiveConcurrency"),
                 plan: plan.clone(),
                 rate_limit: rate_limit.clone(),
                 budget,
@@ -241,6 +290,32 @@ impl Policies {
                 self.budgets.insert(target, Budgeted { budget, spot });
             }
         }
+    }
+}
+
+/// Whether a policy says nothing but what can be said of single requests.
+fn requests_only(spec: View<'_>) -> bool {
+    let within = |view: Option<View<'_>>, names: &[&str]| view.is_none_or(|view| view.has_only(names));
+    let timeout = spec.object("timeout");
+    let http = timeout.and_then(|timeout| timeout.object("http"));
+    spec.has_only(&["targetRef", "targetRefs", "retry", "timeout", "rateLimit"])
+        && within(timeout, &["http"])
+        && within(http, &["requestTimeout", "perTryTimeout"])
+}
+
+impl Planned {
+    /// Whether it makes no cluster of its own.
+    pub(super) fn requests_only(&self) -> bool {
+        self.requests_only
+    }
+
+    /// Whether it has limits, of which each cluster has its own.
+    pub(super) fn limits(&self) -> bool {
+        self.limits
+    }
+
+    pub(super) fn spot(&self) -> Spot {
+        self.spot
     }
 }
 
