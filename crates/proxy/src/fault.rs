@@ -55,6 +55,18 @@ impl Fault {
         Self::from(failure).with(format!("Its response began with {began}."))
     }
 
+    /// A client's head that is not read; `first` are its first bytes.
+    pub(crate) fn of_head(error: HeadError, first: &[u8]) -> Self {
+        const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+        let name = match first {
+            _ if first.starts_with(b"PROXY ") || first.starts_with(PROXY_V2) => "PROXY",
+            _ if first.starts_with(b"SSH-") => "SSH",
+            [5, 1..=9, ..] | [4, 1 | 2, ..] => "SOCKS",
+            _ => return Self::from(error),
+        };
+        Failure::ClientOtherProtocol { name }.into()
+    }
+
     /// With facts in words.
     pub(crate) fn with(mut self, around: impl Into<Cow<'static, str>>) -> Self {
         self.around = around.into();

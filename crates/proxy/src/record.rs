@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use policy::cluster::ConnectionFacts;
 use policy::evidence::Grade;
-use policy::outcome::{Flag, FlagSet};
+use policy::outcome::{Cause, Flag, FlagSet};
 use policy::time::Moment;
 use wire::field::Known;
 use wire::h1::head::{RequestHead, Version};
@@ -118,6 +118,10 @@ pub enum ClosedBy {
     UpstreamFin,
     /// The upstream, with an RST and no FIN before it.
     UpstreamReset,
+    /// The client, with a FIN.
+    DownstreamFin,
+    /// The client, with an RST.
+    DownstreamReset,
     /// The client left.
     Downstream,
     /// We did: a time limit, a malformed response, a drain.
@@ -204,6 +208,25 @@ impl Record {
         self.facts.request_id = self.facts.keep(value.as_ref(), SHORT_BYTES_MAX);
     }
 
+    /// Fills in what is told of every request: who asked, by the address of its connection, and an id
+    /// that `id` makes. What is known already stays.
+    pub fn complete(&mut self, id: impl FnOnce() -> [u8; 36]) {
+        if self.facts.forwarded_for.is_empty()
+            && let Some(remote) = self.facts.remote
+        {
+            self.x_forwarded_for(remote.ip().to_string());
+        }
+        if self.facts.request_id.is_empty() {
+            self.request_id(id());
+        }
+    }
+
+    /// Whether it is known what was asked for.
+    #[must_use]
+    pub fn has_head(&self) -> bool {
+        !self.facts.method.is_empty()
+    }
+
     /// The name of the route that matched.
     pub fn route(&mut self, name: &str) {
         self.facts.route = self.facts.keep_for_json(name, SHORT_BYTES_MAX);
@@ -267,6 +290,12 @@ impl Record {
         self.facts.start
     }
 
+    /// Bytes of the request's body, as last said.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.facts.bytes_received
+    }
+
     /// Bytes of the response's body, as last said.
     #[must_use]
     pub fn sent(&self) -> u64 {
@@ -298,6 +327,11 @@ impl Record {
         self.facts.evidence = evidence;
     }
 
+    /// Who ended the connection that the exchange ended with.
+    pub fn closed_by(&mut self, who: ClosedBy) {
+        self.facts.evidence.closed_by = Some(who);
+    }
+
     /// What saved the request; `None` takes it back, when the attempt that should have saved it
     /// failed as well.
     pub fn saved(&mut self, by: Option<SavedBy>) {
@@ -323,6 +357,9 @@ impl Record {
             return;
         }
         self.facts.end = Some(self.log.now());
+        if self.log.is_ending() && !std::thread::panicking() {
+            return self.drained();
+        }
         if self.facts.status != 0 || self.facts.flags != FlagSet::NONE {
             return;
         }
@@ -335,6 +372,18 @@ impl Record {
         if self.facts.ending == Ending::Untold {
             self.details(details);
         }
+    }
+
+    /// A drain's time was up: nobody else ended it.
+    fn drained(&mut self) {
+        let cause = Cause::Drained;
+        self.flags(cause.flags());
+        self.details(cause.row().details);
+        self.facts.evidence.closed_by = Some(ClosedBy::Local);
+        self.sentence(
+            "evenkeel was told to end, and this exchange was not over when the drain's time was up. To prevent \
+             this: start evenkeel with a longer --drain-timeout.",
+        );
     }
 
     /// Counts the request as ended, by what its line says.
@@ -423,6 +472,8 @@ impl ClosedBy {
         match self {
             Self::UpstreamFin => "upstream_fin",
             Self::UpstreamReset => "upstream_reset",
+            Self::DownstreamFin => "downstream_fin",
+            Self::DownstreamReset => "downstream_reset",
             Self::Downstream => "downstream",
             Self::Local => "local",
         }

@@ -2,12 +2,14 @@
 
 use policy::outcome::{Phase, verdict};
 use wire::h1::encode::Announce;
+use wire::h1::glimpse::Glimpse;
 use wire::h1::head::Method;
 
 use crate::downstream::local_reply::LocalReply;
 use crate::exchange::{Exchange, Next};
 use crate::explain::SoFar;
 use crate::fault::Fault;
+use crate::forward;
 use crate::routing::OwnersFields;
 
 /// Redirects.
@@ -48,6 +50,7 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault, own: &Own
     let verdict = verdict(&fault.failure, fault.before);
     exchange.record.flags(verdict.flags);
     exchange.record.details(verdict.details);
+    tell_asker(exchange);
     if exchange.phase == Phase::Head {
         // No cluster was asked: whoever asks one explains what comes of it.
         let so_far = SoFar {
@@ -81,6 +84,24 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault, own: &Own
         exchange.body_read = false;
     }
     send(exchange, status, (&fields, own), verdict.body.as_bytes()).await
+}
+
+/// Every line says who asked for what, as far as it was read, however early a request is refused.
+#[cold]
+fn tell_asker(exchange: &mut Exchange<'_>) {
+    let Exchange {
+        record,
+        client,
+        worker,
+        ..
+    } = exchange;
+    if !record.has_head() {
+        let seen = Glimpse::of(client.input.data());
+        record.request(seen.method, seen.target, "", seen.host);
+        record.user_agent(seen.user_agent);
+        record.request_id(seen.request_id);
+    }
+    record.complete(|| forward::request_id(&mut worker.dice.borrow_mut()));
 }
 
 async fn send(

@@ -25,6 +25,8 @@ thread_local! {
 pub(crate) enum Stopped {
     /// The side they come from ended or failed.
     Source,
+    /// … by an RST.
+    SourceReset,
     /// The side they go to takes no more.
     Sink,
 }
@@ -63,7 +65,8 @@ async fn pump(
     while *passed < length {
         match poll_fn(|cx| from.poll_fill(cx, pipe, length - *passed)).await {
             Ok(count) if count > 0 => pulse.beat(),
-            _ => return Err(Stopped::Source),
+            Ok(_) => return Err(Stopped::Source),
+            Err(_) => return Err(Stopped::SourceReset),
         }
         while pipe.held() > 0 {
             pulse.turn(Direction::Down, Turn::Client);

@@ -1,8 +1,8 @@
 //! Bytes both ways after an upgrade, until both sides have ended.
 
 use std::cell::Cell;
-use std::io;
 
+use policy::outcome::Cause;
 use policy::time::Moment;
 
 use crate::buffer::ReadBuffer;
@@ -19,25 +19,22 @@ pub(crate) struct Mouth<'a> {
     pub(crate) input: &'a mut ReadBuffer,
 }
 
-/// How much went through.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Carried {
-    pub(crate) up: u64,
-    pub(crate) down: u64,
+/// Which end a copy failed at.
+enum Broken {
+    From,
+    To,
 }
 
 /// Carries bytes both ways. An end of one direction is passed on as a FIN; the tunnel ends when
-/// both have ended, on an error, or when nothing moved for `idle`.
+/// both have ended, on an error, or when nothing moved for `idle`. Says who ended it first, and how.
 pub(crate) async fn run(
     worker: &Worker,
     alarm: &Alarm,
     idle: Option<std::time::Duration>,
     client: Mouth<'_>,
     upstream: Mouth<'_>,
-) -> Carried {
-    // What either side took, to the byte, however it ends.
-    let (up, down) = (upstream.transport.sent(), client.transport.sent());
-    let (to_client, to_endpoint) = (client.transport, upstream.transport);
+) -> Cause {
+    let ended = Cell::new(None);
     let moved = Cell::new(worker.clock.now());
     let both = async {
         let to_upstream = carry(client.input, client.transport, upstream.transport, &moved, worker);
@@ -50,25 +47,32 @@ pub(crate) async fn run(
         );
         let (mut to_upstream, mut to_client) = (std::pin::pin!(to_upstream), std::pin::pin!(to_client));
         match first(to_upstream.as_mut(), to_client.as_mut()).await {
-            First::A(Ok(())) => drop(to_client.await),
-            First::B(Ok(())) => drop(to_upstream.await),
-            First::A(Err(_)) | First::B(Err(_)) => {}
+            First::A(Ok(())) => {
+                ended.set(Some(Cause::TunnelClosedByClient));
+                drop(to_client.await);
+            }
+            First::B(Ok(())) => {
+                ended.set(Some(Cause::TunnelClosedByEndpoint));
+                drop(to_upstream.await);
+            }
+            First::A(Err(Broken::From)) | First::B(Err(Broken::To)) => {
+                ended.set(Some(Cause::TunnelResetByClient));
+            }
+            First::A(Err(Broken::To)) | First::B(Err(Broken::From)) => {
+                ended.set(Some(Cause::TunnelResetByEndpoint));
+            }
         }
     };
     let mut both = std::pin::pin!(both);
     loop {
         let deadline = idle.map_or(Moment::NEVER, |idle| moved.get() + idle);
         if deadline <= worker.clock.now() {
-            break;
+            return Cause::TunnelIdle;
         }
         alarm.set(deadline);
         if within(alarm, both.as_mut()).await.is_ok() {
-            break;
+            return ended.get().unwrap_or(Cause::TunnelIdle);
         }
-    }
-    Carried {
-        up: to_endpoint.sent() - up,
-        down: to_client.sent() - down,
     }
 }
 
@@ -78,16 +82,17 @@ async fn carry(
     to: &Transport,
     moved: &Cell<Moment>,
     worker: &Worker,
-) -> io::Result<()> {
+) -> Result<(), Broken> {
     loop {
         if !input.is_empty() {
-            write_all(to, input.data()).await?;
+            write_all(to, input.data()).await.map_err(|_| Broken::To)?;
             moved.set(worker.clock.now());
             input.consume(input.data().len());
         }
         input.release();
-        if fill(from, input, crate::buffer::READ_SIZE).await? == 0 {
-            return to.shut_down_write();
+        let filled = fill(from, input, crate::buffer::READ_SIZE).await;
+        if filled.map_err(|_| Broken::From)? == 0 {
+            return to.shut_down_write().map_err(|_| Broken::To);
         }
         moved.set(worker.clock.now());
     }

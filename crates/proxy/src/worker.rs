@@ -235,6 +235,7 @@ impl Worker {
         while self.connections.get() > 0 && self.clock.now() < end {
             engine::sleep(Duration::from_millis(10)).await;
         }
+        self.log().end();
         tracing::debug!(
             worker = self.id.0,
             "drained; {} client connections are cut",

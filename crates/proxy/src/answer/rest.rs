@@ -1,6 +1,9 @@
 //! What is left of an answer once what could be done at once is done.
 
-use policy::outcome::{Attempt, AttemptEnd, Before, Death, Ending, Failure, Phase, Stop, verdict};
+use policy::outcome::{
+    Attempt, AttemptEnd, Before, Cause, Death, Ending, Failure, Phase, Stop, TunnelEnd, verdict,
+};
+use policy::time::Moment;
 use wire::field::{Fields, Known};
 use wire::h1::encode::{Announce, Upgrade};
 use wire::h1::framing::BodyLength;
@@ -11,7 +14,10 @@ use crate::exchange::{Exchange, Next};
 use crate::explain::SoFar;
 use crate::fault::Fault;
 use crate::postmortem::{attempt_on, note};
+use crate::record::{ClosedBy, Record};
 use crate::relay::{self, RelayEnd};
+use crate::transport::Transport;
+use crate::tried::Begun;
 use crate::tunnel::{self, Mouth};
 use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
@@ -118,7 +124,7 @@ pub(super) fn unanswered(
     exchange.stopped(Some(Stop::Begun));
     let sentence = match end {
         DownloadEnd::Malformed(error) => error.sentence(),
-        DownloadEnd::Upstream | DownloadEnd::ClientLeft => {
+        DownloadEnd::Upstream | DownloadEnd::UpstreamReset | DownloadEnd::ClientLeft => {
             "The endpoint closed the connection inside its response."
         }
     };
@@ -131,7 +137,10 @@ pub(super) fn cut(exchange: &mut Exchange<'_>, setting: &Setting<'_>, end: Relay
         RelayEnd::Upstream(DownloadEnd::Malformed(error)) => Failure::ProtocolInBody {
             what: error.sentence(),
         },
-        RelayEnd::Upstream(_) => Failure::Truncated(Death::Closed),
+        RelayEnd::Upstream(DownloadEnd::UpstreamReset) => Failure::Truncated(Death::Reset),
+        RelayEnd::Upstream(DownloadEnd::Upstream | DownloadEnd::ClientLeft) => {
+            Failure::Truncated(Death::Closed)
+        }
         RelayEnd::ClientLeft => Failure::DownstreamLeft,
         RelayEnd::ClientStuck => Failure::IdleDownstream,
         RelayEnd::Idle => Failure::IdleInResponse,
@@ -167,22 +176,92 @@ async fn upgrade(
     if !exchange.client.flush(limit).await {
         return Ok(cut(exchange, setting, RelayEnd::ClientLeft, SoFar::default()));
     }
-    let client = &mut *exchange.client;
+    // For its sentence, should there be one.
+    let begun = setting_out(exchange);
+    let attempt = attempt_on(&lease, begun, AttemptEnd::Status(exchange.work.response.status));
+    let Exchange {
+        worker,
+        client,
+        record,
+        ..
+    } = &mut *exchange;
     let Connection { transport, input, .. } = &mut *lease;
-    let carried = tunnel::run(
-        exchange.worker,
-        &client.alarm,
-        setting.cluster.plan.timeouts.stream_idle,
-        Mouth {
-            transport: &client.connection.transport,
-            input: &mut client.input,
-        },
-        Mouth { transport, input },
-    )
-    .await;
-    exchange.record.bytes_received(carried.up);
-    exchange.record.bytes_sent(carried.down);
+    let cause = {
+        let _carried = Carried::from_now(record, &client.connection.transport, transport);
+        tunnel::run(
+            worker,
+            &client.alarm,
+            setting.cluster.plan.timeouts.stream_idle,
+            Mouth {
+                transport: &client.connection.transport,
+                input: &mut client.input,
+            },
+            Mouth { transport, input },
+        )
+        .await
+    };
+    note(exchange, attempt);
+    tunnel_ended(exchange, setting, cause, begun.leased);
     Ok(Next::Drop)
+}
+
+/// A tunnel begins now.
+fn setting_out(exchange: &Exchange<'_>) -> Begun {
+    let now = exchange.worker.clock.now();
+    Begun {
+        asked: now,
+        leased: now,
+    }
+}
+
+/// What a record is told of a tunnel, however that ends, a drop by a drain included: what either side took,
+/// to the byte.
+struct Carried<'a> {
+    record: &'a mut Record,
+    client: &'a Transport,
+    endpoint: &'a Transport,
+    /// What each had taken before.
+    before: (u64, u64),
+}
+
+impl<'a> Carried<'a> {
+    fn from_now(record: &'a mut Record, client: &'a Transport, endpoint: &'a Transport) -> Self {
+        let before = (client.sent(), endpoint.sent());
+        Self {
+            record,
+            client,
+            endpoint,
+            before,
+        }
+    }
+}
+
+impl Drop for Carried<'_> {
+    fn drop(&mut self) {
+        self.record.bytes_sent(self.client.sent() - self.before.0);
+        self.record.bytes_received(self.endpoint.sent() - self.before.1);
+    }
+}
+
+/// Who ended a tunnel, and why, in its record.
+fn tunnel_ended(exchange: &mut Exchange<'_>, setting: &Setting<'_>, cause: Cause, since: Moment) {
+    let record = &mut exchange.record;
+    record.flags(cause.flags());
+    record.details(cause.row().details);
+    record.closed_by(match cause {
+        Cause::TunnelClosedByClient => ClosedBy::DownstreamFin,
+        Cause::TunnelResetByClient => ClosedBy::DownstreamReset,
+        Cause::TunnelClosedByEndpoint => ClosedBy::UpstreamFin,
+        Cause::TunnelResetByEndpoint => ClosedBy::UpstreamReset,
+        _ => ClosedBy::Local,
+    });
+    let end = TunnelEnd {
+        cause,
+        received: record.received(),
+        sent: record.sent(),
+        lasted: exchange.worker.clock.now().since(since),
+    };
+    exchange.explain(Some(setting), Ending::Tunnel(end), SoFar::default(), "");
 }
 
 /// The other protocol begins behind the request, whose body may still be on its way (RFC 9110, 7.8): its

@@ -46,6 +46,8 @@ pub(crate) enum Begin {
 pub(crate) enum DownloadEnd {
     /// The endpoint's connection ended inside the body.
     Upstream,
+    /// … by an RST.
+    UpstreamReset,
     /// The endpoint's body is malformed.
     Malformed(DecodeError),
     /// The client takes no more bytes.
@@ -165,7 +167,7 @@ impl Download {
                             return Ok(());
                         }
                         Ok(_) => pulse.beat(),
-                        Err(_) => return Err(DownloadEnd::Upstream),
+                        Err(_) => return Err(DownloadEnd::UpstreamReset),
                     }
                 }
             }
@@ -222,6 +224,7 @@ impl Download {
             None => Ok(false),
             Some(Ok(())) => Ok(true),
             Some(Err(Stopped::Source)) => Err(DownloadEnd::Upstream),
+            Some(Err(Stopped::SourceReset)) => Err(DownloadEnd::UpstreamReset),
             Some(Err(Stopped::Sink)) => Err(DownloadEnd::ClientLeft),
         }
     }

@@ -83,12 +83,9 @@ async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> 
     let next = match read_head(&mut exchange).await {
         Ok(()) => exchange.run().await,
         Err(BadHead::Left) => {
-            // Nothing was asked for: a connection that ends inside a head has no one to answer.
-            let request = &exchange.work.request;
-            exchange
-                .record
-                .request(request.method_text(), request.target(), "HTTP/1.1", "");
-            Next::Drop
+            // A connection that ends inside a head has no one to answer.
+            let left = Failure::DownstreamLeft.into();
+            reply::refuse(&mut exchange, &left, &OwnersFields::default()).await
         }
         Err(BadHead::Refused(fault)) => reply::refuse(&mut exchange, &fault, &OwnersFields::default()).await,
     };
@@ -116,7 +113,10 @@ async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
                 return Ok(());
             }
             Ok(None) => {}
-            Err(error) => return Err(BadHead::Refused(Fault::from(error).into())),
+            Err(error) => {
+                let fault = Fault::of_head(error, client.input.data());
+                return Err(BadHead::Refused(fault.into()));
+            }
         }
         if !timed {
             // Total, not per read: a trickle must not hold the connection.

@@ -47,6 +47,10 @@ pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut pen: Pen<'a>) -> P
     }
     if !facts.sentence.is_empty() {
         pen.lend(|pen| words(facts, facts.sentence, pen));
+        if facts.attempts > 1 {
+            pen.put(b" attempts=");
+            pen.number(u64::from(facts.attempts));
+        }
     }
     pen.put(b"\n");
     pen

@@ -1,6 +1,6 @@
 //! What a worker keeps of the log: a buffer of lines, and the arenas of its records.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -31,6 +31,7 @@ pub struct WorkerLog {
     /// Told when a line is written where none was waiting.
     begun: Box<dyn Fn()>,
     local: RefCell<Local>,
+    ending: Cell<bool>,
 }
 
 struct Local {
@@ -61,6 +62,7 @@ impl WorkerLog {
             clock: Box::new(clock),
             begun: Box::new(begun),
             local: RefCell::new(local),
+            ending: Cell::new(false),
         })
     }
 
@@ -74,6 +76,15 @@ impl WorkerLog {
         {
             self.handle.send(&mut local.batch);
         }
+    }
+
+    /// The drain's time is up: records that nobody finishes from now on were cut by it.
+    pub fn end(&self) {
+        self.ending.set(true);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.get()
     }
 
     pub(super) fn stats(&self) -> &WorkerStats {

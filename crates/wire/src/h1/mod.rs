@@ -3,6 +3,7 @@
 pub mod decode;
 pub mod encode;
 pub mod framing;
+pub mod glimpse;
 pub mod head;
 mod head_error;
 mod limits;
