@@ -5,7 +5,7 @@
 //!   the engine:      asleep = true, news? -> do not sleep          ... awake: asleep = false, news = false, take
 //! ```
 //! Either the engine sees the news before it sleeps, or the other sees that it sleeps: no message is left to one that
-//! sleeps. `tests/crossing.rs` has every order of these steps tried out (loom).
+//! sleeps. `tests/crossing.rs` models it with loom.
 
 use super::sync::{AtomicBool, Mutex, Ordering, fence};
 use std::sync::PoisonError;
@@ -23,17 +23,14 @@ impl<T: Default> Posts<T> {
     /// Leaves a message. True if the engine sleeps, or is about to: then it is to be woken, by whoever is told this.
     pub(super) fn post(&self, write: impl FnOnce(&mut T)) -> bool {
         write(&mut self.posted.lock().unwrap_or_else(PoisonError::into_inner));
-        self.news.store(true, Ordering::Release);
-        // With the one in `may_sleep`: of two who write and then read what the other wrote, one at least sees it.
-        fence(Ordering::SeqCst);
-        self.asleep.swap(false, Ordering::AcqRel)
+        self.news.store(true, Ordering::SeqCst);
+        self.asleep.swap(false, Ordering::SeqCst)
     }
 
     /// The engine is about to sleep; false if it must not, since there are messages.
     pub(super) fn may_sleep(&self) -> bool {
-        self.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        !self.news.load(Ordering::Acquire)
+        self.asleep.store(true, Ordering::SeqCst);
+        !self.news.load(Ordering::SeqCst)
     }
 
     /// The engine is awake: what was posted?
@@ -41,10 +38,10 @@ impl<T: Default> Posts<T> {
         if self.asleep.load(Ordering::Relaxed) {
             self.asleep.store(false, Ordering::Relaxed);
         }
-        if !self.news.load(Ordering::Acquire) {
+        if !self.news.load(Ordering::SeqCst) {
             return T::default();
         }
-        self.news.store(false, Ordering::Release);
+        self.news.store(false, Ordering::SeqCst);
         std::mem::take(&mut self.posted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
