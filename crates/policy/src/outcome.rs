@@ -5,6 +5,7 @@
 mod cause;
 mod failure;
 mod flag;
+mod manual;
 mod sentence;
 mod setting;
 mod story;
@@ -13,6 +14,7 @@ mod verdict;
 pub use cause::{Cause, Row, Told};
 pub use failure::{ConnectFault, Death, Failure, HeadLimit};
 pub use flag::{Flag, FlagSet};
+pub use manual::troubleshooting;
 pub use sentence::sentence;
 pub use setting::{ClientSettings, Setting, Settings, Value};
 pub use story::{

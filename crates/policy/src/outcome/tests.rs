@@ -1,3 +1,5 @@
+mod stories;
+
 use std::time::Duration;
 
 use super::*;
@@ -173,4 +175,18 @@ fn flags_are_written_in_their_order_and_none_is_a_dash() {
         assert_eq!(set.iter().collect::<Vec<_>>(), [flag]);
         assert_eq!(set.to_string(), format!("{flag:?}"));
     }
+}
+
+#[test]
+fn the_page_on_troubleshooting_is_the_tables() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/troubleshooting.md");
+    let page = troubleshooting();
+    if std::env::var_os("EVENKEEL_WRITE_DOCS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/troubleshooting.md is stale: EVENKEEL_WRITE_DOCS=1 cargo test -p evenkeel-policy troubleshooting"
+    );
 }

@@ -1,0 +1,56 @@
+//! The manual's page on failures, made from the table.
+
+use std::fmt::Write;
+
+use super::{Cause, Flag, Told};
+
+/// `docs/troubleshooting.md`.
+#[must_use]
+pub fn troubleshooting() -> String {
+    let mut page = String::from(HEAD);
+    let flags = Flag::ALL.iter().copied().map(Some).chain([None]);
+    for flag in flags {
+        let causes = || Cause::ALL.iter().filter(move |cause| cause.row().flag == flag);
+        let title = flag.map_or("No flag", Flag::as_str);
+        let long = flag.map_or(String::new(), |flag| format!(" ({})", flag.long()));
+        let _ = writeln!(page, "\n## {title}{long}");
+        for cause in causes() {
+            entry(&mut page, *cause);
+        }
+    }
+    page
+}
+
+fn entry(page: &mut String, cause: Cause) {
+    let row = cause.row();
+    let told = match row.told {
+        Told::Status(status) if row.body.is_empty() => format!("status {status}, no body"),
+        Told::Status(status) => format!("status {status}, body `{}`", row.body),
+        Told::Nobody => String::from("nothing: nobody is left to answer (the log has status 0)"),
+        Told::Cut => String::from("what it has of the response; its connection is ended"),
+        Told::Response => String::from("the endpoint's response"),
+    };
+    let _ = write!(
+        page,
+        "\n### {cause:?}\n\n{}\n\n- Details: `{}`\n- The client gets: {told}\n- Look at: {}\n- Set: {}\n",
+        row.happened, row.details, row.look, row.set
+    );
+}
+
+const HEAD: &str = "# Troubleshooting
+
+For whoever reads a log line at 3 am. Take the flag and the details of the line
+(`envoy_response_flags`, `envoy_response_code_details`; in the text format the flag stands behind the status), and find
+them here. The line's sentence says the same with the facts of that request: which endpoint, how long, how often, and the
+setting with the value it has now.
+
+```
+$ jq -r 'select(.envoy_response_flags != \"-\") | [.envoy_response_flags, .evenkeel_sentence] | @tsv' access.log
+UT\tThe request took longer than HTTPRoute timeouts.request = 300ms: the endpoint 10.0.0.1:80 had not responded within 301 ms (208 of 208 bytes acknowledged). To prevent this: see why the endpoint is slow, or raise HTTPRoute timeouts.request.
+```
+
+This page is made from the table of failures in `crates/policy/src/outcome/cause.rs`; a test fails when it is stale.
+After a change there, write it anew: `EVENKEEL_WRITE_DOCS=1 cargo test -p evenkeel-policy troubleshooting`.
+
+`URX` is added to another flag where the request had been sent as often as it may be, `UO` where a retry was refused.
+";
