@@ -110,6 +110,7 @@ codes! {
     NotAccepted "EK0038" Error "No listener of the Gateway accepts the route, by namespace, kind or hostname.",
     ListenerClash "EK0039" Error "Two listeners have the same address, port and hostname.",
     SharedAddress "EK0040" Error "Listeners of one address would treat their clients differently.",
+    BadVariable "EK0048" Error "A header filter's value has a `%` that begins no variable, or a variable that does not exist there.",
     OldVersion "EK0100" Warning "An older version of the API; it still works.",
     Ignored "EK0101" Warning "The field is accepted and has no effect.",
     NoShare "EK0102" Warning "Nothing can receive the rule's requests: they are answered with 500.",

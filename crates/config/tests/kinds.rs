@@ -149,11 +149,11 @@ spec:
     assert_eq!(&*route.name, "httproute/default/web/rule/0/main");
     assert!(find(&model, "other.example.com", "/~shop/cart").is_none());
     assert!(find(&model, "shop.example.com", "/~shopping").is_none());
-    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned().into());
     let edits = HeaderEdits {
-        set: vec![pair("x-a", "1")],
-        add: vec![pair("x-b", "2")],
-        remove: vec!["x-c".to_owned()],
+        set: vec![pair("X-A", "1")],
+        add: vec![pair("X-B", "2")],
+        remove: vec!["X-C".to_owned()],
     };
     assert_eq!(route.filters[0], Filter::RequestHeaders(edits));
     let Filter::Rewrite(rewrite) = &route.filters[1] else {

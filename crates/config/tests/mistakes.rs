@@ -413,6 +413,26 @@ filters:
 }
 
 #[test]
+fn a_variable_that_does_not_exist_is_told_with_its_place() {
+    for (kind, value, word) in [
+        (
+            "RequestHeaderModifier",
+            "'%CLIENT_IP%'",
+            "there is no variable `%CLIENT_IP%` (at byte 1 of the value)",
+        ),
+        ("RequestHeaderModifier", "'a %RESP(x)%'", "not known yet"),
+        ("ResponseHeaderModifier", "50%", "(at byte 3 of the value)"),
+    ] {
+        let field = format!("{}{}", kind[..1].to_lowercase(), &kind[1..]);
+        let text = with_rule(&format!(
+            "filters: [{{type: {kind}, {field}: {{set: [{{name: a, value: {value}}}]}}}}]"
+        ));
+        let told = mistakes(&text).to_string();
+        assert!(told.contains("EK0048") && told.contains(word), "{told}");
+    }
+}
+
+#[test]
 fn machines_get_the_same_as_json() {
     let json = mistakes(&with_rule("backendRefs: [{name: ap}]\ncolour: blue")).to_json();
     insta::assert_snapshot!(format!("{json:#}"), @r##"

@@ -496,3 +496,43 @@ fn a_preflight_is_answered_by_the_rule_of_the_method_asked_for() {
     assert_eq!(no_preflight.status(), 404, "an OPTIONS that asks for no method");
     assert_eq!(named[0].requests().len(), 0);
 }
+
+#[test]
+fn names_stay_as_the_owner_wrote_them_and_values_have_variables() {
+    let upstream =
+        Upstream::answering(|_| "HTTP/1.1 201 Made\r\nX-Theirs: t\r\nContent-Length: 0\r\n\r\n".to_owned());
+    let set = "{set: [{name: X-Set-ME, value: a}, {name: X-Client, value: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%'}, \
+               {name: X-Line, value: '%REQ(:METHOD)% %REQ(:SCHEME)%://%REQ(:AUTHORITY)%%REQ(:PATH)% %PROTOCOL% 100%%'}, \
+               {name: X-Agent, value: '%REQ(X-None?User-Agent):4%'}, {name: X-Nothing, value: '%REQ(X-None)%'}, \
+               {name: X-Direct, value: '%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%'}], add: [{name: X-Add-ME, value: b}]}";
+    let told =
+        "{set: [{name: X-Told-ME, value: '%RESPONSE_CODE% %RESP(X-Theirs)% %REQ(:PATH)% %ROUTE_NAME%'}]}";
+    let rules = format!(
+        "  - filters: [{{type: RequestHeaderModifier, requestHeaderModifier: {set}}}, \
+         {{type: ResponseHeaderModifier, responseHeaderModifier: {told}}}]\n    backendRefs: [{}]\n",
+        yaml::reference("app")
+    );
+    let gateway = gateway(&upstream, &rules, ONE_HOP);
+    let answer = gateway.ask(
+        "GET /a?b HTTP/1.0\r\nHost: a.test\r\nUser-Agent: curl/8\r\nX-Forwarded-For: 192.0.2.1\r\nX-Nothing: 1\r\n\r\n",
+    );
+    let got = upstream.only_request();
+    let line = |name: &str| {
+        got.fields
+            .iter()
+            .find(|(sent, _)| sent == name)
+            .map(|(_, value)| value.as_str())
+    };
+    assert_eq!(line("X-Set-ME"), Some("a"));
+    assert_eq!(line("X-Add-ME"), Some("b"));
+    assert_eq!(line("X-Client"), Some("192.0.2.1"));
+    assert_eq!(line("X-Direct"), Some("127.0.0.1"));
+    assert_eq!(line("X-Line"), Some("GET http://a.test/a?b HTTP/1.0 100%"));
+    assert_eq!(line("X-Agent"), Some("curl"));
+    assert_eq!(got.field("x-nothing"), None);
+    let told = answer.fields.iter().find(|(sent, _)| sent == "X-Told-ME");
+    assert_eq!(
+        told.map(|(_, value)| value.as_str()),
+        Some("201 t /a?b httproute/default/all/rule/0")
+    );
+}

@@ -16,6 +16,7 @@ mod harness;
 mod health;
 mod limits;
 mod manifests;
+mod mended;
 mod metrics;
 mod operational_log;
 mod other_protocols;

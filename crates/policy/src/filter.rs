@@ -4,9 +4,11 @@ mod cors;
 #[cfg(test)]
 mod tests;
 mod url;
+mod value;
 
 pub use cors::{CorsAnswer, CorsRequest};
 pub use url::RequestUrl;
+pub use value::{BadValue, Facts, Field, HeaderValue, Shape, Variable, Whose};
 
 use crate::route::ClusterRef;
 use crate::time::Dice;
@@ -28,33 +30,45 @@ pub enum Filter {
     Cors(Cors),
 }
 
-/// `set`, `add`, `remove`, in this order. Names are valid field names in lower case, values valid
+/// `set`, `add`, `remove`, in this order. Names are valid field names, as the owner wrote them, values valid
 /// field values; fields that carry framing or hop-by-hop meaning are refused by `config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderEdits {
     /// Overwrites.
-    pub set: Vec<(String, String)>,
+    pub set: Vec<(String, HeaderValue)>,
     /// Appends another field.
-    pub add: Vec<(String, String)>,
+    pub add: Vec<(String, HeaderValue)>,
     /// Removes.
     pub remove: Vec<String>,
 }
 
-/// A head's fields as the shell holds them, open to edits. Names are compared without case.
-pub trait HeadEdit {
+/// A head's fields as the shell holds them, open to edits, with what is known of the message. Names are
+/// compared without case.
+pub trait HeadEdit: Facts {
     /// Replaces all fields of the name by one.
-    fn set(&mut self, name: &str, value: &str);
+    fn set(&mut self, name: &str, value: &[u8]);
     /// Appends a field.
-    fn add(&mut self, name: &str, value: &str);
+    fn add(&mut self, name: &str, value: &[u8]);
     /// Removes all fields of the name.
     fn remove(&mut self, name: &str);
 }
 
 impl HeaderEdits {
-    /// Makes the edits.
-    pub fn apply(&self, head: &mut impl HeadEdit) {
-        self.set.iter().for_each(|(name, value)| head.set(name, value));
-        self.add.iter().for_each(|(name, value)| head.add(name, value));
+    /// Makes the edits. `memory` is for values with variables; kept from head to head, it does not grow. A value
+    /// that comes to nothing sets no field, and removes those that are there.
+    pub fn apply(&self, head: &mut impl HeadEdit, memory: &mut Vec<u8>) {
+        for (name, value) in &self.set {
+            match rendered(value, head, memory) {
+                b"" if value.plain().is_none() => head.remove(name),
+                value => head.set(name, value),
+            }
+        }
+        for (name, value) in &self.add {
+            match rendered(value, head, memory) {
+                b"" if value.plain().is_none() => {}
+                value => head.add(name, value),
+            }
+        }
         self.remove.iter().for_each(|name| head.remove(name));
     }
 
@@ -67,6 +81,16 @@ impl HeaderEdits {
             .chain(&self.remove);
         all.into_iter().any(|edited| edited.eq_ignore_ascii_case(name))
     }
+}
+
+/// A value for a message, without spaces at its ends.
+fn rendered<'a>(value: &'a HeaderValue, facts: &impl Facts, memory: &'a mut Vec<u8>) -> &'a [u8] {
+    if let Some(plain) = value.plain() {
+        return plain.as_bytes();
+    }
+    memory.clear();
+    value.render(facts, memory);
+    memory.trim_ascii()
 }
 
 /// A path change of a redirect or rewrite. `*`, the target of `OPTIONS *`, is no path and stays.

@@ -8,10 +8,12 @@ use std::time::Duration;
 use policy::attempts::{Outcome, Summary};
 use policy::evidence::{End, Grade};
 use policy::outcome::{Attempt, AttemptEnd, Before, Cause, Ending, Failure, Stop};
+use policy::plan::MalformedResponses;
 use wire::field::Known;
 use wire::h1::encode::{self, Announce, Onward, Upgrade};
 use wire::h1::framing::{self, BodyLength};
-use wire::hop;
+use wire::h1::mend;
+use wire::hop::{self, Named};
 
 use crate::affinity::Affinity;
 use crate::body::{Begin, Download, DownloadEnd, Upload};
@@ -112,6 +114,8 @@ struct Relaying<'a> {
     begun: Begun,
     from: BodyLength,
     to: BodyLength,
+    /// Trailers that end here.
+    named: Named,
     /// Whether the endpoint keeps its connection, and how long.
     stays: bool,
     hint: Option<Duration>,
@@ -192,17 +196,24 @@ fn judge<'a>(
     let method = exchange.work.request.method;
     let response = &mut exchange.work.response;
     let status = response.status;
-    let from = framing::response_body(response, method)
-        .map_err(|error| error.sentence())
-        .and_then(|from| match hop::check_connection(&response.fields) {
+    let read = match setting.cluster.plan.malformed_responses {
+        MalformedResponses::Mend => mend::response_body(response, method),
+        MalformedResponses::Refuse => framing::response_body(response, method),
+    };
+    let from = read.map_err(|error| error.sentence()).and_then(|from| {
+        match hop::check_connection(&response.fields) {
             Ok(()) => Ok(from),
             Err(error) => Err(error.sentence()),
-        });
+        }
+    });
     setting.cluster.shared.with(|state| {
         let cluster = &mut state.cluster;
         if from.is_ok() {
             cluster.on_attempt(&summary, begun.leased, now);
             cluster.on_response(status, service);
+            if let Some(mend) = response.mended {
+                cluster.on_mended(lease.endpoint, mend.sentence(), now);
+            }
             cluster.counters.rq_retry_limit_exceeded += u64::from(before.limit_exceeded);
         } else {
             cluster.on_attempt(&malformed(summary), begun.leased, now);
@@ -230,7 +241,12 @@ fn judge<'a>(
         begun,
         from,
         to: from.relayed_to(exchange.work.request.version),
-        stays: framing::keeps_alive(response.version, &response.fields),
+        named: if from == BodyLength::Chunked {
+            Named::by(&response.fields)
+        } else {
+            Named::NOTHING
+        },
+        stays: response.mended.is_none() && framing::keeps_alive(response.version, &response.fields),
         hint: response.fields.get(Known::KeepAlive).and_then(timeout_hint),
         persists: false,
     };
@@ -240,7 +256,13 @@ fn judge<'a>(
     if let Some(quota) = &setting.routed.quota {
         rate_limit::tell(quota, &mut response.fields);
     }
-    setting.own.apply(&mut response.fields);
+    let connection = &exchange.client.connection;
+    setting.own.apply(
+        response,
+        (&exchange.work.request, &exchange.work.authority),
+        (connection.peer, connection.local),
+        &mut exchange.work.value,
+    );
     exchange.record.status(status);
     exchange.record.upstream_service_time(service);
     exchange.record.details(details);
@@ -251,13 +273,14 @@ impl Relaying<'_> {
     /// A body's beginning: taken if all of it has come with its head, which small ones mostly have.
     fn begin(&mut self, exchange: &mut Exchange<'_>, upload: &Upload) -> Result<Begin, DownloadEnd> {
         let framing = (self.from, self.to);
+        let named = std::mem::take(&mut self.named);
         if !upload.sent_whole() {
-            return Ok(Begin::Rest(Download::new(framing)));
+            return Ok(Begin::Rest(Download::new(framing, named)));
         }
         let client = &mut *exchange.client;
         let limits = client.snapshot.limits(client.listener);
         let Client { out, behind, .. } = client;
-        Download::begin(framing, &mut self.lease.input, out, behind, limits)
+        Download::begin(framing, named, (&mut self.lease.input, limits), (out, behind))
     }
 
     /// The body's `count` bytes have gone on: its connection is free for others.

@@ -18,6 +18,7 @@ use wire::field::Known;
 use wire::h1::encode::{self, Onward};
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{RequestHead, ResponseHead, Version};
+use wire::hop::Named;
 
 use crate::affinity::Affinity;
 use crate::answer::{self, Answered, Setting};
@@ -59,6 +60,8 @@ pub(crate) struct Workspace {
     pub(crate) target: String,
     /// The path in the form in which it is matched, where that is not the form in which it goes on.
     pub(crate) matched: String,
+    /// A filter's value with variables, rendered.
+    pub(crate) value: Vec<u8>,
     /// What the client asked for: host, and port if it said one.
     pub(crate) authority: AskedHost,
     pub(crate) outgoing: Vec<u8>,
@@ -210,6 +213,9 @@ impl<'a> Exchange<'a> {
         outgoing.clear();
         encode::request(&mut outgoing, request, &onward);
         let mut upload = Upload::new(outgoing, accepted.body, plan.keep_alive.replay_bytes, started);
+        if accepted.body == BodyLength::Chunked {
+            upload.without(Named::by(&request.fields));
+        }
         upload.take_in_place(&mut self.client.input, started);
         if accepted.expects_continue && request.fields.has(Known::Expect) {
             upload.expect_continue();

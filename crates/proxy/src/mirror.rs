@@ -10,6 +10,7 @@ use wire::field::Fields;
 use wire::h1::decode::{BodyDecoder, Part};
 use wire::h1::framing;
 use wire::h1::head::{Limits, Method, ResponseHead, Scan};
+use wire::h1::mend;
 
 use crate::buffer::READ_SIZE;
 use crate::downstream::leaving::Waiter;
@@ -73,7 +74,7 @@ async fn one(
     write_all(&lease.transport, request).await.ok()?;
     let (mut response, limits) = (ResponseHead::default(), Limits::default());
     loop {
-        let mut scan = Scan::default();
+        let mut scan = Scan::mending();
         while response
             .read(lease.input.data(), &mut scan, &limits)
             .ok()?
@@ -82,14 +83,14 @@ async fn one(
             more(&mut lease).await?;
         }
         let length = response
-            .read(lease.input.data(), &mut Scan::default(), &limits)
+            .read(lease.input.data(), &mut Scan::mending(), &limits)
             .ok()??;
         lease.input.consume(length);
         if response.status >= 200 {
             break;
         }
     }
-    let mut decoder = BodyDecoder::new(framing::response_body(&response, method).ok()?);
+    let mut decoder = BodyDecoder::new(mend::response_body(&mut response, method).ok()?);
     loop {
         let step = decoder
             .decode(lease.input.data(), &limits, &mut Fields::default())
@@ -101,7 +102,8 @@ async fn one(
             Part::NeedMore => more(&mut lease).await?,
         }
     }
-    if framing::keeps_alive(response.version, &response.fields) && lease.input.is_empty() {
+    let keeps_alive = framing::keeps_alive(response.version, &response.fields);
+    if keeps_alive && response.mended.is_none() && lease.input.is_empty() {
         lease.recycle(None);
     }
     Some(())

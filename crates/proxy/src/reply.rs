@@ -118,14 +118,14 @@ async fn send(
         content_type: None,
         body,
         head_only,
-        own: Some(own),
     };
     let announce = exchange.announce(persists);
-    reply.write(
-        &mut exchange.client.out,
-        &exchange.worker.calendar.date(exchange.worker.clock.now()),
-        announce,
-    );
+    let date = exchange.worker.calendar.date(exchange.worker.clock.now());
+    let (client, work) = (&mut *exchange.client, &mut *exchange.work);
+    let ends = (client.connection.peer, client.connection.local);
+    reply.write(&mut client.out, &date, announce, |head| {
+        own.apply(head, (&work.request, &work.authority), ends, &mut work.value);
+    });
     if !head_only {
         exchange.record.bytes_sent(body.len() as u64);
     }

@@ -1,11 +1,13 @@
 //! From a request's head to where it goes: normal form, route, filters.
 
 mod host;
+mod owner;
 mod paths;
 mod unrouted;
 
 use config::model::Underscores;
 pub(crate) use host::AskedHost;
+pub(crate) use owner::OwnersFields;
 use policy::filter::{Cors, CorsAnswer, CorsRequest, Filter, HeaderEdits, Redirect, RequestUrl};
 use policy::outcome::Failure;
 use policy::rate_limit::Quota;
@@ -25,7 +27,7 @@ use crate::fault::Fault;
 use crate::forward::{self, Origin};
 use crate::record::Record;
 use crate::snapshot::Snapshot;
-use crate::view::{self, Editable, EditableRequest, View};
+use crate::view::{self, Circumstances, EditableRequest, View};
 use crate::worker::Worker;
 use paths::Paths;
 
@@ -51,26 +53,6 @@ pub(crate) struct Routed<'a> {
     pub(crate) cluster: ClusterRef,
     /// What its rate limit leaves the client.
     pub(crate) quota: Option<Quota>,
-}
-
-/// What the owner of a rule says in every response to a request that it matched: the endpoint's and our
-/// own alike, redirects and failures too.
-#[derive(Debug, Default)]
-pub(crate) struct OwnersFields<'a> {
-    rule: &'a [Filter],
-    backend: &'a [Filter],
-    /// Edits that CORS asks for.
-    cors: Option<HeaderEdits>,
-}
-
-impl OwnersFields<'_> {
-    /// Edits a response's fields, after which nothing else does.
-    pub(crate) fn apply(&self, fields: &mut Fields) {
-        let edits = self.rule.iter().chain(self.backend).filter_map(as_response_edits);
-        for edits in edits.chain(&self.cors) {
-            edits.apply(&mut Editable(fields));
-        }
-    }
 }
 
 /// What a request's head leads to.
@@ -174,6 +156,7 @@ pub(crate) fn find<'a>(
         authority,
         target: onward,
         matched: matched_path,
+        value,
         ..
     } = work;
     let listener = client.listener.ok_or_else(unrouted::no_listener)?;
@@ -221,7 +204,8 @@ pub(crate) fn find<'a>(
         )?;
     }
     record.route(&route.name);
-    own.rule = &route.filters;
+    (own.rule, own.route) = (&route.filters, &route.name);
+    own.origin = Some(accepted.origin);
     let url = RequestUrl {
         scheme: accepted.origin.scheme,
         authority,
@@ -290,7 +274,19 @@ pub(crate) fn find<'a>(
         .chain(&backend.filters)
         .filter_map(as_request_edits)
     {
-        edits.apply(&mut EditableRequest(&mut request.fields));
+        edits.apply(
+            &mut EditableRequest {
+                head: request,
+                known: Circumstances {
+                    peer: client.connection.peer,
+                    local: client.connection.local,
+                    origin: &accepted.origin,
+                    authority,
+                    route: &route.name,
+                },
+            },
+            value,
+        );
     }
     if let Some(host) = host {
         let fields = &mut request.fields;
@@ -381,13 +377,6 @@ fn as_rewrite(filter: &Filter) -> Option<&policy::filter::Rewrite> {
 fn as_request_edits(filter: &Filter) -> Option<&HeaderEdits> {
     match filter {
         Filter::RequestHeaders(edits) => Some(edits),
-        _ => None,
-    }
-}
-
-fn as_response_edits(filter: &Filter) -> Option<&HeaderEdits> {
-    match filter {
-        Filter::ResponseHeaders(edits) => Some(edits),
         _ => None,
     }
 }

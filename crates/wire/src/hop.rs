@@ -232,6 +232,32 @@ pub(crate) fn is_beyond_connection(known: Known) -> bool {
     PROTECTED.contains(known) || HOP_BY_HOP.contains(known)
 }
 
+/// The names of the fields that a message's `Connection` takes out of it, its trailers among them
+/// (RFC 9110, 7.6.1). Nearly always there are none, and then it holds no memory.
+#[derive(Clone, Debug, Default)]
+pub struct Named(Option<Box<[Box<[u8]>]>>);
+
+impl Named {
+    /// No field is named.
+    pub const NOTHING: Self = Self(None);
+
+    /// Those of a message with these fields.
+    #[inline]
+    #[must_use]
+    pub fn by(fields: &Fields) -> Self {
+        if !names_some(fields) {
+            return Self(None);
+        }
+        let options = fields.tokens(Known::Connection);
+        Self(Some(options.map(Box::from).collect()))
+    }
+
+    pub(crate) fn includes(&self, name: &[u8]) -> bool {
+        let named = self.0.iter().flatten();
+        named.into_iter().any(|option| option.eq_ignore_ascii_case(name))
+    }
+}
+
 /// Whether there is no `Connection`, or one with one usual option, as nearly always.
 #[inline]
 fn names_nothing(fields: &Fields) -> bool {

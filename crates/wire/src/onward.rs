@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::field::{Fields, Known, KnownSet};
 use crate::h1::head::{RequestHead, ResponseHead, Version};
-use crate::hop;
+use crate::hop::{self, Named};
 use crate::text::{push_decimal, push_ip};
 
 /// What this hop knows of a request besides its head.
@@ -106,10 +106,9 @@ fn take_out(fields: &mut Fields, dropped: KnownSet) {
 /// As [`take_out`], and what `Connection` names.
 #[cold]
 fn take_out_named(fields: &mut Fields, dropped: KnownSet) {
-    let options: Vec<Vec<u8>> = fields.tokens(Known::Connection).map(<[u8]>::to_vec).collect();
+    let named = Named::by(fields);
     fields.keep(|known, name| {
-        let is_named = || options.iter().any(|option| option.eq_ignore_ascii_case(name));
-        !dropped.contains(known) && (hop::is_beyond_connection(known) || !is_named())
+        !dropped.contains(known) && (hop::is_beyond_connection(known) || !named.includes(name))
     });
 }
 

@@ -130,7 +130,7 @@ const REQUEST_HEADS: &[(&str, &str)] = &[
     ("GET /\0 HTTP/1.1\r\nHost: a", "InvalidTarget"),
     ("GET", "BadRequestLine"),
     ("GET /", "Http09"),
-    ("GET / HTTP/1.2\r\nHost: a", "UnsupportedVersion"),
+    ("GET / HTTP/2.1\r\nHost: a", "UnsupportedVersion"),
     ("GET / HTTP/2.0\r\nHost: a", "UnsupportedVersion"),
     ("GET / HTTP/0.9\r\nHost: a", "UnsupportedVersion"),
     ("GET / http/1.1\r\nHost: a", "BadVersion"),

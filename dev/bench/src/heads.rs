@@ -34,13 +34,6 @@ pub(crate) fn request() -> RequestHead {
     head
 }
 
-/// The response, read.
-pub(crate) fn response() -> ResponseHead {
-    let mut head = ResponseHead::default();
-    read_response(&mut head);
-    head
-}
-
 /// Reads the request into memory that was used before.
 pub(crate) fn read_request(head: &mut RequestHead) {
     let read = head.read(

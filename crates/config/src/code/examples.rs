@@ -193,6 +193,12 @@ impl Code {
                 "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [X-Debug]}}]\n\
                  backendRefs: [{name: api}]",
             ),
+            Self::BadVariable => in_rule(
+                "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Ip, value: '%CLIENT_IP%'}]}}]\n\
+                 backendRefs: [{name: api}]",
+                "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Ip, value: \
+                 '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%'}]}}]\nbackendRefs: [{name: api}]",
+            ),
             Self::BadBase64 => in_spec(
                 "BackendTrafficPolicy",
                 "healthCheck: {active: {type: TCP, tcp: {send: {type: Binary, binary: '%%'}}}}",

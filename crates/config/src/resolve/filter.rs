@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use policy::filter::{Cors, Filter, HeaderEdits, Mirror, PathChange, Redirect, Rewrite};
+use policy::filter::{
+    BadValue, Cors, Filter, HeaderEdits, HeaderValue, Mirror, PathChange, Redirect, Rewrite,
+};
 use policy::route::ClusterRef;
 
 use crate::mistake::{Code, Report};
@@ -55,8 +57,8 @@ pub(super) fn filters(
             continue;
         };
         let filter = match kind.text {
-            "RequestHeaderModifier" => Some(Filter::RequestHeaders(header_edits(settings, report))),
-            "ResponseHeaderModifier" => Some(Filter::ResponseHeaders(header_edits(settings, report))),
+            "RequestHeaderModifier" => Some(Filter::RequestHeaders(header_edits(settings, false, report))),
+            "ResponseHeaderModifier" => Some(Filter::ResponseHeaders(header_edits(settings, true, report))),
             "RequestRedirect" => Some(Filter::Redirect(redirect(settings, report))),
             "URLRewrite" => Some(Filter::Rewrite(Rewrite {
                 hostname: settings.text("hostname").map(str::to_owned),
@@ -122,7 +124,8 @@ fn check_settings(view: View<'_>, kind: Word<'_>, own: &str, report: &mut Report
     }
 }
 
-fn header_edits(view: View<'_>, report: &mut Report) -> HeaderEdits {
+/// Edits of a header modifier; names stay as they are written.
+fn header_edits(view: View<'_>, in_response: bool, report: &mut Report) -> HeaderEdits {
     let mut pairs = |field: &str| {
         let (mut list, mut seen) = (Vec::new(), BTreeSet::new());
         for header in view.objects(field) {
@@ -131,7 +134,7 @@ fn header_edits(view: View<'_>, report: &mut Report) -> HeaderEdits {
             };
             let lower = name.text.to_lowercase();
             check_framing(name, &lower, report);
-            if !seen.insert(lower.clone()) {
+            if !seen.insert(lower) {
                 report
                     .error(
                         Code::DuplicateName,
@@ -140,7 +143,16 @@ fn header_edits(view: View<'_>, report: &mut Report) -> HeaderEdits {
                     )
                     .help("write both values into one, with a comma between them");
             }
-            list.push((lower, value.to_owned()));
+            match HeaderValue::read(value, in_response) {
+                Ok(value) => list.push((name.text.to_owned(), value)),
+                Err(wrong) => {
+                    let BadValue { at, message, help } = wrong;
+                    let message = format!("{message} (at byte {} of the value)", at + 1);
+                    report
+                        .error(Code::BadVariable, header.value_spot("value"), message)
+                        .help(help);
+                }
+            }
         }
         list
     };
@@ -149,7 +161,7 @@ fn header_edits(view: View<'_>, report: &mut Report) -> HeaderEdits {
     for name in view.words("remove") {
         let lower = name.text.to_lowercase();
         check_framing(name, &lower, report);
-        remove.push(lower);
+        remove.push(name.text.to_owned());
     }
     HeaderEdits { set, add, remove }
 }

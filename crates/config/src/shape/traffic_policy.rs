@@ -41,6 +41,13 @@ static SPEC: Shape = Shape {
             "What it applies to; excludes `targetRefs`.",
         ),
         field(
+            "malformedResponses",
+            Kind::Choice(&[word("Mend"), word("Refuse")]),
+            "What becomes of responses that are not as RFC 9112 has them but can be read in one way only, such as \
+             the same `Content-Length` twice: they are mended, or answered with 502.",
+        )
+        .default("`Mend`"),
+        field(
             "targetRefs",
             Kind::Objects {
                 of: &TARGET,

@@ -18,10 +18,6 @@ fn a_malformed_response_head_is_answered_with_502() {
         ("two spaces", "HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n"),
         ("version 2.0", "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
         (
-            "CL and TE",
-            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        ),
-        (
             "two different CL",
             "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         ),
@@ -47,16 +43,8 @@ fn a_malformed_response_head_is_answered_with_502() {
         ),
         ("no colon", "HTTP/1.1 200 OK\r\nX-A\r\nContent-Length: 0\r\n\r\n"),
         (
-            "space before the colon",
-            "HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n",
-        ),
-        (
             "space in a name",
             "HTTP/1.1 200 OK\r\nX A: b\r\nContent-Length: 0\r\n\r\n",
-        ),
-        (
-            "folded line",
-            "HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 0\r\n\r\n",
         ),
         (
             "NUL in a value",
@@ -66,7 +54,6 @@ fn a_malformed_response_head_is_answered_with_502() {
             "bare CR in a value",
             "HTTP/1.1 200 OK\r\nX-A: b\rc\r\nContent-Length: 0\r\n\r\n",
         ),
-        ("bare LF", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
         ("a head without an end in sight", &long_field),
     ];
     for (what, bytes) in cases {

@@ -44,6 +44,8 @@ pub struct Counters {
     pub rq_retry_success: u64,
     pub rq_retry_overflow: u64,
     pub rq_retry_limit_exceeded: u64,
+    /// Malformed responses that were mended.
+    pub rq_mended: u64,
     /// Hedges: second attempts beside one that takes longer than most.
     pub rq_hedge: u64,
     /// … that answered first.

@@ -54,10 +54,19 @@ pub enum EventKind {
     },
     /// Its health check gave no result in time, and it is out of service for it.
     CheckLate,
+    /// A response of it was malformed and was mended. Told at most once in [`MENDED_AGAIN`] for each
+    /// endpoint.
+    Mended {
+        /// What was wrong, in words.
+        what: &'static str,
+    },
 }
 
 /// An endpoint that fails but may not be ejected is told of once in this time.
 pub const KEPT_AGAIN: Duration = Duration::from_secs(10);
+
+/// An endpoint whose responses are mended is told of once in this time.
+pub(super) const MENDED_AGAIN: Duration = Duration::from_secs(60);
 
 /// Events kept until the shell takes them. It does so after each visit, so more means that one call
 /// changed more endpoints than anybody reads of; the rest is left out.
@@ -67,6 +76,16 @@ impl Cluster {
     /// The next event, in the order in which they happened.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
+    }
+
+    /// A response of an endpoint was malformed and was mended.
+    pub fn on_mended(&mut self, id: EndpointId, what: &'static str, now: Moment) {
+        self.counters.rq_mended += 1;
+        let told = &mut self.endpoint(id).service.trouble.told_mended;
+        if told.is_none_or(|told| now.since(told) >= MENDED_AGAIN) {
+            *told = Some(now);
+            self.push_event(id, EventKind::Mended { what }, now);
+        }
     }
 
     /// Notes how an attempt ended, after the outliers were told: `overflow` if its endpoint would have

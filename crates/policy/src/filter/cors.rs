@@ -7,7 +7,7 @@
 //! answer depends on `Origin`, and caches are told.
 
 use super::url::{scheme_port, split_port};
-use super::{Cors, HeaderEdits};
+use super::{Cors, HeaderEdits, HeaderValue};
 
 /// What CORS looks at in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +117,7 @@ fn covers(allowed: &str, origin: &str) -> bool {
 
 /// Sets fields on a response, adds one, and removes those of `owned` that are not set.
 fn edits(set: Vec<(&'static str, String)>, add: (&'static str, String), owned: &[&str]) -> HeaderEdits {
-    let text = |(name, value): (&str, String)| (name.to_owned(), value);
+    let text = |(name, value): (&str, String)| (name.to_owned(), HeaderValue::from(value));
     let not_set = |name: &&&str| !set.iter().any(|(is_set, _)| is_set == *name);
     HeaderEdits {
         remove: owned.iter().filter(not_set).map(ToString::to_string).collect(),

@@ -4,14 +4,29 @@ use super::*;
 #[derive(Debug, Default, PartialEq)]
 struct Head(Vec<(String, String)>);
 
+impl Facts for Head {
+    fn write(&self, variable: &Variable, out: &mut Vec<u8>) {
+        let field = |name: &str| self.0.iter().find(|(held, _)| held.eq_ignore_ascii_case(name));
+        match variable {
+            Variable::Request(field_of) | Variable::Response(field_of) => {
+                if let Some((_, value)) = field(&field_of.name) {
+                    out.extend_from_slice(value.as_bytes());
+                }
+            }
+            other => out.extend_from_slice(format!("{other:?}").as_bytes()),
+        }
+    }
+}
+
 impl HeadEdit for Head {
-    fn set(&mut self, name: &str, value: &str) {
+    fn set(&mut self, name: &str, value: &[u8]) {
         self.remove(name);
         self.add(name, value);
     }
 
-    fn add(&mut self, name: &str, value: &str) {
-        self.0.push((name.to_owned(), value.to_owned()));
+    fn add(&mut self, name: &str, value: &[u8]) {
+        self.0
+            .push((name.to_owned(), String::from_utf8_lossy(value).into_owned()));
     }
 
     fn remove(&mut self, name: &str) {
@@ -23,6 +38,13 @@ fn pairs(fields: &[(&str, &str)]) -> Vec<(String, String)> {
     fields
         .iter()
         .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn values(fields: &[(&str, &str)]) -> Vec<(String, HeaderValue)> {
+    fields
+        .iter()
+        .map(|&(name, value)| (name.to_owned(), HeaderValue::read(value, true).unwrap()))
         .collect()
 }
 
@@ -39,12 +61,78 @@ fn edits_set_then_add_then_remove() {
         ("X-Remove", "gone"),
     ]));
     let edits = HeaderEdits {
-        set: pairs(&[("x-set", "new")]),
-        add: pairs(&[("x-add", "2")]),
+        set: values(&[("X-Set", "new")]),
+        add: values(&[("x-add", "2")]),
         remove: texts(&["x-remove", "x-absent"]),
     };
-    edits.apply(&mut head);
-    assert_eq!(head.0, pairs(&[("x-add", "1"), ("x-set", "new"), ("x-add", "2")]));
+    edits.apply(&mut head, &mut Vec::new());
+    assert_eq!(head.0, pairs(&[("x-add", "1"), ("X-Set", "new"), ("x-add", "2")]));
+}
+
+#[test]
+fn variables_are_what_the_message_says_and_nothing_sets_no_field() {
+    let mut head = Head(pairs(&[("a", "1"), ("b", "2"), ("gone", "3")]));
+    let edits = HeaderEdits {
+        set: values(&[
+            ("x", "<%REQ(A)%-%PROTOCOL%>"),
+            ("gone", "%REQ(none)%"),
+            ("y", "100%% "),
+        ]),
+        add: values(&[("z", "%RESP(b?c):9%"), ("none", "%REQ(none)%"), ("empty", "")]),
+        remove: Vec::new(),
+    };
+    edits.apply(&mut head, &mut Vec::new());
+    let expected = [
+        ("a", "1"),
+        ("b", "2"),
+        ("x", "<1-Protocol>"),
+        ("y", "100% "),
+        ("z", "2"),
+        ("empty", ""),
+    ];
+    assert_eq!(head.0, pairs(&expected));
+}
+
+#[test]
+fn a_value_is_checked_when_it_is_read() {
+    for (text, at, word) in [
+        ("a%", 1, "begins no variable"),
+        ("%NOSUCH%", 0, "there is no variable"),
+        ("ab%20c", 2, "there is no variable"),
+        ("%REQ%", 0, "names no field"),
+        ("%REQ()%", 0, "no field"),
+        ("%REQ(a b)%", 0, "no field"),
+        ("%REQ(:status)%", 0, "no field"),
+        ("%REQ(a):0%", 0, "no field"),
+        ("%REQ(a)", 0, "no `%` at its end"),
+        ("%PROTOCOL(x)%", 0, "nothing in brackets"),
+        ("%PROTOCOL", 0, "no `%` at its end"),
+        ("x %RESP(a)%", 2, "not known yet"),
+        ("%RESPONSE_CODE%", 0, "not known yet"),
+        ("%protocol%", 0, "begins no variable"),
+    ] {
+        let wrong = HeaderValue::read(text, false).unwrap_err();
+        assert_eq!(wrong.at, at, "{text}: {wrong:?}");
+        assert!(
+            wrong.message.contains(word) && !wrong.help.is_empty(),
+            "{text}: {wrong:?}"
+        );
+    }
+    for text in [
+        "",
+        "plain",
+        "100%%",
+        "%DOWNSTREAM_REMOTE_ADDRESS%",
+        "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        "%DOWNSTREAM_DIRECT_REMOTE_PORT%",
+        "%DOWNSTREAM_LOCAL_ADDRESS%",
+        "%REQ(:METHOD)% %REQ(:path)%",
+        "%REQ(X-A?:AUTHORITY):10%",
+        "%ROUTE_NAME%%PROTOCOL%",
+    ] {
+        assert!(HeaderValue::read(text, false).is_ok(), "{text}");
+    }
+    assert_eq!(HeaderValue::read("100%%", false).unwrap().plain(), Some("100%"));
 }
 
 const URL: RequestUrl<'_> = RequestUrl {
@@ -304,7 +392,11 @@ fn preflight<'a>(origin: &'a str, method: &'a str) -> CorsRequest<'a> {
 fn fields_of(answer: CorsAnswer) -> Vec<(String, String)> {
     match answer {
         CorsAnswer::Preflight(fields) => fields.into_iter().map(|(name, v)| (name.to_owned(), v)).collect(),
-        CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => [edits.set, edits.add].concat(),
+        CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => {
+            let plain =
+                |(name, value): (String, HeaderValue)| (name, value.plain().unwrap_or_default().to_owned());
+            edits.set.into_iter().chain(edits.add).map(plain).collect()
+        }
     }
 }
 
@@ -373,7 +465,7 @@ fn only_options_with_an_asked_method_is_a_preflight() {
         ..preflight("", "GET")
     };
     let vary = HeaderEdits {
-        add: pairs(&[("vary", "Origin")]),
+        add: values(&[("vary", "Origin")]),
         ..HeaderEdits::default()
     };
     assert_eq!(cors().decide(&no_origin), CorsAnswer::NotCors(vary));
@@ -397,7 +489,7 @@ fn an_actual_response_carries_the_filters_fields_and_none_of_the_upstreams() {
             panic!("an actual request")
         };
         let mut head = Head(pairs(&upstream));
-        edits.apply(&mut head);
+        edits.apply(&mut head, &mut Vec::new());
         head.0
     };
     let allowed = [

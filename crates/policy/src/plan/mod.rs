@@ -42,6 +42,8 @@ pub struct ClusterPlan {
     pub adaptive: Option<AdaptivePlan>,
     /// Whether requests in flight to an endpoint that is saturated are bounded, where `adaptive` is `None`.
     pub saturation_guard: SaturationGuard,
+    /// What becomes of malformed responses that can be mended.
+    pub malformed_responses: MalformedResponses,
 }
 
 /// Whether a saturated endpoint is noticed and what is in flight to it bounded.
@@ -52,6 +54,16 @@ pub enum SaturationGuard {
     On,
     /// It is not.
     Off,
+}
+
+/// What becomes of a response that is not as RFC 9112 has it, but that nobody can read in two ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MalformedResponses {
+    /// It is mended, and its connection not used again.
+    #[default]
+    Mend,
+    /// The client is answered with 502.
+    Refuse,
 }
 
 /// A share in percent, 0 to 100. Default 50.

@@ -38,6 +38,8 @@ pub(crate) struct Trouble {
     pub(crate) kept: bool,
     /// When.
     pub(crate) told_kept: Option<Moment>,
+    /// When it was told that its responses are mended.
+    pub(crate) told_mended: Option<Moment>,
 }
 
 /// A failure, for `/clusters`.

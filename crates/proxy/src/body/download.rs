@@ -9,6 +9,7 @@ use wire::h1::decode::{BodyDecoder, DecodeError, Part, Step};
 use wire::h1::encode;
 use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
+use wire::hop::Named;
 
 use super::{Direction, IN_PLACE_MIN, Pulse, encode_data, encode_end};
 use crate::buffer::{READ_SIZE, ReadBuffer};
@@ -55,10 +56,10 @@ pub(crate) enum DownloadEnd {
 }
 
 impl Download {
-    /// A body framed as `from` by the endpoint and as `to` for the client.
-    pub(crate) fn new((from, to): (BodyLength, BodyLength)) -> Self {
+    /// A body framed as `from` by the endpoint and as `to` for the client; `named` trailers end here.
+    pub(crate) fn new((from, to): (BodyLength, BodyLength), named: Named) -> Self {
         Self {
-            decoder: BodyDecoder::new(from),
+            decoder: BodyDecoder::new(from).without(named),
             length: to,
             trailers: Fields::default(),
             relayed: 0,
@@ -73,10 +74,9 @@ impl Download {
     /// It is malformed.
     pub(crate) fn begin(
         framing: (BodyLength, BodyLength),
-        input: &mut ReadBuffer,
-        out: &mut Vec<u8>,
-        behind: &mut ReadBuffer,
-        limits: &Limits,
+        named: Named,
+        (input, limits): (&mut ReadBuffer, &Limits),
+        (out, behind): (&mut Vec<u8>, &mut ReadBuffer),
     ) -> Result<Begin, DownloadEnd> {
         let here = input.data().len();
         match framing {
@@ -90,8 +90,8 @@ impl Download {
                 }
                 Ok(Begin::Whole(length))
             }
-            _ if here > BEHIND_HEAD => Ok(Begin::Rest(Self::new(framing))),
-            _ => Self::new(framing).take_whole(input, out, limits),
+            _ if here > BEHIND_HEAD => Ok(Begin::Rest(Self::new(framing, named))),
+            _ => Self::new(framing, named).take_whole(input, out, limits),
         }
     }
 

@@ -12,6 +12,7 @@ use wire::field::Fields;
 use wire::h1::decode::{BodyDecoder, DecodeError, Part};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
+use wire::hop::Named;
 
 use super::outgoing::Outgoing;
 use super::{Direction, IN_PLACE_MIN, Pulse, encode_data, encode_end};
@@ -117,6 +118,13 @@ impl Upload {
             trailers: Fields::default(),
             pause: None,
             received: 0,
+        }
+    }
+
+    /// Leaves out the trailers that the request's `Connection` names. To be said before any of the body is read.
+    pub(crate) fn without(&mut self, named: Named) {
+        if self.length == BodyLength::Chunked {
+            self.decoder = BodyDecoder::new(self.length).without(named);
         }
     }
 

@@ -5,7 +5,6 @@ use wire::h1::framing::BodyLength;
 use wire::h1::head::{ResponseHead, standard_reason};
 
 use crate::forward::NAME;
-use crate::routing::OwnersFields;
 
 /// An answer of our own.
 #[derive(Debug, Default)]
@@ -17,13 +16,17 @@ pub(crate) struct LocalReply<'a> {
     pub(crate) body: &'a [u8],
     /// The request was a HEAD: the body's length is told, the body is not sent.
     pub(crate) head_only: bool,
-    /// What the owner of the rule says, if one matched.
-    pub(crate) own: Option<&'a OwnersFields<'a>>,
 }
 
 impl LocalReply<'_> {
-    /// Appends the answer.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, date: &[u8], announce: Announce) {
+    /// Appends the answer; `edit` has the last word on its head.
+    pub(crate) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        date: &[u8],
+        announce: Announce,
+        edit: impl FnOnce(&mut ResponseHead),
+    ) {
         let mut head = ResponseHead::default();
         head.start(self.status, standard_reason(self.status));
         head.fields.push(b"server", NAME.as_bytes());
@@ -37,9 +40,7 @@ impl LocalReply<'_> {
                 self.content_type.unwrap_or("text/plain").as_bytes(),
             );
         }
-        if let Some(own) = self.own {
-            own.apply(&mut head.fields);
-        }
+        edit(&mut head);
         let bodiless = self.status == 204 || self.status == 304;
         let body = if bodiless {
             BodyLength::None

@@ -12,8 +12,9 @@ use tokio::net::{TcpStream, UnixStream};
 use wire::field::Fields;
 use wire::h1::decode::{BodyDecoder, Part};
 use wire::h1::encode::{self, Announce, Onward};
-use wire::h1::framing::{self, BodyLength};
+use wire::h1::framing::BodyLength;
 use wire::h1::head::{Limits, Method, RequestHead, ResponseHead, Scan};
+use wire::h1::mend;
 
 /// What is read of an answer's body, or of an answer to a check of TCP; what was asked for must be
 /// in it.
@@ -193,7 +194,7 @@ async fn ask_http(
     let body = if receive.is_empty() {
         Vec::new()
     } else {
-        let length = framing::response_body(&head, Method::of(method.as_bytes()));
+        let length = mend::response_body(&mut head, Method::of(method.as_bytes()));
         let length = length.map_err(|error| Finding::Malformed(error.sentence()))?;
         read_body(&mut stream, &mut input, length).await?
     };
@@ -214,7 +215,7 @@ async fn read_head(
     input: &mut Vec<u8>,
     head: &mut ResponseHead,
 ) -> Result<(), Finding> {
-    let (limits, mut scan) = (Limits::default(), Scan::default());
+    let (limits, mut scan) = (Limits::default(), Scan::mending());
     loop {
         match head.read(input, &mut scan, &limits) {
             Ok(Some(length)) => {

@@ -73,6 +73,7 @@ cluster_counters! {
     rq_retry_success "Attempts made again that were answered."
     rq_retry_overflow "Retries not made because a limit was met."
     rq_retry_limit_exceeded "Requests that failed with their retries used up."
+    rq_mended "Malformed responses that were mended."
     rq_hedge "Hedges made: second attempts beside one that takes longer than most." "evenkeel_hedges_total"
     rq_hedge_won "Hedges that answered first." "evenkeel_hedges_won_total"
 }

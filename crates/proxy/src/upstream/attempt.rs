@@ -13,6 +13,7 @@ use policy::evidence::{End, Facts, Written, is_stale};
 use policy::time::Moment;
 use wire::h1::decode::DecodeError;
 use wire::h1::head::{HeadError, Limits, ResponseHead, Scan};
+use wire::h1::mend::Mend;
 
 use super::lease::Lease;
 use crate::body::{Pulse, Sender, Upload, UploadEnd};
@@ -70,6 +71,7 @@ pub(crate) async fn run(
     }
     let written_at = timekeeper.worker.clock.now();
     let doubt_until = lease.doubt_answers_until(written_at);
+    let scan = lease.scan();
     let outcome = {
         let connection = &mut **lease;
         let to = Sender {
@@ -99,7 +101,8 @@ pub(crate) async fn run(
                     doubt_until,
                     clock: timekeeper.worker.clock,
                     sending: Sending::Request,
-                    scan: Scan::default(),
+                    scan,
+                    mended: None,
                     interims: 0,
                     interim: Vec::new(),
                 };
@@ -342,6 +345,8 @@ struct Conversation<'a, 'c> {
     sending: Sending,
     /// How far the next head was looked at.
     scan: Scan,
+    /// What was mended in an interim response.
+    mended: Option<Mend>,
     interims: u32,
     /// What the client has not taken yet of an interim response.
     interim: Vec<u8>,
@@ -427,10 +432,11 @@ impl Conversation<'_, '_> {
                     .map_err(Ended::NotHttp)?;
                 if let Some(length) = read {
                     self.input.consume(length);
+                    self.mended = self.mended.or(self.response.mended);
                     if self.response.status >= 200 || self.response.status == 101 {
+                        self.response.mended = self.mended;
                         return Poll::Ready(Ok(()));
                     }
-                    self.scan = Scan::default();
                     self.interims += 1;
                     if self.interims > INTERIM_MAX {
                         return Poll::Ready(Err(Ended::NotHttp(HeadError::TooLarge)));

@@ -12,7 +12,10 @@ pub(super) fn log(cluster: &str, events: &[Event]) {
     for event in events {
         let line = line(cluster, event);
         match event.kind {
-            EventKind::Ejected { .. } | EventKind::Kept { .. } | EventKind::CheckLate => {
+            EventKind::Ejected { .. }
+            | EventKind::Kept { .. }
+            | EventKind::CheckLate
+            | EventKind::Mended { .. } => {
                 tracing::warn!("{line}");
             }
             EventKind::Returned | EventKind::TakenBack | EventKind::Recovered { .. } => {
@@ -61,6 +64,12 @@ fn line(cluster: &str, event: &Event) -> String {
         }
         EventKind::Recovered { failures } => {
             format!("{name} answers again after {failures} failures in a row; {serving}")
+        }
+        EventKind::Mended { what } => {
+            format!(
+                "{name} sends malformed responses: {what}. They are mended, and their connections not used again; \
+                 malformedResponses: Refuse in a BackendTrafficPolicy answers them with 502"
+            )
         }
         EventKind::CheckLate => {
             format!("{name} is out of service: its health check gave no result in time; {serving}")

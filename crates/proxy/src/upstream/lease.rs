@@ -14,9 +14,10 @@ use policy::cluster::{
     Parked as Verdict, Refusal, Resend, Reuse, Reused, Ticket, WorkerId, Writing,
 };
 use policy::evidence::{Facts, is_farewell, raced};
+use policy::plan::MalformedResponses;
 use policy::time::Moment;
 use wire::h1::framing::keeps_alive;
-use wire::h1::head::ResponseHead;
+use wire::h1::head::{ResponseHead, Scan};
 
 use super::connect::{ConnectError, connect};
 use super::connection::{Connection, name};
@@ -370,6 +371,14 @@ impl DerefMut for Lease<'_> {
 }
 
 impl Lease<'_> {
+    /// How its responses' heads are read.
+    pub(crate) fn scan(&self) -> Scan {
+        match self.permit.handle.plan.malformed_responses {
+            MalformedResponses::Mend => Scan::mending(),
+            MalformedResponses::Refuse => Scan::default(),
+        }
+    }
+
     /// Tells its cluster a fact.
     pub(crate) fn tell(&self, tell: impl FnOnce(&mut Cluster, Moment)) {
         let now = self.permit.worker.clock.now();

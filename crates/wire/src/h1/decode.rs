@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use super::extension::ExtensionPart;
 use super::framing::{BodyLength, LENGTH_MAX};
 use super::head::{HeadError, Limits};
 use super::section::{FieldLine, field_line};
-use crate::bytes::is_value_byte;
 use crate::field::Fields;
-use crate::hop::{TrailerFate, trailer_fate};
+use crate::hop::{Named, TrailerFate, trailer_fate};
 use crate::known::Known;
 use crate::shown_by_its_sentence;
 
@@ -32,6 +32,8 @@ pub struct BodyDecoder {
     extensions: u64,
     /// A trailer line that is not complete yet.
     partial: Vec<u8>,
+    /// Trailers that end at this hop.
+    named: Named,
     trailer_bytes: usize,
     trailer_count: usize,
 }
@@ -41,7 +43,7 @@ enum State {
     Length { left: u64 },
     UntilClose,
     Size { digits: u8 },
-    Extension { bytes: usize },
+    Extension { bytes: usize, part: ExtensionPart },
     SizeLf,
     Chunk { left: u64 },
     ChunkCr,
@@ -78,7 +80,7 @@ pub enum DecodeError {
     BadChunkSize,
     /// A chunk above [`LENGTH_MAX`].
     ChunkTooLarge,
-    /// An empty chunk extension, or a control character in one.
+    /// A chunk extension that is none by the grammar of RFC 9112, 7.1.1.
     BadExtension,
     /// A chunk's extension passes [`Limits::chunk_extension`], or the extensions of all chunks
     /// outweigh 64 times that and the data together.
@@ -133,7 +135,7 @@ impl DecodeError {
         match self {
             Self::BadChunkSize => "A chunk does not begin with its size in hexadecimal digits.",
             Self::ChunkTooLarge => "A chunk is larger than any body can be.",
-            Self::BadExtension => "A chunk extension is empty or has a control character.",
+            Self::BadExtension => "A chunk extension is not of the form name, or name=value.",
             Self::ExtensionTooLarge => "Chunk extensions are larger than their limit.",
             Self::BadChunkEnd => "A chunk's data is not followed by a line end.",
             Self::BareLf => "A chunk's first line ends with a line feed alone.",
@@ -192,9 +194,17 @@ impl BodyDecoder {
             data: 0,
             extensions: 0,
             partial: Vec::new(),
+            named: Named::NOTHING,
             trailer_bytes,
             trailer_count,
         }
+    }
+
+    /// The same, which leaves out the trailers that `Connection` names.
+    #[must_use]
+    pub fn without(mut self, named: Named) -> Self {
+        self.named = named;
+        self
     }
 
     /// Finds the next piece of the body at the start of `input`. Runs of data cost the same whatever
@@ -287,16 +297,22 @@ impl BodyDecoder {
                 State::Size { digits: digits + 1 }
             }
             (State::Size { digits: 1.. }, b'\r') => State::SizeLf,
-            (State::Size { digits: 1.. }, b';') => State::Extension { bytes: 0 },
+            (State::Size { digits: 1.. }, b';') => State::Extension {
+                bytes: 0,
+                part: ExtensionPart::Start,
+            },
             (State::Size { digits: 1.. } | State::Extension { .. }, b'\n') => {
                 return Err(DecodeError::BareLf);
             }
-            (State::Extension { bytes: 1.. }, b'\r') => State::SizeLf,
-            (State::Extension { bytes }, _) if is_value_byte(byte) => {
+            (State::Extension { part, .. }, b'\r') if part.is_complete() => State::SizeLf,
+            (State::Extension { bytes, part }, _) => {
+                let part = part.then(byte).ok_or(DecodeError::BadExtension)?;
                 self.count_extension(bytes + 1, limits)?;
-                State::Extension { bytes: bytes + 1 }
+                State::Extension {
+                    bytes: bytes + 1,
+                    part,
+                }
             }
-            (State::Extension { .. }, _) => return Err(DecodeError::BadExtension),
             (State::SizeLf, b'\n') => match std::mem::take(&mut self.size) {
                 0 => State::Trailers,
                 left if left > LENGTH_MAX => return Err(DecodeError::ChunkTooLarge),
@@ -365,8 +381,8 @@ impl BodyDecoder {
             return Err(DecodeError::TooManyTrailers);
         }
         match trailer_fate(Known::of(name), name) {
-            TrailerFate::Keep => trailers.push(name, value),
-            TrailerFate::Drop => {}
+            TrailerFate::Keep if !self.named.includes(name) => trailers.push(name, value),
+            TrailerFate::Keep | TrailerFate::Drop => {}
             TrailerFate::Refuse => return Err(DecodeError::ForbiddenTrailer),
         }
         Ok(())

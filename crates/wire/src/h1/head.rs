@@ -7,6 +7,7 @@ use crate::scan::all;
 
 pub use super::head_error::HeadError;
 pub use super::limits::Limits;
+use super::mend::Mend;
 pub use super::section::Scan;
 pub use super::words::{Method, Version, standard_reason};
 
@@ -33,6 +34,8 @@ pub struct ResponseHead {
     pub version: Version,
     /// Its fields.
     pub fields: Fields,
+    /// What was mended in it first; `None` if nothing was.
+    pub mended: Option<Mend>,
     reason: Vec<u8>,
 }
 
@@ -142,7 +145,7 @@ impl RequestHead {
 }
 
 impl ResponseHead {
-    /// As [`RequestHead::read`], for a status line, before which no empty line may stand. If the peer
+    /// As [`RequestHead::read`], for a status line, before which no empty line may stand unless `scan` mends. If the peer
     /// closes before the head is complete, [`Protocol::judge`](super::protocol::Protocol::judge) may still tell what it speaks.
     ///
     /// # Errors
@@ -162,16 +165,22 @@ impl ResponseHead {
             }
         }
         if scan.before_fields() {
-            if !start_line::may_be_status(input) {
-                return start_line::not_http(input);
+            if !scan.skip_empty_lines(input, EMPTY_LINES_MAX)? {
+                return Ok(None);
+            }
+            let begin = &input[scan.line()..];
+            if !start_line::may_be_status(begin) {
+                return start_line::not_http(begin);
             }
             let Some((end, next)) = start_line::find(input, scan, at_limit, usize::MAX)? else {
                 return Ok(None);
             };
-            self.take_line(&start_line::status(&input[..end])?);
+            self.take_line(&start_line::status(&input[scan.line()..end])?);
             scan.enter_fields(next);
         }
-        finish(input, scan, &mut self.fields, limits, at_limit)
+        let end = scan.fields(input, &mut self.fields, limits.fields, at_limit)?;
+        self.mended = scan.mended;
+        done(end, scan, at_limit)
     }
 
     /// The reason phrase as sent, possibly empty.
@@ -196,6 +205,7 @@ impl ResponseHead {
     /// Forgets the response, keeps the memory.
     pub fn clear(&mut self) {
         self.status = 0;
+        self.mended = None;
         self.version = Version::default();
         self.fields.clear();
         self.reason.clear();
@@ -219,7 +229,7 @@ fn clip<'a>(input: &'a [u8], limits: &Limits) -> (&'a [u8], bool) {
     (&input[..input.len().min(most)], input.len() >= most)
 }
 
-/// Reads the fields; a complete head leaves `scan` ready for the next one.
+/// Reads the fields.
 #[inline]
 fn finish(
     input: &[u8],
@@ -229,8 +239,14 @@ fn finish(
     at_limit: bool,
 ) -> Result<Option<usize>, HeadError> {
     let end = scan.fields(input, fields, limits.fields, at_limit)?;
+    done(end, scan, at_limit)
+}
+
+/// A complete head leaves `scan` ready for the next one.
+#[inline]
+fn done(end: Option<usize>, scan: &mut Scan, at_limit: bool) -> Result<Option<usize>, HeadError> {
     if end.is_some() {
-        *scan = Scan::default();
+        scan.start_over();
     } else if at_limit {
         return Err(HeadError::TooLarge);
     }

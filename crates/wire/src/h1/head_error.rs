@@ -13,6 +13,8 @@ pub enum HeadError {
     TooManyFields,
     /// The request line passes [`Limits::request_line`](super::head::Limits::request_line).
     RequestLineTooLong,
+    /// The method alone passes [`Limits::request_line`](super::head::Limits::request_line).
+    MethodTooLong,
     /// More than four empty lines before the request line.
     TooManyEmptyLines,
     /// A line ends in LF alone. RFC 9112, 2.2 lets a recipient take it for a line end; parsers differ.
@@ -39,7 +41,7 @@ pub enum HeadError {
     BadRequestLine,
     /// A version that is not of the form `HTTP/digit.digit`.
     BadVersion,
-    /// A version other than 1.0 and 1.1.
+    /// A major version other than 1.
     UnsupportedVersion,
     /// A request line without version: HTTP/0.9.
     Http09,
@@ -58,7 +60,7 @@ impl HeadError {
     #[must_use]
     pub const fn details(self) -> &'static str {
         match self {
-            Self::TooLarge | Self::RequestLineTooLong => "http1.headers_too_large",
+            Self::TooLarge | Self::RequestLineTooLong | Self::MethodTooLong => "http1.headers_too_large",
             Self::TooManyFields => "http1.too_many_headers",
             Self::InvalidName | Self::InvalidValue => "http1.invalid_characters",
             Self::InvalidTarget => "http1.invalid_url",
@@ -87,7 +89,8 @@ impl HeadError {
         match self {
             Self::TooLarge | Self::TooManyFields => 431,
             Self::RequestLineTooLong => 414,
-            Self::UnsupportedVersion | Self::Http09 | Self::Http2Preface => 505,
+            Self::MethodTooLong => 501,
+            Self::UnsupportedVersion | Self::Http2Preface => 505,
             _ => 400,
         }
     }
@@ -99,6 +102,7 @@ impl HeadError {
             Self::TooLarge => "The head is larger than the limit on head bytes.",
             Self::TooManyFields => "The head has more fields than the limit allows.",
             Self::RequestLineTooLong => "The request line is longer than its limit.",
+            Self::MethodTooLong => "The method is longer than the limit on the request line.",
             Self::TooManyEmptyLines => "More than four empty lines came before the request line.",
             Self::BareLf => "A line ends with a line feed alone, without a carriage return.",
             Self::BareCr => "A carriage return stands without a line feed after it.",
@@ -114,7 +118,7 @@ impl HeadError {
                 "The request line is not method, target and version with one space between."
             }
             Self::BadVersion => "The HTTP version cannot be read.",
-            Self::UnsupportedVersion => "The HTTP version is neither 1.0 nor 1.1.",
+            Self::UnsupportedVersion => "The HTTP version is not 1.",
             Self::Http09 => "The request line has no version: HTTP/0.9 is not spoken here.",
             Self::Http2Preface => "The peer speaks HTTP/2 on a listener for HTTP/1.",
             Self::BadStatusLine => "The status line is not version, three digits and a reason.",

@@ -2,11 +2,13 @@
 
 pub mod decode;
 pub mod encode;
+mod extension;
 pub mod framing;
 pub mod glimpse;
 pub mod head;
 mod head_error;
 mod limits;
+pub mod mend;
 pub mod protocol;
 mod section;
 mod start_line;

@@ -3,6 +3,7 @@
 use memchr::memchr;
 
 use super::head_error::HeadError;
+use super::mend::{self, Mend, Mended};
 use crate::block::Block;
 use crate::bytes::{letters_end, short_name_len, token_end, trim, value_end, visible_end};
 use crate::field::{Fields, Known};
@@ -22,6 +23,10 @@ pub struct Scan {
     in_fields: bool,
     /// Empty lines skipped before the start line.
     empty_lines: u8,
+    /// Whether what can be mended is.
+    mends: bool,
+    /// What was mended first.
+    pub(crate) mended: Option<Mend>,
 }
 
 /// What [`field_line`] found.
@@ -39,6 +44,53 @@ pub(crate) enum FieldLine<'a> {
 }
 
 impl Scan {
+    /// One that mends what RFC 9112 lets a recipient mend; for responses.
+    #[must_use]
+    pub fn mending() -> Self {
+        Self {
+            mends: true,
+            ..Self::default()
+        }
+    }
+
+    /// Makes it ready for the next head.
+    pub(crate) fn start_over(&mut self) {
+        *self = Self {
+            mends: self.mends,
+            ..Self::default()
+        };
+    }
+
+    /// Whether this may be mended; then it is noted.
+    pub(crate) fn mend(&mut self, mend: Mend) -> bool {
+        if self.mends {
+            self.mended.get_or_insert(mend);
+        }
+        self.mends
+    }
+
+    /// Goes on behind empty lines before the status line, as far as they have come; false while it can not
+    /// be told what comes.
+    ///
+    /// # Errors
+    /// They are too many, or no lines.
+    pub(crate) fn skip_empty_lines(&mut self, input: &[u8], most: u8) -> Result<bool, HeadError> {
+        while let Some(first @ (b'\r' | b'\n')) = input.get(self.line) {
+            let len = match input.get(self.line + 1) {
+                _ if *first == b'\n' => 1,
+                Some(b'\n') => 2,
+                None if self.mends => return Ok(false),
+                _ => return Err(HeadError::BadStatusLine),
+            };
+            self.empty_lines += 1;
+            if self.empty_lines > most || !self.mend(Mend::EmptyLine) {
+                return Err(HeadError::BadStatusLine);
+            }
+            self.line += len;
+        }
+        Ok(true)
+    }
+
     /// Whether nothing of a head has been read yet.
     pub(crate) fn is_fresh(self) -> bool {
         self.line == 0 && self.searched == 0
@@ -95,7 +147,21 @@ impl Scan {
             if rest.starts_with(b"\r\n") {
                 return Ok(Some(self.line + 2));
             }
-            match unusual_line(rest, fields, most, at_limit)? {
+            let taken = match unusual_line(rest, fields, most, at_limit) {
+                Err(error) if self.mends => match mend::line(rest, fields, most, error)? {
+                    Some(Mended::Line(len, mend)) => {
+                        self.mend(mend);
+                        Some(len)
+                    }
+                    Some(Mended::End(len)) => {
+                        self.mend(Mend::BareLf);
+                        return Ok(Some(self.line + len));
+                    }
+                    None => return Err(error),
+                },
+                taken => taken?,
+            };
+            match taken {
                 Some(len) => self.line += len,
                 None => {
                     self.searched = input.len();

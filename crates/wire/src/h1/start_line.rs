@@ -2,6 +2,7 @@
 //! otherwise when it is whole, to be taken or to be told what is wrong with it.
 
 use super::head_error::HeadError;
+use super::mend::Mend;
 use super::protocol::{EVIDENCE_BYTES, Protocol};
 use super::section::Scan;
 use super::words::Version;
@@ -63,8 +64,9 @@ pub(super) fn request(line: &[u8]) -> Result<RequestLine, HeadError> {
         Some(&stop) => return Err(misplaced(stop, HeadError::InvalidTarget)),
     };
     let version = match version {
-        b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
+        // A higher minor version is read as the highest that is known (RFC 9110, 2.5).
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::Http11,
         _ if version.contains(&b'\r') => return Err(HeadError::BareCr),
         _ if version.is_empty() || version.contains(&b' ') => return Err(HeadError::BadRequestLine),
         _ => return Err(bad_version(version)),
@@ -97,7 +99,7 @@ pub(super) fn usual_status(input: &[u8]) -> Option<(StatusLine<'_>, usize)> {
 /// where there is no reason: many servers leave it out, and nobody can read that differently.
 pub(super) fn status(line: &[u8]) -> Result<StatusLine<'_>, HeadError> {
     let (version, rest) = match line {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', rest @ ..] => (Version::Http11, rest),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9', rest @ ..] => (Version::Http11, rest),
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', rest @ ..] => (Version::Http10, rest),
         _ => return Err(bad_version(until_space(line))),
     };
@@ -148,10 +150,16 @@ pub(super) fn find(
     let line_feed = scan.line_feed(input);
     // The CR may have come already, so one byte more than the line is let pass.
     if line_feed.unwrap_or(input.len()) - begin > longest.saturating_add(1) {
-        return Err(HeadError::RequestLineTooLong);
+        let line = &input[begin..][..longest];
+        return Err(if line.contains(&b' ') {
+            HeadError::RequestLineTooLong
+        } else {
+            HeadError::MethodTooLong
+        });
     }
     match line_feed {
         Some(at) if at > begin && input[at - 1] == b'\r' => Ok(Some((at - 1, at + 1))),
+        Some(at) if at > begin && scan.mend(Mend::BareLf) => Ok(Some((at, at + 1))),
         Some(_) => Err(HeadError::BareLf),
         None if at_limit => Err(HeadError::TooLarge),
         None => Ok(None),

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::reading::{with_slashes, without_parameters};
 use super::*;
 use crate::h1::head::{Limits, Scan};
 

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use policy::plan::{
-    ClusterPlan, KeepAlivePlan, Learning, Limits, Percent, SaturationGuard, TcpKeepalive, Timeouts,
+    ClusterPlan, KeepAlivePlan, Learning, Limits, MalformedResponses, Percent, SaturationGuard, TcpKeepalive,
+    Timeouts,
 };
 
 use crate::mistake::{Code, Report};
@@ -53,6 +54,10 @@ pub(super) fn plan(spec: View<'_>, words: retry::Words, report: &mut Report) -> 
         saturation_guard: match spec.bool("saturationGuard") {
             Some(false) => SaturationGuard::Off,
             Some(true) | None => SaturationGuard::On,
+        },
+        malformed_responses: match spec.text("malformedResponses") {
+            Some("Refuse") => MalformedResponses::Refuse,
+            _ => MalformedResponses::Mend,
         },
     };
     (plan, budget_spot)

@@ -128,6 +128,16 @@ fn every_deviation_from_the_chunk_grammar_is_refused() {
         (b"5;a\nhello", DecodeError::BareLf),
         (b"5;\r\n", DecodeError::BadExtension),
         (b"5;a\0b\r\n", DecodeError::BadExtension),
+        (b"5;=a\r\n", DecodeError::BadExtension),
+        (b"5;a=\r\n", DecodeError::BadExtension),
+        (b"5;a b\r\n", DecodeError::BadExtension),
+        (b"5;a \r\n", DecodeError::BadExtension),
+        (b"5;a=b=c\r\n", DecodeError::BadExtension),
+        (b"5;a=\"b\r\n", DecodeError::BadExtension),
+        (b"5;a=\"b\"c\r\n", DecodeError::BadExtension),
+        (b"5;a;;b\r\n", DecodeError::BadExtension),
+        (b"5;a;\r\n", DecodeError::BadExtension),
+        (b"5;(a)\r\n", DecodeError::BadExtension),
         (b"5;a\rb\r\n", DecodeError::BadChunkSize),
         (b"1\r\nab\r\n", DecodeError::BadChunkEnd),
         (b"1\r\na\n0\r\n", DecodeError::BadChunkEnd),
@@ -262,4 +272,43 @@ proptest! {
         prop_assert_eq!(outcome.trailers, expected);
         prop_assert_eq!((outcome.consumed, outcome.end), (out.len(), Ok(true)));
     }
+}
+
+#[test]
+fn chunk_extensions_of_the_grammar_are_left_out() {
+    for extension in ["a", "a=b", " a = b ;c", "a=\"x; \\\" y\"", "a=\"\" ;b=1;c"] {
+        let chunked = format!("2;{extension}\r\nhi\r\n0;{extension}\r\n\r\n");
+        let (mut decoder, mut at, mut data) = (BodyDecoder::new(BodyLength::Chunked), 0, Vec::new());
+        loop {
+            let input = &chunked.as_bytes()[at..];
+            let step = decoder
+                .decode(input, &Limits::default(), &mut Fields::default())
+                .unwrap();
+            at += step.consumed;
+            match step.part {
+                Part::Data(range) => data.extend_from_slice(&input[range]),
+                Part::End => break,
+                Part::NeedMore => panic!("{extension}"),
+            }
+        }
+        assert_eq!((data.as_slice(), at), (&b"hi"[..], chunked.len()), "{extension}");
+    }
+}
+
+#[test]
+fn trailers_that_connection_names_end_here() {
+    let mut head = Fields::default();
+    head.push(b"Connection", b"close, X-Mine");
+    let mut decoder = BodyDecoder::new(BodyLength::Chunked).without(Named::by(&head));
+    let mut trailers = Fields::default();
+    let step = decoder
+        .decode(
+            b"0\r\nx-mine: 1\r\nX-Kept: 2\r\n\r\n",
+            &Limits::default(),
+            &mut trailers,
+        )
+        .unwrap();
+    assert_eq!(step.part, Part::End);
+    assert_eq!(trailers.len(), 1);
+    assert_eq!(trailers.get_named(b"x-kept"), Some(&b"2"[..]));
 }
