@@ -16,6 +16,7 @@ mod harness;
 mod health;
 mod limits;
 mod manifests;
+mod memory;
 mod mended;
 mod metrics;
 mod operational_log;

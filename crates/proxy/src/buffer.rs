@@ -5,6 +5,9 @@ use std::cell::RefCell;
 /// What one read takes at most, and so what a body in flight costs per direction.
 pub(crate) const READ_SIZE: usize = 32 * 1024;
 
+/// What one read takes where bytes only pass through.
+pub(crate) const SMALL_READ_SIZE: usize = 14 * 1024;
+
 /// Left free before what is read, so that another head can be put before a body in place of its own.
 const HEADROOM: usize = 1024;
 
@@ -14,6 +17,8 @@ const KEPT: usize = 256;
 thread_local! {
     /// For reading. All are initialised once, so reads need no zeroing.
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// The same for small reads.
+    static SMALL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     /// For what is to be written: empty, of whatever capacity they have grown to.
     static OUTGOING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
@@ -41,17 +46,27 @@ pub(crate) fn give_outgoing(mut written: Vec<u8>) {
     });
 }
 
-fn take() -> Vec<u8> {
-    SPARE
+/// A buffer for reads of up to `most` bytes, to begin with.
+fn take(most: usize) -> Vec<u8> {
+    let (spare, size) = match most <= SMALL_READ_SIZE {
+        true => (&SMALL, SMALL_READ_SIZE),
+        false => (&SPARE, READ_SIZE),
+    };
+    spare
         .with_borrow_mut(Vec::pop)
-        .unwrap_or_else(|| vec![0; HEADROOM + READ_SIZE])
+        .unwrap_or_else(|| vec![0; HEADROOM + size])
 }
 
 fn give(store: Vec<u8>) {
     // A thread that ends has no spare ones any more.
-    let _ = SPARE.try_with(|spare| {
+    let spare = match store.len().checked_sub(HEADROOM) {
+        Some(READ_SIZE) => &SPARE,
+        Some(SMALL_READ_SIZE) => &SMALL,
+        _ => return,
+    };
+    let _ = spare.try_with(|spare| {
         let mut spare = spare.borrow_mut();
-        if store.len() == HEADROOM + READ_SIZE && spare.len() < KEPT {
+        if spare.len() < KEPT {
             spare.push(store);
         }
     });
@@ -79,8 +94,11 @@ impl ReadBuffer {
 
     /// Room for a read; at least one byte unless `most` bytes are held already.
     pub(crate) fn space(&mut self, most: usize) -> &mut [u8] {
+        if self.is_empty() && self.store.len() > HEADROOM + READ_SIZE.min(most) {
+            self.release();
+        }
         if self.store.is_empty() {
-            self.store = take();
+            self.store = take(most);
             (self.start, self.end) = (HEADROOM, HEADROOM);
         }
         if self.start > HEADROOM && self.end == self.store.len() {
@@ -185,7 +203,7 @@ mod tests {
         buffer.space(READ_SIZE);
         let address = buffer.store.as_ptr();
         buffer.release();
-        let again = take();
+        let again = take(READ_SIZE);
         assert_eq!(again.as_ptr(), address);
     }
 }

@@ -26,11 +26,18 @@ pub(crate) fn poll_fill(
 ) -> Poll<io::Result<usize>> {
     // Whoever passes bytes on asks here, since every transfer begins with a read.
     ready!(engine::poll_budget());
-    // Memory is taken only once there is something to read.
-    ready!(transport.poll_read_ready(cx));
-    let count = ready!(transport.poll_read(cx, buffer.space(most)))?;
-    buffer.filled(count);
-    Poll::Ready(Ok(count))
+    // Memory is taken only once there is something to read, and given back before a wait.
+    if transport.poll_read_ready(cx).is_pending() {
+        buffer.release();
+        return Poll::Pending;
+    }
+    let read = transport.poll_read(cx, buffer.space(most));
+    match read {
+        Poll::Ready(Ok(count)) => buffer.filled(count),
+        Poll::Ready(Err(_)) => {}
+        Poll::Pending => buffer.release(),
+    }
+    read
 }
 
 /// Writes all of `bytes` and clears them.

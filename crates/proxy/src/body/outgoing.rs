@@ -2,6 +2,9 @@
 
 use crate::buffer::ReadBuffer;
 
+/// The largest buffer that is kept for the next request.
+const KEPT_MAX: usize = 16 * 1024;
+
 /// The bytes of a request, as its endpoint gets them.
 #[derive(Debug)]
 pub(super) struct Outgoing {
@@ -51,8 +54,11 @@ impl Outgoing {
         &mut self.own
     }
 
-    /// Gives the buffer back.
+    /// Gives the buffer back, unless it has grown for a large body: then its memory goes to whoever needs it.
     pub(super) fn into_buffer(self) -> Vec<u8> {
+        if self.own.capacity() > KEPT_MAX {
+            return Vec::new();
+        }
         self.own
     }
 }

@@ -3,6 +3,7 @@
 mod again;
 
 use std::io;
+use std::ops::Range;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,19 +11,30 @@ use policy::deadline::{Arrival, Turn};
 use policy::time::Moment;
 use wire::field::Fields;
 use wire::h1::decode::{BodyDecoder, DecodeError, Part};
+use wire::h1::encode::{self, CHUNK_END};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 use wire::hop::Named;
 
 use super::outgoing::Outgoing;
 use super::{Direction, IN_PLACE_MIN, Pulse, encode_data, encode_end};
-use crate::buffer::{READ_SIZE, ReadBuffer};
+use crate::buffer::{READ_SIZE, ReadBuffer, SMALL_READ_SIZE};
 use crate::engine::{self, Alarm};
 use crate::io::poll_fill;
 use crate::transport::Transport;
 
-/// Encoded bytes held at most while streaming, once no copy is kept any more.
-const WINDOW: usize = 64 * 1024;
+/// What one read takes while streaming, once no copy is kept any more: all that an upload in flight holds
+/// while its endpoint is slow.
+const STREAM_READ: usize = SMALL_READ_SIZE;
+
+/// While streaming, chunks below this are gathered into one write; others are sent from where they came.
+const GATHERED_CHUNK: usize = 2 * 1024;
+
+/// Bytes that are gathered at most.
+const GATHERED: usize = 8 * 1024;
+
+/// Room that a chunk's framing takes at most.
+const FRAMING_MAX: usize = 24;
 
 /// One request on its way to an endpoint: everything that was or will be written, head first.
 ///
@@ -40,6 +52,9 @@ pub(crate) struct Upload {
     head_len: usize,
     sent: u64,
     copy_max: usize,
+    /// While streaming: so many bytes of the body are at the front of what was received, to be sent from
+    /// there behind what is encoded.
+    direct: u32,
     whole: bool,
     /// When its last byte had come from the client; [`Moment::NEVER`] while more is to come.
     finished_at: Moment,
@@ -111,6 +126,7 @@ impl Upload {
             head_len,
             sent: 0,
             copy_max: head_len + replay_bytes,
+            direct: 0,
             whole: true,
             finished_at,
             expects_continue: false,
@@ -211,7 +227,7 @@ impl Upload {
     }
 
     fn end(&self) -> u64 {
-        self.base + self.outgoing.len() as u64
+        self.base + self.outgoing.len() as u64 + u64::from(self.direct)
     }
 
     /// Writes the head but for its last `held_back` bytes.
@@ -238,11 +254,8 @@ impl Upload {
             let room = self
                 .take_in(input, limits, || pulse.request_is_whole())
                 .map_err(UploadEnd::Malformed)?;
-            let start = usize::try_from(self.sent - self.base).unwrap_or(usize::MAX);
-            if start < self.outgoing.len() {
-                let written = to.transport.poll_write(cx, &self.outgoing.bytes()[start..]);
-                let count = ready!(written).map_err(UploadEnd::Upstream)?;
-                self.sent += count as u64;
+            if self.sent < self.end() {
+                ready!(self.poll_write(cx, to, input)).map_err(UploadEnd::Upstream)?;
                 pulse.beat();
                 continue;
             }
@@ -256,7 +269,8 @@ impl Upload {
             if !self.expects_continue {
                 pulse.turn(Direction::Up, Turn::Client);
             }
-            let came = ready!(poll_fill(cx, from, input, READ_SIZE));
+            let most = if self.whole { READ_SIZE } else { STREAM_READ };
+            let came = ready!(poll_fill(cx, from, input, most));
             pulse.turn(Direction::Up, Turn::Endpoint);
             self.expects_continue = false;
             match came {
@@ -266,6 +280,36 @@ impl Upload {
         }
     }
 
+    /// Writes what is encoded, and then what is sent from where it was received.
+    fn poll_write(
+        &mut self,
+        cx: &Context<'_>,
+        to: &Sender<'_>,
+        input: &mut ReadBuffer,
+    ) -> Poll<io::Result<()>> {
+        let start = usize::try_from(self.sent - self.base).unwrap_or(usize::MAX);
+        let encoded = &self.outgoing.bytes()[start..];
+        let (rest, direct) = (encoded.len(), &input.data()[..self.direct as usize]);
+        let count = ready!(match (encoded, direct) {
+            (all, []) | ([], all) => to.transport.poll_write(cx, all),
+            (first, second) => to.transport.poll_write_both(cx, first, second),
+        })?;
+        self.sent += count as u64;
+        if self.whole || count < rest {
+            return Poll::Ready(Ok(()));
+        }
+        self.outgoing.own().clear();
+        self.base = self.sent;
+        if self.direct > 0 {
+            input.consume(count - rest);
+            self.direct -= (count - rest) as u32;
+            if self.direct == 0 && self.length == BodyLength::Chunked {
+                self.outgoing.own().extend_from_slice(CHUNK_END);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Encodes what was received; false if there is no room for more. `now` is asked for at the end.
     fn take_in(
         &mut self,
@@ -273,31 +317,77 @@ impl Upload {
         limits: &Limits,
         now: impl Fn() -> Moment,
     ) -> Result<bool, DecodeError> {
-        while !self.received_whole() {
-            let most = if self.whole { self.copy_max } else { WINDOW };
-            if self.outgoing.len() >= most {
-                return Ok(false);
+        while !self.received_whole() && self.direct == 0 {
+            let room = self.room();
+            if room == 0 {
+                return Ok(!self.whole);
             }
-            // What is decoded may exceed the room by one read at most, which bounds it as well.
-            let step = self.decoder.decode(input.data(), limits, &mut self.trailers)?;
+            let here = input.data().len();
+            let seen = &input.data()[..here.min(room)];
+            let step = self.decoder.decode(seen, limits, &mut self.trailers)?;
             match step.part {
                 Part::Data(range) => {
-                    let data = &input.data()[range];
-                    self.received += data.len() as u64;
-                    encode_data(self.outgoing.own(), self.length, data);
+                    self.received += range.len() as u64;
+                    self.take_data(input, range);
+                    if self.decoder.has_ended() {
+                        self.finished_at = now();
+                    }
                 }
                 Part::End => {
                     encode_end(self.outgoing.own(), self.length, &self.trailers);
                     self.finished_at = now();
+                    input.consume(step.consumed);
                 }
                 Part::NeedMore => {
                     input.consume(step.consumed);
-                    break;
+                    if input.is_empty() {
+                        break;
+                    }
                 }
             }
-            input.consume(step.consumed);
         }
         Ok(true)
+    }
+
+    /// How much of the body may be encoded now.
+    fn room(&self) -> usize {
+        let held = self.outgoing.len();
+        let framing = match self.length {
+            BodyLength::Chunked => FRAMING_MAX,
+            _ => 0,
+        };
+        match self.whole {
+            true => self.copy_max.saturating_sub(held + framing),
+            false if held >= GATHERED => 0,
+            false => usize::MAX,
+        }
+    }
+
+    /// Takes data that is at `range` of what was received.
+    fn take_data(&mut self, input: &mut ReadBuffer, range: Range<usize>) {
+        let count = range.len();
+        let chunked = self.length == BodyLength::Chunked;
+        let own = self.outgoing.own();
+        if self.whole || chunked && count < GATHERED_CHUNK {
+            let needed = own.len() + count + FRAMING_MAX;
+            if self.whole && own.capacity() < needed {
+                let rest = match self.length {
+                    BodyLength::Length(length) => {
+                        self.head_len + usize::try_from(length).unwrap_or(usize::MAX)
+                    }
+                    _ => needed.max(2 * own.capacity()),
+                };
+                own.reserve_exact(rest.min(self.copy_max).max(needed) - own.len());
+            }
+            encode_data(own, self.length, &input.data()[range.clone()]);
+            input.consume(range.end);
+            return;
+        }
+        if chunked {
+            encode::chunk_header(own, count as u64);
+        }
+        input.consume(range.start);
+        self.direct = count as u32;
     }
 
     /// The buffer is full and sent. As long as TCP has acknowledged nothing of it, the request may
@@ -312,7 +402,8 @@ impl Upload {
         self.pause = None;
         self.whole = false;
         self.base += self.outgoing.len() as u64;
-        self.outgoing.own().clear();
+        // The copy's memory is given back with it.
+        *self.outgoing.own() = Vec::new();
         Poll::Ready(())
     }
 }
