@@ -9,7 +9,7 @@ pub(crate) const READ_SIZE: usize = 32 * 1024;
 pub(crate) const SMALL_READ_SIZE: usize = 14 * 1024;
 
 /// Left free before what is read, so that another head can be put before a body in place of its own.
-const HEADROOM: usize = 1024;
+pub(crate) const HEADROOM: usize = 1024;
 
 /// Buffers kept for the next use; beyond this they go back to the allocator.
 const KEPT: usize = 256;

@@ -270,7 +270,15 @@ impl Upload {
                 pulse.turn(Direction::Up, Turn::Client);
             }
             let most = if self.whole { READ_SIZE } else { STREAM_READ };
-            let came = ready!(poll_fill(cx, from, input, most));
+            let came = match poll_fill(cx, from, input, most) {
+                Poll::Ready(came) => came,
+                Poll::Pending => {
+                    if !self.whole {
+                        *self.outgoing.own() = Vec::new();
+                    }
+                    return Poll::Pending;
+                }
+            };
             pulse.turn(Direction::Up, Turn::Endpoint);
             self.expects_continue = false;
             match came {

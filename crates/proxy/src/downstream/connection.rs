@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicUsize;
 
 use policy::time::Moment;
 
+use super::lobby::BegunHead;
 use crate::transport::Transport;
 use crate::worker::{Current, Worker};
 
@@ -25,6 +26,8 @@ pub(crate) struct Connection {
     pub(crate) worker: Rc<Worker>,
     /// The last configuration that listened at its address, if the one in force does not.
     pub(crate) last: Option<Rc<Current>>,
+    /// What has come of its next request's head, while that is not whole.
+    pub(super) begun: Option<Box<BegunHead>>,
     /// Its place in the lobby.
     pub(crate) door: u32,
     /// Since when it waits for a request.
@@ -61,6 +64,7 @@ impl Connection {
             at: at.clone(),
             worker: worker.clone(),
             last: None,
+            begun: None,
             door: worker.lobby.door(),
             since: now,
             opened: now,

@@ -52,6 +52,9 @@ pub(crate) async fn dismiss(worker: Rc<Worker>, connection: Box<Connection>) {
 
 /// Serves what a client asks now.
 async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
+    if let Some(begun) = client.connection.begun.take() {
+        client.heard = begun.put_before(&mut client.input);
+    }
     if client.input.is_empty() {
         match client.receive() {
             // Whoever ends without asking anything has nothing to be told.
@@ -74,20 +77,30 @@ async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) 
         client.refresh();
         // It was read before, and waited behind what its client asked earlier.
         client.heard = worker.clock.now();
+        let Client {
+            connection,
+            input,
+            heard,
+            ..
+        } = &mut *client;
+        if worker.lobby.leave_begun(worker, connection, input.data(), *heard) {
+            return Next::Request;
+        }
     }
 }
 
 /// One exchange, from its head's first byte to its log line.
 async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
     let mut exchange = Exchange::open(worker, client, work);
-    let next = match read_head(&mut exchange).await {
-        Ok(()) => exchange.run().await,
-        Err(BadHead::Left) => {
-            // A connection that ends inside a head has no one to answer.
-            let left = Failure::DownstreamLeft.into();
-            reply::refuse(&mut exchange, &left, &OwnersFields::default()).await
-        }
-        Err(BadHead::Refused(fault)) => reply::refuse(&mut exchange, &fault, &OwnersFields::default()).await,
+    let fault = match read_head(&mut exchange).await {
+        Ok(()) => None,
+        // A connection that ends inside a head has no one to answer.
+        Err(BadHead::Left) => Some(Failure::DownstreamLeft.into()),
+        Err(BadHead::Refused(fault)) => Some(fault),
+    };
+    let next = match fault {
+        None => exchange.run().await,
+        Some(fault) => Box::pin(reply::refuse(&mut exchange, &fault, &OwnersFields::default())).await,
     };
     exchange.record.finish(worker.clock.now());
     next
@@ -100,9 +113,7 @@ enum BadHead {
 }
 
 async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
-    let Exchange {
-        worker, client, work, ..
-    } = exchange;
+    let Exchange { client, work, .. } = exchange;
     let limits = client.snapshot.limits(client.listener);
     let mut scan = Scan::default();
     let mut timed = false;
@@ -122,9 +133,7 @@ async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
             // Total, not per read: a trickle must not hold the connection.
             let settings = client.downstream();
             let whole = settings.request_timeout.unwrap_or(settings.head_timeout);
-            client
-                .alarm
-                .set(worker.clock.now() + settings.head_timeout.min(whole));
+            client.alarm.set(client.heard + settings.head_timeout.min(whole));
             timed = true;
         }
         let most = limits.head_bytes + READ_SIZE;

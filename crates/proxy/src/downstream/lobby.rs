@@ -5,7 +5,8 @@
 //!                  '--idle too long, or leaving--> closed
 //! ```
 //! A task with all that a request needs is some kilobytes; most connections of a gateway ask for
-//! nothing most of the time. So there are as many tasks (*servers*) as there are requests.
+//! nothing most of the time. So there are as many tasks (*servers*) as there are requests. A head that is
+//! not whole is no request yet: its bytes wait with its connection, in as much memory as they take.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -18,10 +19,11 @@ use std::time::Duration;
 
 use policy::time::Moment;
 use slab::Slab;
+use wire::h1::head::{RequestHead, Scan};
 
 use super::connection::Connection;
 use super::h1;
-use crate::buffer::{READ_SIZE, ReadBuffer};
+use crate::buffer::{HEADROOM, READ_SIZE, ReadBuffer};
 use crate::engine::{self, Alarm, Spawned, Stage};
 use crate::worker::{Current, Worker};
 
@@ -35,6 +37,17 @@ const SPARE_SERVERS: usize = 256;
 /// server has them.
 const HEARD_MAX: usize = 128;
 
+/// A head of which more than this has come is read by a server, as it is likely to be whole soon.
+const BEGUN_MAX: usize = HEADROOM;
+
+/// A head that has begun and is not whole.
+#[derive(Debug)]
+pub(super) struct BegunHead {
+    bytes: Box<[u8]>,
+    /// When the first of them was read.
+    heard: Moment,
+}
+
 /// A worker's waiting connections.
 #[derive(Debug)]
 pub(crate) struct Lobby {
@@ -47,6 +60,8 @@ pub(crate) struct Lobby {
     free: RefCell<Vec<Rc<Seat>>>,
     /// When to look whether a place's connection has been idle too long.
     looks: RefCell<BinaryHeap<Reverse<(Moment, u32)>>>,
+    /// For a look whether a head is whole.
+    head: RefCell<RequestHead>,
     /// Goes off at the first look.
     alarm: Alarm,
 }
@@ -101,6 +116,7 @@ impl Lobby {
             doors: Cell::new(0),
             free: RefCell::default(),
             looks: RefCell::default(),
+            head: RefCell::default(),
             alarm: engine::alarm(),
         }
     }
@@ -166,9 +182,11 @@ impl Lobby {
         match self.hear(worker, connection) {
             Heard::Visitor(visitor) => self.usher(worker, visitor),
             Heard::Nothing(connection) => {
+                let due = due(worker, &connection);
                 if let Some(place) = self.places.borrow_mut().get_mut(door as usize) {
                     place.waiting = Some(connection);
                 }
+                self.look_at(door, due);
             }
             Heard::End => {}
         }
@@ -190,20 +208,69 @@ impl Lobby {
     }
 
     /// Reads what a connection has to say.
-    fn hear(&self, worker: &Worker, connection: Box<Connection>) -> Heard {
+    fn hear(&self, worker: &Worker, mut connection: Box<Connection>) -> Heard {
         let mut input = ReadBuffer::default();
-        if self.visitors.borrow().len() < HEARD_MAX {
-            match connection.transport.try_read(input.space(READ_SIZE)) {
-                Ok(count) if count > 0 => input.filled(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing(connection),
-                _ => return Heard::End,
+        let mut heard = worker.clock.now();
+        if connection.begun.is_none() && self.visitors.borrow().len() >= HEARD_MAX {
+            return Heard::Visitor(Visitor {
+                connection,
+                input,
+                heard,
+            });
+        }
+        let read = connection.transport.try_read(input.space(READ_SIZE));
+        match read {
+            Ok(count) if count > 0 => input.filled(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing(connection),
+            _ if connection.begun.is_none() => return Heard::End,
+            // A server meets the end, and tells of it.
+            _ => {
+                return Heard::Visitor(Visitor {
+                    connection,
+                    input: ReadBuffer::default(),
+                    heard,
+                });
             }
+        }
+        if let Some(begun) = connection.begun.take() {
+            heard = begun.put_before(&mut input);
+        }
+        if self.leave_begun(worker, &mut connection, input.data(), heard) {
+            return Heard::Nothing(connection);
         }
         Heard::Visitor(Visitor {
             connection,
             input,
-            heard: worker.clock.now(),
+            heard,
         })
+    }
+
+    /// Leaves what has come of a head with its connection, if the head is not whole; otherwise, or if it is
+    /// malformed, it is a server's.
+    pub(super) fn leave_begun(
+        &self,
+        worker: &Worker,
+        connection: &mut Connection,
+        bytes: &[u8],
+        heard: Moment,
+    ) -> bool {
+        // Most requests end with their heads. A body's beginning is looked for where it is cheap.
+        let whole =
+            |bytes: &[u8]| bytes.ends_with(b"\r\n\r\n") || bytes.windows(4).any(|four| four == b"\r\n\r\n");
+        if bytes.is_empty() || bytes.len() > BEGUN_MAX || whole(bytes) {
+            return false;
+        }
+        let current = connection.last.clone().unwrap_or_else(|| worker.snapshot());
+        let limits = current.limits(current.listener(*connection.address));
+        let read = self.head.borrow_mut().read(bytes, &mut Scan::default(), limits);
+        if !matches!(read, Ok(None)) {
+            return false;
+        }
+        connection.begun = Some(Box::new(BegunHead {
+            bytes: bytes.into(),
+            heard,
+        }));
+        true
     }
 
     /// The next connection that has something to say, for the free server that has this seat; `None` if
@@ -255,6 +322,16 @@ impl Lobby {
             poll_fn(|cx| worker.lobby.alarm.poll_due(cx)).await;
             let now = worker.clock.now();
             while let Some(connection) = worker.lobby.overdue(&worker, now) {
+                if connection.begun.is_some() {
+                    // A server says that its time is up.
+                    let visitor = Visitor {
+                        connection,
+                        input: ReadBuffer::default(),
+                        heard: now,
+                    };
+                    worker.lobby.usher(&worker, visitor);
+                    continue;
+                }
                 if worker.is_leaving(*connection.address) {
                     worker.stats.cx_drain_close.inc();
                 } else {
@@ -362,14 +439,29 @@ impl Drop for Listing<'_> {
     }
 }
 
-/// When a waiting connection has been idle too long.
+impl BegunHead {
+    /// Puts it before what has come since; says when it began.
+    pub(super) fn put_before(&self, input: &mut ReadBuffer) -> Moment {
+        input.space(READ_SIZE);
+        let there = input.put_before(&self.bytes);
+        assert!(there, "a begun head is no longer than the room before a read");
+        self.heard
+    }
+}
+
+/// When a waiting connection has been idle too long, or its head has taken too long.
 fn due(worker: &Worker, connection: &Connection) -> Moment {
     let current = worker.snapshot();
     let listener = current.listener(*connection.address);
-    let idle = match &connection.last {
-        None => current.downstream(listener).idle_timeout,
-        Some(last) => last.downstream(last.listener(*connection.address)).idle_timeout,
+    let settings = match &connection.last {
+        None => current.downstream(listener),
+        Some(last) => last.downstream(last.listener(*connection.address)),
     };
+    if let Some(begun) = &connection.begun {
+        let whole = settings.request_timeout.unwrap_or(settings.head_timeout);
+        return begun.heard + settings.head_timeout.min(whole);
+    }
+    let idle = settings.idle_timeout;
     if worker.draining.get() || listener.is_none() {
         return connection.since + idle.min(DRAIN_IDLE);
     }
