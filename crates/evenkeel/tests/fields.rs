@@ -66,7 +66,7 @@ const CLAIMS: [&str; 20] = [
 ];
 
 fn name(line: &str) -> String {
-    line.split(':').next().unwrap().to_ascii_lowercase()
+    line.split(':').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 #[test]

@@ -9,8 +9,9 @@ use crate::downstream::leaving::Waiter;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::tried::Until;
+use crate::upstream::ask::{Asker, Later, NoLease, Unreached};
 use crate::upstream::connection::name;
-use crate::upstream::lease::{Asker, Later, Lease, NoLease, Unreached};
+use crate::upstream::lease::Lease;
 use crate::wait::{Late, within};
 
 impl Exchange<'_> {

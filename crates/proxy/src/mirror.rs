@@ -17,8 +17,9 @@ use crate::downstream::leaving::Waiter;
 use crate::engine;
 use crate::io::{fill, write_all};
 use crate::snapshot::Snapshot;
+use crate::upstream::ask::{Asked, Asker, Want};
 use crate::upstream::connection::Connection;
-use crate::upstream::lease::{Asked, Asker, Lease, Want};
+use crate::upstream::lease::Lease;
 use crate::wait::within;
 use crate::worker::{Current, Worker};
 

@@ -15,10 +15,11 @@ use crate::downstream::client::Client;
 use crate::fault::Fault;
 use crate::postmortem::{attempt_on, sent};
 use crate::routing::Routed;
+use crate::upstream::ask::Unreached;
 use crate::upstream::attempt::Attempted;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::connection::name;
-use crate::upstream::lease::{Lease, Unreached};
+use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
 
 /// One attempt's result: what decides about the next, and what an answer is made of.

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use policy::cluster::{Hold, Writing};
 use policy::deadline::{Bounds, Deadlines, Which};
-use policy::evidence::{End, Facts, Written, is_stale};
+use policy::evidence::{End, Facts, is_stale};
 use policy::time::Moment;
 use wire::h1::decode::DecodeError;
 use wire::h1::head::{HeadError, Limits, ResponseHead, Scan};
 use wire::h1::mend::Mend;
 
+use super::failure_evidence::FailureEvidence;
 use super::lease::Lease;
 use crate::body::{Pulse, Sender, Upload, UploadEnd};
 use crate::buffer::{READ_SIZE, ReadBuffer};
@@ -58,7 +59,7 @@ pub(crate) async fn run(
     response: &mut ResponseHead,
     timekeeper: &mut Timekeeper<'_>,
 ) -> Attempted {
-    let autopsy = Autopsy {
+    let evidence = FailureEvidence {
         head_len: upload.head_len(),
         first_error: Cell::new(None),
         begun: Cell::new(false),
@@ -67,7 +68,7 @@ pub(crate) async fn run(
     if lease.facts.deserve_a_look()
         && let Some(end) = end_of(&lease.transport)
     {
-        return Attempted::Dead(autopsy.facts(lease, end));
+        return Attempted::Dead(evidence.facts(lease, end));
     }
     let written_at = timekeeper.worker.clock.now();
     let doubt_until = lease.doubt_answers_until(written_at);
@@ -84,7 +85,7 @@ pub(crate) async fn run(
                 let mut steps = pin!(two_step(timekeeper.worker, upload, &to, connection.hold));
                 let under_limits = poll_fn(|cx| match steps.as_mut().poll(cx) {
                     Poll::Ready(done) => Poll::Ready(done.map_err(Ended::Died)),
-                    Poll::Pending => timekeeper.poll_passed(cx, &to, &autopsy).map(Err),
+                    Poll::Pending => timekeeper.poll_passed(cx, &to, &evidence).map(Err),
                 });
                 under_limits.await
             }
@@ -97,7 +98,7 @@ pub(crate) async fn run(
                     client,
                     input: &mut connection.input,
                     response,
-                    autopsy: &autopsy,
+                    evidence: &evidence,
                     doubt_until,
                     clock: timekeeper.worker.clock,
                     sending: Sending::Request,
@@ -108,7 +109,7 @@ pub(crate) async fn run(
                 };
                 poll_fn(|cx| match conversation.poll(cx, &timekeeper.pulse) {
                     Poll::Ready(done) => Poll::Ready(done),
-                    Poll::Pending => timekeeper.poll_passed(cx, &to, &autopsy).map(Err),
+                    Poll::Pending => timekeeper.poll_passed(cx, &to, &evidence).map(Err),
                 })
                 .await
             }
@@ -118,15 +119,15 @@ pub(crate) async fn run(
     upload.note_arrival(timekeeper.pulse.signs().arrival(timekeeper.worker.clock.now()));
     match outcome {
         Ok(()) if lease.is_farewell(response, timekeeper.worker.clock.now().since(written_at)) => {
-            autopsy.begun.set(false);
-            Attempted::Dead(autopsy.facts(lease, End::Farewell))
+            evidence.begun.set(false);
+            Attempted::Dead(evidence.facts(lease, End::Farewell))
         }
         Ok(()) => Attempted::Response,
         Err(Ended::Died(End::Stale)) => {
             let end = await_fin(lease).await;
-            Attempted::Dead(autopsy.facts(lease, end))
+            Attempted::Dead(evidence.facts(lease, end))
         }
-        Err(Ended::Died(end)) => Attempted::Dead(autopsy.facts(lease, end)),
+        Err(Ended::Died(end)) => Attempted::Dead(evidence.facts(lease, end)),
         Err(Ended::NotHttp(error)) => Attempted::NotHttp(error),
         Err(Ended::ClientLeft) => Attempted::ClientLeft,
         Err(Ended::ClientMalformed(error)) => Attempted::ClientMalformed(error),
@@ -167,55 +168,6 @@ enum Ended {
     Late(Which),
 }
 
-/// What is remembered for the case that the attempt dies.
-#[derive(Debug)]
-struct Autopsy {
-    head_len: usize,
-    /// The first failing call's error. After a bare RST the first call says ECONNRESET and takes
-    /// the error away; a read after it says end of file, like after a FIN.
-    first_error: Cell<Option<io::ErrorKind>>,
-    /// A byte of the response was received.
-    begun: Cell<bool>,
-}
-
-impl Autopsy {
-    fn facts(&self, lease: &Lease<'_>, end: End) -> Facts {
-        let written = match lease.written() {
-            0 => Written::Nothing,
-            part if part < self.head_len as u64 => Written::PartOfHead,
-            _ => Written::WholeHead,
-        };
-        // At once: an endpoint that half-closed and drains acknowledges what comes later.
-        let acknowledged = lease.acknowledged();
-        Facts {
-            written,
-            end,
-            ended_before_write: false,
-            head_bytes: self.head_len as u64,
-            acknowledged,
-            response_begun: self.begun.get(),
-        }
-    }
-
-    /// Notes a failed call; says what it means for the connection.
-    fn note(&self, error: &io::Error) -> End {
-        if self.first_error.get().is_none() {
-            self.first_error.set(Some(error.kind()));
-        }
-        self.meaning()
-    }
-
-    /// What the first failing call said, or an end of file with none before it.
-    fn meaning(&self) -> End {
-        match self.first_error.get() {
-            None => End::Eof,
-            Some(io::ErrorKind::BrokenPipe) => End::BrokenPipe,
-            Some(io::ErrorKind::ConnectionReset) => End::Reset,
-            Some(_) => End::Other,
-        }
-    }
-}
-
 /// Every time limit of an attempt.
 pub(crate) struct Timekeeper<'a> {
     worker: &'a Worker,
@@ -244,7 +196,7 @@ impl<'a> Timekeeper<'a> {
     }
 
     /// Ready once a limit has passed that ends the attempt.
-    fn poll_passed(&mut self, cx: &Context<'_>, to: &Sender<'_>, autopsy: &Autopsy) -> Poll<Ended> {
+    fn poll_passed(&mut self, cx: &Context<'_>, to: &Sender<'_>, evidence: &FailureEvidence) -> Poll<Ended> {
         if self.pulse.has_changed() {
             if self.pulse.client_has_ended() {
                 self.deadlines.client_ended(self.worker.clock.now());
@@ -253,7 +205,7 @@ impl<'a> Timekeeper<'a> {
         }
         loop {
             ready!(self.alarm.poll_due(cx));
-            let unheard = || !autopsy.begun.get() && to.written() > 0 && to.acknowledged() == Some(0);
+            let unheard = || !evidence.begun.get() && to.written() > 0 && to.acknowledged() == Some(0);
             let signs = self.pulse.signs();
             match self.deadlines.passed(&signs, self.worker.clock.now()) {
                 Some(Which::Silence | Which::PerTry) if unheard() => {
@@ -338,7 +290,7 @@ struct Conversation<'a, 'c> {
     client: &'a mut Speaker<'c>,
     input: &'a mut ReadBuffer,
     response: &'a mut ResponseHead,
-    autopsy: &'a Autopsy,
+    evidence: &'a FailureEvidence,
     /// What comes before that may have been on its way before the request.
     doubt_until: Moment,
     clock: Clock,
@@ -395,7 +347,7 @@ impl Conversation<'_, '_> {
             Err(UploadEnd::Malformed(error)) => return Poll::Ready(Ended::ClientMalformed(error)),
             Err(UploadEnd::Upstream(error)) => {
                 // It may have answered all the same, and its reading side tells how it ended.
-                self.autopsy.note(&error);
+                self.evidence.note(&error);
                 Sending::Nothing
             }
         };
@@ -452,15 +404,15 @@ impl Conversation<'_, '_> {
             }
             let most = limits.head_bytes + READ_SIZE;
             match ready!(poll_fill(cx, self.to.transport, self.input, most)) {
-                Ok(0) => return Poll::Ready(Err(Ended::Died(self.autopsy.meaning()))),
-                Ok(_) if !self.autopsy.begun.get() && self.answers_nothing() => {
+                Ok(0) => return Poll::Ready(Err(Ended::Died(self.evidence.meaning()))),
+                Ok(_) if !self.evidence.begun.get() && self.answers_nothing() => {
                     return Poll::Ready(Err(Ended::Died(End::Stale)));
                 }
                 Ok(_) => {
-                    self.autopsy.begun.set(true);
+                    self.evidence.begun.set(true);
                     pulse.beat();
                 }
-                Err(error) => return Poll::Ready(Err(Ended::Died(self.autopsy.note(&error)))),
+                Err(error) => return Poll::Ready(Err(Ended::Died(self.evidence.note(&error)))),
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Towards the endpoints: ids to sockets, dialling, speaking.
 
+pub(crate) mod ask;
 pub(crate) mod attempt;
 pub(crate) mod connect;
 pub(crate) mod connection;
 mod decision;
 mod events;
+mod failure_evidence;
 pub(crate) mod lease;
 mod permit;
 pub(crate) mod shared;
