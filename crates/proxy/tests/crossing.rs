@@ -53,7 +53,7 @@ impl Bell {
 
 /// Loom says so where a thread sleeps for ever.
 #[test]
-#[ignore = "loom, which treats SeqCst accesses as AcqRel, reports a deadlock here; whether it is the model's is open"]
+#[ignore = "loom reports a deadlock here; whether it is the model's or the engine's is open"]
 fn no_message_is_left_to_an_engine_that_sleeps() {
     every_order(|| {
         let (posts, bell) = (Arc::new(Posts::<Vec<u8>>::default()), Arc::new(Bell::default()));
@@ -132,13 +132,13 @@ fn no_wake_is_lost(wakers: usize, wakes: usize) {
 }
 
 #[test]
-#[ignore = "loom, which treats SeqCst accesses as AcqRel, reports a deadlock here; whether it is the model's is open"]
+#[ignore = "loom reports a deadlock here; whether it is the model's or the engine's is open"]
 fn no_wake_of_another_thread_is_lost() {
     no_wake_is_lost(1, 2);
 }
 
 #[test]
-#[ignore = "loom, which treats SeqCst accesses as AcqRel, reports a deadlock here; whether it is the model's is open"]
+#[ignore = "loom reports a deadlock here; whether it is the model's or the engine's is open"]
 fn no_wake_of_two_other_threads_is_lost() {
     no_wake_is_lost(2, 1);
 }

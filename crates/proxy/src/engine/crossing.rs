@@ -23,14 +23,17 @@ impl<T: Default> Posts<T> {
     /// Leaves a message. True if the engine sleeps, or is about to: then it is to be woken, by whoever is told this.
     pub(super) fn post(&self, write: impl FnOnce(&mut T)) -> bool {
         write(&mut self.posted.lock().unwrap_or_else(PoisonError::into_inner));
-        self.news.store(true, Ordering::SeqCst);
-        self.asleep.swap(false, Ordering::SeqCst)
+        self.news.store(true, Ordering::Release);
+        // Between what each side writes and what it then reads of the other: one of them sees the other's.
+        fence(Ordering::SeqCst);
+        self.asleep.swap(false, Ordering::AcqRel)
     }
 
     /// The engine is about to sleep; false if it must not, since there are messages.
     pub(super) fn may_sleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
-        !self.news.load(Ordering::SeqCst)
+        self.asleep.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
+        !self.news.load(Ordering::Acquire)
     }
 
     /// The engine is awake: what was posted?
@@ -38,10 +41,11 @@ impl<T: Default> Posts<T> {
         if self.asleep.load(Ordering::Relaxed) {
             self.asleep.store(false, Ordering::Relaxed);
         }
-        if !self.news.load(Ordering::SeqCst) {
+        if !self.news.load(Ordering::Acquire) {
             return T::default();
         }
-        self.news.store(false, Ordering::SeqCst);
+        // An exchange: a message whose news this takes back is one that this takes.
+        self.news.swap(false, Ordering::AcqRel);
         std::mem::take(&mut self.posted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
