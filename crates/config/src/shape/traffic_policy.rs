@@ -115,7 +115,7 @@ static SPEC: Shape = Shape {
             "Whether an endpoint that is saturated, so that more requests in flight only wait inside it, is noticed and \
              given no more than it bears. A configured `adaptiveConcurrency` takes its place. A field of evenkeel's.",
         )
-        .default("`true`"),
+        .default("`false`"),
         field(
             "rateLimit",
             Kind::Object(&RATE_LIMIT),

@@ -50,9 +50,9 @@ pub struct ClusterPlan {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SaturationGuard {
     /// It is.
-    #[default]
     On,
     /// It is not.
+    #[default]
     Off,
 }
 

@@ -52,8 +52,8 @@ pub(super) fn plan(spec: View<'_>, words: retry::Words, report: &mut Report) -> 
             .object("adaptiveConcurrency")
             .map(|view| overload::adaptive(view, report)),
         saturation_guard: match spec.bool("saturationGuard") {
-            Some(false) => SaturationGuard::Off,
-            Some(true) | None => SaturationGuard::On,
+            Some(true) => SaturationGuard::On,
+            Some(false) | None => SaturationGuard::Off,
         },
         malformed_responses: match spec.text("malformedResponses") {
             Some("Refuse") => MalformedResponses::Refuse,
