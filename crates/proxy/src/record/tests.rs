@@ -152,7 +152,7 @@ fn the_text_line_is_envoys() {
 
 #[test]
 fn a_saved_request_has_its_sentence_at_the_end_of_the_text_line() {
-    assert_snapshot!(line(LogFormat::Text, saved), @r#"[2016-04-15T20:17:00.310Z] "POST /api/v1/locations?page=2 HTTP/1.1" 204 - 154 0 226 99 "10.0.35.28" "curl/8.5.0" "cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2" "locations.example" "10.0.2.1:80" "the backend closed after 5.001 s idle, as 41 of 41 closes before; sent again""#);
+    assert_snapshot!(line(LogFormat::Text, saved), @r#"[2016-04-15T20:17:00.310Z] "POST /api/v1/locations?page=2 HTTP/1.1" 204 - 154 0 226 99 "10.0.35.28" "curl/8.5.0" "cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2" "locations.example" "10.0.2.1:80" "the backend closed after 5.001 s idle, as 41 of 41 closes before; sent again" attempts=2"#);
 }
 
 #[test]

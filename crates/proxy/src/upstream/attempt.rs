@@ -252,9 +252,10 @@ async fn two_step(worker: &Worker, upload: &mut Upload, to: &Sender<'_>, hold: H
 
 /// Waits for the FIN behind a farewell: it proves more than the farewell, and is hardly behind it.
 async fn await_fin(lease: &Lease<'_>) -> End {
-    let mut rest = [0; 1024];
     let nap = engine::sleep(lease.hold.patience);
     let ended = poll_fn(|cx| {
+        // On the stack: what waits holds no room for what it throws away.
+        let mut rest = [0; 1024];
         loop {
             match ready!(lease.transport.poll_read(cx, &mut rest)) {
                 Ok(0) => return Poll::Ready(End::Farewell),
