@@ -117,12 +117,19 @@ impl Exchange<'_> {
 fn client_settings(now: &Downstream) -> ClientSettings {
     let usual = Downstream::default();
     let span = |name, value: Duration, usual: Duration| Setting::span(name, value, usual);
+    // The shorter one ended the head.
+    let head_timeout = match now.request_timeout {
+        Some(whole) if whole < now.head_timeout => {
+            let name = "ClientTrafficPolicy timeout.http.requestReceivedTimeout";
+            span(name, whole, usual.head_timeout)
+        }
+        _ => {
+            let name = "ClientTrafficPolicy timeout.http.requestHeadersReceivedTimeout";
+            span(name, now.head_timeout, usual.head_timeout)
+        }
+    };
     ClientSettings {
-        head_timeout: span(
-            "ClientTrafficPolicy timeout.http.requestReceivedTimeout",
-            now.head_timeout,
-            usual.head_timeout,
-        ),
+        head_timeout,
         body_timeout: span(
             "ClientTrafficPolicy timeout.http.streamIdleTimeout",
             now.body_timeout,

@@ -1,7 +1,7 @@
 //! THE TABLE OF FAILURES: every cause that exists, each with its row.
 //!
 //! A cause is added by one line here and a row in one of the files below; a cause without a row does
-//! not compile, and one that no end-to-end test makes happen fails `crates/evenkeel/tests/failures`.
+//! not compile.
 //! `docs/troubleshooting.md` is generated from this table.
 
 mod client;
