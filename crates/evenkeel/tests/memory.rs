@@ -60,7 +60,11 @@ fn a_client_that_sends_one_byte_costs_2_kib_at_most_and_leaves_nothing_behind() 
         last.send("ET / HT");
         last.send("TP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(last.response().text(), "ok");
-        drop(clients);
+        // A few at a time: those that leave within one turn take a request task each, to be logged.
+        while !clients.is_empty() {
+            clients.truncate(clients.len().saturating_sub(50));
+            std::thread::sleep(Duration::from_millis(20));
+        }
         eventually("all to be gone", || {
             (gateway.stat("downstream_cx_active") <= 2).then_some(())
         });
