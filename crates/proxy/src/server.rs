@@ -211,8 +211,8 @@ mod tests {
     use crate::admin::AdminSource as _;
     use crate::stats::Liveness;
 
-    #[test]
-    fn a_worker_that_ends_by_itself_makes_the_process_drain_and_fail() {
+    /// A server of two workers whose drain is short.
+    fn two_workers() -> Server {
         let model =
             config::single("http://127.0.0.1:9", SocketAddr::from(([127, 0, 0, 1], 0))).expect("a model");
         let options = Options {
@@ -221,7 +221,12 @@ mod tests {
             drain_timeout: Duration::from_millis(50),
             logging: None,
         };
-        let server = Server::start(model, options).expect("a server");
+        Server::start(model, options).expect("a server")
+    }
+
+    #[test]
+    fn a_worker_that_ends_by_itself_makes_the_process_drain_and_fail() {
+        let server = two_workers();
         assert_eq!(server.control.server().state, Liveness::Live);
         let asked = server.drain_asked();
         server.control.break_worker(1);
@@ -235,14 +240,6 @@ mod tests {
 
     #[test]
     fn a_drain_that_was_asked_for_says_that_all_went_well() {
-        let model =
-            config::single("http://127.0.0.1:9", SocketAddr::from(([127, 0, 0, 1], 0))).expect("a model");
-        let options = Options {
-            workers: 2,
-            admin: None,
-            drain_timeout: Duration::from_millis(50),
-            logging: None,
-        };
-        assert!(Server::start(model, options).expect("a server").drain());
+        assert!(two_workers().drain());
     }
 }
