@@ -227,6 +227,7 @@ fn race(
     lab.backend_side.run(|| wait_for(&group.lanes))??;
     let site = Site {
         namespace: &lab.proxy_side,
+        port: client::PROXY_PORT,
         lanes: &group.lanes,
         attempt_timeout: (way == Way::Silence).then_some(SILENCE_TIMEOUT),
         evenkeel,

@@ -86,6 +86,7 @@ pub(crate) fn run(args: &RealArgs) -> Fallible<Verdict> {
             groups.iter().flat_map(|group| group.lanes.clone()).collect();
         let proxy = args.peer.start(&Site {
             namespace: &lab.proxy_side,
+            port: client::PROXY_PORT,
             lanes: &lanes,
             attempt_timeout: None,
             evenkeel: &evenkeel,

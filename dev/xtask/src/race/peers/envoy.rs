@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::{SetUp, Site};
 use crate::Fallible;
-use crate::race::client::PROXY_PORT;
 use crate::race::install;
 
 /// The command that runs it.
@@ -62,7 +61,7 @@ fn configuration(site: &Site<'_>, set_up: SetUp) -> Value {
     json!({"static_resources": {
         "listeners": [{
             "name": "race",
-            "address": socket_address("127.0.0.1", PROXY_PORT),
+            "address": socket_address("127.0.0.1", site.port),
             "filter_chains": [{"filters": [
                 {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
         }],

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::Site;
 use crate::Fallible;
-use crate::race::client::PROXY_PORT;
 
 /// Whether it may learn when backends close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub(super) enum Learning {
 
 /// The command that runs it.
 pub(super) fn command(site: &Site<'_>, directory: &Path, learning: Learning) -> Fallible<Command> {
-    std::fs::write(directory.join("gateway.yaml"), gateway(learning))?;
+    std::fs::write(directory.join("gateway.yaml"), gateway(site.port, learning))?;
     for (part, lanes) in site.lanes.chunks(LANES_PER_FILE).enumerate() {
         let text = routes(lanes, part * LANES_PER_FILE, site.attempt_timeout);
         std::fs::write(directory.join(format!("lanes-{part}.yaml")), text)?;
@@ -32,10 +31,10 @@ pub(super) fn command(site: &Site<'_>, directory: &Path, learning: Learning) -> 
     Ok(command)
 }
 
-fn gateway(learning: Learning) -> String {
+fn gateway(port: u16, learning: Learning) -> String {
     let mut text = format!(
         "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: race}}\n\
-         spec:\n  gatewayClassName: evenkeel\n  listeners:\n  - {{name: http, protocol: HTTP, port: {PROXY_PORT}}}\n"
+         spec:\n  gatewayClassName: evenkeel\n  listeners:\n  - {{name: http, protocol: HTTP, port: {port}}}\n"
     );
     // The evidence behind each request, for whoever asks why one failed.
     text.push_str(

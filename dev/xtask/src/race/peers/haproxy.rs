@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::{SetUp, Site};
 use crate::Fallible;
-use crate::race::client::PROXY_PORT;
 
 /// The command that runs it.
 pub(super) fn command(site: &Site<'_>, directory: &Path, set_up: SetUp) -> Fallible<Command> {
@@ -43,7 +42,8 @@ fn configuration(site: &Site<'_>, set_up: SetUp) -> String {
     let mut text = format!(
         "global\n nbthread 1\n maxconn 8000\n{tuning}defaults\n mode http\n timeout connect 5s\n \
          timeout client 120s\n timeout http-keep-alive 120s\n timeout server {timeout}ms\n{again}\
-         frontend race\n bind 127.0.0.1:{PROXY_PORT}\n{spare_posts}"
+         frontend race\n bind 127.0.0.1:{}\n{spare_posts}",
+        site.port
     );
     for (index, (path, _)) in site.lanes.iter().enumerate() {
         // Writing to a String can not fail.

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
-use super::client::PROXY_PORT;
 use super::net::Namespace;
 use crate::Fallible;
 use crate::race::install;
@@ -48,6 +47,8 @@ enum SetUp {
 pub(crate) struct Site<'a> {
     /// Its namespace.
     pub(crate) namespace: &'a Namespace,
+    /// Where it listens, on loopback.
+    pub(crate) port: u16,
     /// Path and endpoint of each lane.
     pub(crate) lanes: &'a [(String, SocketAddrV4)],
     /// How long one attempt may take; `None` leaves the peer its default.
@@ -122,20 +123,20 @@ impl Peer {
             _directory: directory,
         };
         site.namespace
-            .run(|| running.wait_until_it_listens())?
+            .run(|| running.wait_until_it_listens(site.port))?
             .map_err(|why| format!("{} {why}; its output is in {}", self.name(), site.log.display()))?;
         Ok(running)
     }
 }
 
 impl RunningPeer {
-    fn wait_until_it_listens(&mut self) -> Result<(), String> {
+    fn wait_until_it_listens(&mut self, port: u16) -> Result<(), String> {
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("ended at its start ({status})"));
             }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, PROXY_PORT)).is_ok() {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));

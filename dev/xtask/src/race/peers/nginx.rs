@@ -6,7 +6,6 @@ use std::process::Command;
 
 use super::{SetUp, Site};
 use crate::Fallible;
-use crate::race::client::PROXY_PORT;
 
 /// The command that runs it.
 pub(super) fn command(site: &Site<'_>, directory: &Path, set_up: SetUp) -> Fallible<Command> {
@@ -54,7 +53,7 @@ fn configuration(site: &Site<'_>, directory: &Path, set_up: SetUp) -> String {
             " upstream lane_{index} {{ server {endpoint}; keepalive 8; }}"
         );
     }
-    let _ = writeln!(text, " server {{\n  listen 127.0.0.1:{PROXY_PORT};");
+    let _ = writeln!(text, " server {{\n  listen 127.0.0.1:{};", site.port);
     for (index, (path, _)) in site.lanes.iter().enumerate() {
         let _ = writeln!(text, "  location = {path} {{ proxy_pass http://lane_{index}; }}");
     }
