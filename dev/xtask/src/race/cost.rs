@@ -1,7 +1,8 @@
-//! `cargo xtask race-cost`: what protection costs in usual traffic. The same requests, at the same pauses, to
-//! evenkeel, to another proxy, and to the backend itself; what each took, by minute.
+//! `cargo xtask race-cost`: what protection costs in usual traffic. The same requests, at the same pauses and
+//! in the same minutes, to evenkeel, to another proxy, and to the backend itself; what each took, by minute.
 
-use std::fmt::Write as _;
+mod report;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -18,8 +19,10 @@ use super::net::{self, Lab};
 use super::peers::{Peer, Site};
 use super::plan::Way;
 use super::signals::{self, Stop};
+use super::wire::SharedFlows;
 use super::{OutputArgs, install};
 use crate::{Fallible, Verdict};
+use report::report;
 
 /// What to measure.
 #[derive(Args, Clone, Debug)]
@@ -27,11 +30,11 @@ pub(crate) struct CostArgs {
     /// The proxies beside which evenkeel is held; the first of them sets the bar
     #[arg(long, value_delimiter = ',', default_value = "nginx-best")]
     peers: Vec<Peer>,
-    /// Minutes for each
-    #[arg(long, default_value_t = 5)]
+    /// Minutes; all but the first are judged
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(3..=60))]
     minutes: u64,
     /// Lanes of each kind of traffic and method, each with an endpoint of its own
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 8, value_parser = lanes_in_range)]
     lanes: usize,
     /// The backend's idle timeout, in milliseconds
     #[arg(long, default_value_t = 5_000)]
@@ -41,6 +44,13 @@ pub(crate) struct CostArgs {
     delay: u64,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+fn lanes_in_range(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(lanes @ 1..=100) => Ok(lanes),
+        _ => Err("a number from 1 to 100".into()),
+    }
 }
 
 /// How requests come.
@@ -88,19 +98,41 @@ impl Traffic {
 /// What one request took.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
-    traffic: usize,
-    method: usize,
+    kind: Kind,
     minute: u64,
     /// `None` if it failed.
     took: Option<Duration>,
+}
+
+/// Traffic and method, by their places in [`TRAFFIC`] and [`METHODS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind {
+    traffic: usize,
+    method: usize,
+}
+
+/// Who carries the requests.
+struct Subject {
+    name: String,
+    /// Path and endpoint of each lane.
+    lanes: Vec<(String, SocketAddrV4)>,
+    /// The proxy's port; without one, lanes go to their endpoints themselves.
+    port: Option<u16>,
 }
 
 /// What one subject did.
 struct Ran {
     name: String,
     samples: Vec<Sample>,
-    /// Connections opened at the backend, by traffic and method.
-    opened: [[u64; 2]; 5],
+    /// What the wire saw of each kind, from the second minute on.
+    wire: Vec<(Kind, Wire)>,
+}
+
+/// What the wire saw of one kind of traffic.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wire {
+    opened: u64,
+    two_steps: u64,
 }
 
 /// Runs it.
@@ -112,54 +144,33 @@ pub(crate) fn run(args: &CostArgs) -> Fallible<Verdict> {
     let stop = signals::stop_on_signal()?;
     let lab = Lab::new(Duration::from_millis(args.delay))?;
     let evenkeel = args.output.program(true)?;
-    let lanes: Vec<(String, SocketAddrV4)> = (0..args.lanes * TRAFFIC.len() * METHODS.len())
-        .map(|lane| {
-            (
-                format!("/lane/{lane}"),
-                net::lane_address(lane, super::BACKEND_PORT),
-            )
-        })
+    let peers: Vec<Peer> = std::iter::once(Peer::EvenkeelOn)
+        .chain(args.peers.iter().copied())
         .collect();
+    for peer in &peers {
+        peer.ensure_installed()?;
+    }
+    let subjects = subjects(&peers, args.lanes);
     let everywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, super::BACKEND_PORT);
     let backends = Backends::start(&lab.backend_side.door(), &[everywhere], Way::Close, args.idle)?;
-    lab.backend_side.run(|| super::wait_for(&lanes))??;
-    let mut subjects = vec![Some(Peer::EvenkeelOn)];
-    subjects.extend(args.peers.iter().copied().map(Some));
-    subjects.push(None);
-    let mut all = Vec::new();
-    for subject in subjects {
-        if stop.load(Ordering::SeqCst) {
-            break;
-        }
-        let name = subject.map_or_else(|| "direct".into(), Peer::name);
-        subject.map_or(Ok(()), Peer::ensure_installed)?;
-        let site = Site {
+    lab.backend_side.run(|| super::wait_for(&subjects[0].lanes))??;
+    let mut running = Vec::new();
+    for (peer, subject) in peers.iter().zip(&subjects) {
+        running.push(peer.start(&Site {
             namespace: &lab.proxy_side,
-            lanes: &lanes,
+            port: subject.port.unwrap_or(PROXY_PORT),
+            lanes: &subject.lanes,
             attempt_timeout: None,
             evenkeel: &evenkeel,
-            log: install::lanes_directory()?.join(format!("{name}-cost.log")),
-        };
-        let running = subject.map(|peer| peer.start(&site)).transpose()?;
-        lab.wire.forget();
-        let to_proxy = running.is_some();
-        let samples = lab.proxy_side.run(|| measure(args, &lanes, to_proxy, &stop))??;
-        let mut opened = [[0; 2]; 5];
-        lab.wire.flows().with(|flows| {
-            for (index, (_, endpoint)) in lanes.iter().enumerate() {
-                let (traffic, method) = place(index, args.lanes);
-                opened[traffic][method] += flows.lane(*endpoint).opened;
-            }
-        });
-        drop(running);
-        all.push(Ran {
-            name,
-            samples,
-            opened,
-        });
+            log: install::lanes_directory()?.join(format!("{}-cost.log", subject.name)),
+        })?);
     }
-    drop((backends, lab));
-    let (text, missed) = report(&all, args.minutes);
+    lab.wire.forget();
+    let ran = lab
+        .proxy_side
+        .run(|| measure(args, &subjects, &lab.wire.flows(), &stop))??;
+    drop((running, backends, lab));
+    let (text, missed) = report(&ran, args.minutes);
     match &args.output.out {
         Some(path) => std::fs::write(path, &text)?,
         None => print!("{text}"),
@@ -174,44 +185,113 @@ pub(crate) fn run(args: &CostArgs) -> Fallible<Verdict> {
     })
 }
 
-/// Which traffic and method a lane has.
-fn place(lane: usize, lanes: usize) -> (usize, usize) {
-    let kind = lane / lanes;
-    (kind / METHODS.len(), kind % METHODS.len())
+/// Each proxy, and no proxy, with lanes of their own.
+fn subjects(peers: &[Peer], lanes: usize) -> Vec<Subject> {
+    let each = lanes * TRAFFIC.len() * METHODS.len();
+    let ports = (PROXY_PORT..).take(peers.len()).map(Some).chain([None]);
+    let names = peers.iter().map(|peer| peer.name()).chain(["direct".into()]);
+    let subjects = names.zip(ports).enumerate();
+    subjects
+        .map(|(nth, (name, port))| Subject {
+            name,
+            port,
+            lanes: (0..each)
+                .map(|lane| {
+                    let address = net::lane_address(nth * each + lane, super::BACKEND_PORT);
+                    (format!("/lane/{lane}"), address)
+                })
+                .collect(),
+        })
+        .collect()
 }
 
-fn measure(
-    args: &CostArgs,
-    lanes: &[(String, SocketAddrV4)],
-    to_proxy: bool,
-    stop: &Stop,
-) -> Fallible<Vec<Sample>> {
+/// Which traffic and method a lane has.
+fn kind(lane: usize, lanes: usize) -> Kind {
+    let kind = lane / lanes;
+    Kind {
+        traffic: kind / METHODS.len(),
+        method: kind % METHODS.len(),
+    }
+}
+
+/// All subjects at once, so that each has the same machine in the same moments.
+fn measure(args: &CostArgs, subjects: &[Subject], flows: &SharedFlows, stop: &Stop) -> Fallible<Vec<Ran>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let begun = Instant::now();
     let until = begun + Duration::from_secs(args.minutes * 60);
-    Ok(runtime.block_on(LocalSet::new().run_until(async {
+    let (samples, early) = runtime.block_on(LocalSet::new().run_until(async {
         let mut running = JoinSet::new();
-        for (index, (path, endpoint)) in lanes.iter().cloned().enumerate() {
-            let proxy = SocketAddrV4::new(Ipv4Addr::LOCALHOST, PROXY_PORT);
-            let to = if to_proxy { proxy } else { endpoint };
-            let (place, stop) = (place(index, args.lanes), stop.clone());
-            running.spawn_local(lane(index, path, to, place, (begun, until), stop));
+        for (nth, subject) in subjects.iter().enumerate() {
+            for (index, (path, endpoint)) in subject.lanes.iter().cloned().enumerate() {
+                let proxy = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+                let to = subject.port.map_or(endpoint, proxy);
+                let (kind, stop) = (kind(index, args.lanes), stop.clone());
+                let lane = lane(index, path, to, kind, (begun, until), stop);
+                running.spawn_local(async move { (nth, lane.await) });
+            }
         }
-        let mut samples = Vec::new();
+        tokio::time::sleep_until((begun + MINUTE).into()).await;
+        let early = seen(args.lanes, subjects, flows);
+        let mut samples = vec![Vec::new(); subjects.len()];
         while let Some(lane) = running.join_next().await {
-            samples.extend(lane.unwrap_or_default());
+            let (nth, lane) = lane.map_err(|error| format!("a lane: {error}"))?;
+            samples[nth].extend(lane);
         }
-        samples
-    })))
+        Fallible::Ok((samples, early))
+    }))?;
+    let whole = seen(args.lanes, subjects, flows);
+    let wire = early.into_iter().zip(whole);
+    let ran = subjects.iter().zip(samples).zip(wire);
+    Ok(ran
+        .map(|((subject, samples), (early, whole))| Ran {
+            name: subject.name.clone(),
+            samples,
+            wire: early
+                .iter()
+                .zip(&whole)
+                .map(|((kind, early), (_, whole))| (*kind, whole.since(early)))
+                .collect(),
+        })
+        .collect())
+}
+
+/// What the wire has seen of each subject, by kind.
+fn seen(lanes: usize, subjects: &[Subject], flows: &SharedFlows) -> Vec<Vec<(Kind, Wire)>> {
+    let of = |subject: &Subject| {
+        let facts: Vec<_> = flows.with(|flows| {
+            let lanes = subject.lanes.iter();
+            lanes.map(|(_, endpoint)| flows.lane(*endpoint)).collect()
+        });
+        let kinds = facts.chunks(lanes).enumerate();
+        kinds
+            .map(|(nth, facts)| {
+                let wire = Wire {
+                    opened: facts.iter().map(|lane| lane.opened).sum(),
+                    two_steps: facts.iter().map(|lane| lane.two_steps).sum(),
+                };
+                (kind(nth * lanes, lanes), wire)
+            })
+            .collect()
+    };
+    subjects.iter().map(of).collect()
+}
+
+impl Wire {
+    fn since(self, earlier: &Self) -> Self {
+        Self {
+            opened: self.opened - earlier.opened,
+            two_steps: self.two_steps - earlier.two_steps,
+        }
+    }
 }
 
 async fn lane(
     index: usize,
     path: String,
     to: SocketAddrV4,
-    (traffic, method): (usize, usize),
+    kind: Kind,
     (begun, until): (Instant, Instant),
     stop: Stop,
 ) -> Vec<Sample> {
@@ -226,153 +306,80 @@ async fn lane(
         if started >= until || stop.load(Ordering::Relaxed) {
             break;
         }
-        let body = if method == 1 { "paid" } else { "" };
+        let body = if METHODS[kind.method] == "POST" {
+            "paid"
+        } else {
+            ""
+        };
         let request = format!(
             "{} {path} HTTP/1.1\r\nHost: race\r\nX-Race-Id: {:016x}\r\nContent-Length: {}\r\n\r\n{body}",
-            METHODS[method],
+            METHODS[kind.method],
             (index as u64) << 32 | nth,
             body.len()
         );
         let answered = ask(&mut connection, to, &request).await;
-        if answered.is_none() {
-            connection = None;
-        }
         samples.push(Sample {
-            traffic,
-            method,
+            kind,
             minute: started.duration_since(begun).as_secs() / 60,
-            took: answered.map(|()| started.elapsed()),
+            took: (answered == Some(200)).then(|| started.elapsed()),
         });
-        next = (next + TRAFFIC[traffic].pause(nth, &mut dice)).max(Instant::now());
+        next = (next + TRAFFIC[kind.traffic].pause(nth, &mut dice)).max(Instant::now());
     }
     samples
 }
 
-async fn ask(connection: &mut Option<Wired>, to: SocketAddrV4, request: &str) -> Option<()> {
-    if connection.is_none() {
-        *connection = Some(Wired::new(
-            TcpStream::connect(std::net::SocketAddr::V4(to)).await.ok()?,
-        ));
-    }
-    let wired = connection.as_mut()?;
-    let patience = Duration::from_secs(10);
-    tokio::time::timeout(patience, async {
+/// One request on this connection, opened first if there is none; the status of its answer, or `None` if none came
+/// whole. The connection is gone then.
+pub(crate) async fn ask(connection: &mut Option<Wired>, to: SocketAddrV4, request: &str) -> Option<u16> {
+    let mut wired = match connection.take() {
+        Some(wired) => wired,
+        None => Wired::new(TcpStream::connect(std::net::SocketAddr::V4(to)).await.ok()?),
+    };
+    let exchange = async {
         wired.write(request.as_bytes()).await.ok()?;
         let head = wired.head().await.ok()??;
         wired.response_body(&head).await.ok()?;
-        (head.status() == Some(200)).then_some(())
-    })
-    .await
-    .ok()?
-}
-
-/// The tables, and in which respects evenkeel misses its bar.
-fn report(all: &[Ran], minutes: u64) -> (String, Vec<String>) {
-    let (mut text, mut missed) = (String::new(), Vec::new());
-    for (traffic, kind) in TRAFFIC.iter().enumerate() {
-        for (method, name) in METHODS.iter().enumerate() {
-            let kind = kind.to_possible_value();
-            let kind = kind.as_ref().map_or("", |value| value.get_name());
-            let of = |ran: &Ran, minute: Option<u64>| Figures::of(ran, (traffic, method), minute);
-            let _ = writeln!(
-                text,
-                "{name} {kind}: p50 / p90 ms, share above p50 by half a round trip, failed"
-            );
-            for ran in all {
-                let _ = write!(text, "  {:14}", ran.name);
-                for minute in (0..minutes).map(Some).chain([None]) {
-                    let _ = write!(text, " | {}", of(ran, minute));
-                }
-                let _ = writeln!(text, " | opened {}", ran.opened[traffic][method]);
-            }
-            if let [ours, theirs, ..] = all {
-                let (mine, bar) = (of(ours, None), of(theirs, None));
-                let opened = (ours.opened[traffic][method], theirs.opened[traffic][method]);
-                let held = mine.p50 <= bar.p50 * 1.05
-                    && mine.p90 <= bar.p90 * 1.10
-                    && mine.slow <= bar.slow + 0.02
-                    && opened.0 as f64 <= (opened.1 as f64 * 1.05).ceil();
-                if !held {
-                    missed.push(format!("{name} {kind}: {mine} against {bar}, opened {opened:?}"));
-                }
-            }
-        }
+        Some((head.status()?, head.closes()))
+    };
+    let (status, closes) = tokio::time::timeout(PATIENCE, exchange).await.ok()??;
+    if !closes {
+        *connection = Some(wired);
     }
-    (text, missed)
+    Some(status)
 }
 
-/// What requests of one kind took; in one minute, or from the second one on.
-#[derive(Clone, Copy, Debug, Default)]
-struct Figures {
-    p50: f64,
-    p90: f64,
-    /// The share that took longer than the median by more than half of it, about a round trip's half.
-    slow: f64,
-    failed: usize,
-}
-
-impl Figures {
-    fn of(ran: &Ran, (traffic, method): (usize, usize), minute: Option<u64>) -> Self {
-        let counts = |sample: &&Sample| {
-            let within = minute.map_or(sample.minute >= 1, |minute| sample.minute == minute);
-            within && sample.traffic == traffic && sample.method == method
-        };
-        let samples: Vec<&Sample> = ran.samples.iter().filter(counts).collect();
-        let mut took: Vec<f64> = samples
-            .iter()
-            .filter_map(|sample| Some(sample.took?.as_secs_f64() * 1000.0))
-            .collect();
-        took.sort_unstable_by(f64::total_cmp);
-        let at = |percent: usize| took.get(took.len() * percent / 100).copied().unwrap_or(0.0);
-        let slow = took.iter().filter(|took| **took > at(50) * 1.5).count();
-        Self {
-            p50: at(50),
-            p90: at(90),
-            slow: slow as f64 / took.len().max(1) as f64,
-            failed: samples.len() - took.len(),
-        }
-    }
-}
-
-impl std::fmt::Display for Figures {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            p50,
-            p90,
-            slow,
-            failed,
-        } = self;
-        write!(f, "{p50:.1} / {p90:.1}, {:.1} %, {failed}", slow * 100.0)
-    }
-}
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_of_their_minute_and_count_what_failed_apart() {
-        let sample = |minute, ms: Option<u64>| Sample {
-            traffic: 0,
-            method: 1,
-            minute,
-            took: ms.map(Duration::from_millis),
-        };
-        let ran = Ran {
-            name: "a".into(),
-            samples: vec![
-                sample(0, Some(90)),
-                sample(1, Some(20)),
-                sample(1, Some(20)),
-                sample(1, Some(45)),
-                sample(2, None),
-            ],
-            opened: [[0; 2]; 5],
-        };
-        let later = Figures::of(&ran, (0, 1), None);
-        assert_eq!((later.p50, later.p90, later.failed), (20.0, 45.0, 1));
-        assert!((later.slow - 1.0 / 3.0).abs() < 1e-9);
-        assert_eq!(Figures::of(&ran, (0, 1), Some(0)).p50, 90.0);
-        assert_eq!(Figures::of(&ran, (0, 0), None).failed, 0);
+    fn each_lane_has_its_own_kind_and_each_subject_its_own_endpoints() {
+        let subjects = subjects(&[Peer::EvenkeelOn, Peer::NginxBest], 3);
+        let mut endpoints: Vec<_> = subjects
+            .iter()
+            .flat_map(|subject| subject.lanes.iter().map(|(_, endpoint)| endpoint))
+            .collect();
+        let all = endpoints.len();
+        endpoints.sort_unstable();
+        endpoints.dedup();
+        assert_eq!((all, endpoints.len()), (90, 90));
+        assert_eq!(
+            kind(0, 3),
+            Kind {
+                traffic: 0,
+                method: 0
+            }
+        );
+        assert_eq!(
+            kind(29, 3),
+            Kind {
+                traffic: 4,
+                method: 1
+            }
+        );
     }
 }

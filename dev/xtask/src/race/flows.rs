@@ -41,6 +41,8 @@ pub(crate) struct Sighting {
 pub(crate) struct LaneFacts {
     /// Connections opened.
     pub(crate) opened: u64,
+    /// Request heads whose end was held back.
+    pub(crate) two_steps: u64,
     /// Connections that the backend closed, idle or instead of an answer.
     pub(crate) closes: u64,
     /// When the last byte of an answer last went on the wire.
@@ -163,6 +165,9 @@ impl Flows {
             return Carriage::Carry(None);
         };
         flow.heads += 1;
+        if !segment.payload.windows(4).any(|end| end == b"\r\n\r\n") {
+            self.lanes.entry(key.backend).or_default().two_steps += 1;
+        }
         let sighting = Sighting {
             fresh: flow.heads == 1,
             met: None,

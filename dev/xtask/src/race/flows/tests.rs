@@ -134,3 +134,14 @@ fn a_close_that_acknowledges_nothing_of_a_delivered_request_came_first() {
     let seen = world.flows.take(8);
     assert_eq!((seen[0].met, seen[0].cut), (Some(Closing::Fin), None));
 }
+
+#[test]
+fn a_head_whose_end_is_held_back_is_counted_once() {
+    let mut world = World::with_one_connection();
+    let (head, at) = (head(1), head(1).len() - 4);
+    world.send(1, 100, ACK, &head[..at]);
+    world.send(2, 100, ACK, &head[..at]);
+    world.send(3, 100 + at as u32, ACK, &head[at..]);
+    world.send(4, 100 + head.len() as u32, ACK, &head);
+    assert_eq!(world.lane().two_steps, 1);
+}

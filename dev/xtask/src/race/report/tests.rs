@@ -31,6 +31,7 @@ fn report(trials: Vec<Trial>, ledger: &[(u64, u32)]) -> MethodReport {
         ran: Ran { trials, timer },
         ledger: ledger.iter().copied().collect(),
         lanes: vec![LaneFacts {
+            two_steps: 0,
             opened: 3,
             closes: 2,
             last_answer: None,
