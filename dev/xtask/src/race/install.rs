@@ -36,7 +36,9 @@ pub(crate) fn debian(program: &str, package: &str) -> Fallible<()> {
     let mut install = Command::new("apt-get");
     install
         .args(["install", "-y", "--no-install-recommends", package])
-        .env("DEBIAN_FRONTEND", "noninteractive");
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // Where it is obeyed, no daemon is started: the lanes start their own.
+        .env("RUNLEVEL", "1");
     succeed(install)
         .map_err(|why| format!("{program} is not installed, and the package {package}: {why}").into())
 }
@@ -59,6 +61,44 @@ pub(crate) fn python(program: &str, package: &str) -> Fallible<PathBuf> {
         succeed(install).map_err(|why| format!("the Python package {package}: {why}"))?;
     }
     Ok(path)
+}
+
+/// The folder with the jars of Maven's `artifact` (group:name:version) and of what it needs.
+///
+/// # Errors
+/// Why they are not there.
+pub(crate) fn maven(artifact: &str) -> Fallible<PathBuf> {
+    let folder = lanes_directory()?.join("maven").join(artifact.replace(':', "-"));
+    let jars = folder.join("jars");
+    if jars.exists() {
+        return Ok(jars);
+    }
+    if !is_program("mvn") {
+        return Err(format!("mvn is not installed, and {artifact} comes by it").into());
+    }
+    let [group, name, version] = artifact.split(':').collect::<Vec<_>>()[..] else {
+        return Err(format!("{artifact} is not group:name:version").into());
+    };
+    std::fs::create_dir_all(&folder)?;
+    let pom = format!(
+        "<project><modelVersion>4.0.0</modelVersion><groupId>race</groupId><artifactId>race</artifactId>\
+         <version>1</version><dependencies><dependency><groupId>{group}</groupId><artifactId>{name}</artifactId>\
+         <version>{version}</version></dependency></dependencies></project>"
+    );
+    std::fs::write(folder.join("pom.xml"), pom)?;
+    let mut fetch = Command::new("mvn");
+    fetch
+        .args([
+            "-q",
+            "-B",
+            "dependency:copy-dependencies",
+            "-DoutputDirectory=fetched",
+        ])
+        .current_dir(&folder);
+    succeed(fetch).map_err(|why| format!("{artifact} by Maven: {why}"))?;
+    // Only a whole set gets the name that is looked for.
+    std::fs::rename(folder.join("fetched"), &jars)?;
+    Ok(jars)
 }
 
 /// Whether the shell would find `program`.

@@ -45,6 +45,8 @@ impl Lab {
         // Every address of the network is local there, so one listener serves as many endpoints as asked for.
         backend_side.ip(&["route", "add", "local", LANES_NETWORK, "dev", "lo"])?;
         backend_side.ip(&["route", "add", &format!("{PROXY_ADDRESS}/32"), "dev", DEVICE])?;
+        // Some servers listen only where an address is that is not loopback's (AI_ADDRCONFIG).
+        backend_side.ip(&["addr", "add", &format!("{BACKEND_ADDRESS}/32"), "dev", DEVICE])?;
         let wire = Wire::start(near, far, delay)?;
         Ok(Self {
             wire,
@@ -164,6 +166,8 @@ const PREFIX: &str = "evenkeel-race-";
 const DEVICE: &str = "wire";
 /// The proxy's address as backends see it.
 const PROXY_ADDRESS: &str = "10.98.255.1";
+/// An address of the backends' side that nobody speaks to.
+const BACKEND_ADDRESS: &str = "10.98.255.2";
 /// The network of all lanes' endpoints.
 const LANES_NETWORK: &str = "10.98.0.0/17";
 /// Ethernet's, so that bodies travel in as many segments as they do elsewhere.

@@ -1,6 +1,8 @@
 //! `cargo xtask real`: the same race against real servers at their defaults, all at once.
 
+mod reloads;
 mod servers;
+mod timers;
 
 use std::net::SocketAddrV4;
 use std::sync::atomic::Ordering;
@@ -24,7 +26,7 @@ pub(crate) struct RealArgs {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "node,uvicorn,gunicorn,nginx,nginx-2s,apache,go"
+        default_value = "node,uvicorn,gunicorn,nginx,nginx-2s,apache,go,hypercorn,puma,jetty,tomcat,lighttpd,h2o,uwsgi"
     )]
     servers: Vec<Server>,
     /// The proxy
@@ -49,6 +51,14 @@ pub(crate) struct RealArgs {
     /// The wire's one-way delay, in milliseconds
     #[arg(long, default_value_t = 5)]
     delay: u64,
+    /// Reload servers under POSTs instead, by evenkeel and by nginx at once
+    #[arg(long, conflicts_with_all = ["quick", "timers"])]
+    reloads: bool,
+    /// Measure instead when each server closes an idle connection, and how
+    #[arg(long, conflicts_with = "quick")]
+    timers: bool,
+    #[command(flatten)]
+    load: reloads::LoadArgs,
     /// A few hundred requests: under a minute, without the servers that wait longest
     #[arg(long)]
     quick: bool,
@@ -64,6 +74,12 @@ pub(crate) struct RealArgs {
 pub(crate) fn run(args: &RealArgs) -> Fallible<Verdict> {
     let args = args.clone().quickened();
     race::raise_descriptor_limit();
+    if args.timers {
+        return timers::run(&args);
+    }
+    if args.reloads {
+        return reloads::run(&args);
+    }
     let stop = signals::stop_on_signal()?;
     let lab = Lab::new(Duration::from_millis(args.delay))?;
     let evenkeel = args.output.program(args.peer.is_evenkeel())?;
@@ -71,7 +87,7 @@ pub(crate) fn run(args: &RealArgs) -> Fallible<Verdict> {
     let mut report = LabReport::new(args.delay, 0, args.lanes);
     let mut running: Vec<(Server, RunningServer)> = Vec::new();
     for server in &args.servers {
-        match server.start(&lab.backend_side) {
+        match server.start(&lab.backend_side, &[]) {
             Ok(started) => running.push((*server, started)),
             Err(why) => report.skip(&server.name(), &why.to_string()),
         }
@@ -140,7 +156,7 @@ pub(crate) fn run(args: &RealArgs) -> Fallible<Verdict> {
 impl RealArgs {
     fn quickened(mut self) -> Self {
         if self.quick {
-            self.servers.retain(|server| *server != Server::Nginx);
+            self.servers.retain(|server| server.is_quick());
             (self.hits, self.max_time, self.lanes) = (300, 22, 150);
         }
         self

@@ -1,12 +1,15 @@
 //! Real servers, installed where need be and started as they ship, each with a ledger of what it applied.
 
+mod commands;
+
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use nix::sys::signal::Signal;
 
 use crate::Fallible;
 use crate::race::install;
@@ -31,6 +34,20 @@ pub(crate) enum Server {
     Apache,
     /// Go's net/http with `ReadTimeout: 5s` (its default never closes)
     Go,
+    /// hypercorn
+    Hypercorn,
+    /// Puma
+    Puma,
+    /// Jetty's ServerConnector
+    Jetty,
+    /// Tomcat's Http11NioProtocol, with the 20 s of the server.xml that it ships with
+    Tomcat,
+    /// lighttpd
+    Lighttpd,
+    /// h2o
+    H2o,
+    /// uWSGI's own HTTP socket, which closes each connection behind its response without a word
+    Uwsgi,
 }
 
 /// A server under way. Dropping it ends it and all its workers.
@@ -52,12 +69,25 @@ impl Server {
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Node => "http.createServer, defaults",
-            Self::Uvicorn | Self::Apache => "defaults",
+            Self::Uvicorn | Self::Apache | Self::Hypercorn | Self::Puma | Self::Lighttpd | Self::H2o => {
+                "defaults"
+            }
+            Self::Jetty => "ServerConnector, defaults",
+            Self::Tomcat => "Http11NioProtocol, connectionTimeout 20000 as in its server.xml",
+            Self::Uwsgi => "--http-socket: it closes behind each response",
             Self::Gunicorn => "gthread, 4 threads, defaults",
             Self::Nginx => "defaults, 75 s: no close to meet",
             Self::NginxShort => "keepalive_timeout 2s",
             Self::Go => "net/http, ReadTimeout 5s",
         }
+    }
+
+    /// Whether it is part of the quick run: it needs no installing that others do not, and closes soon.
+    pub(crate) fn is_quick(self) -> bool {
+        matches!(
+            self,
+            Self::Node | Self::Uvicorn | Self::Gunicorn | Self::NginxShort | Self::Apache | Self::Go
+        )
     }
 
     /// Its port in the lab.
@@ -69,22 +99,30 @@ impl Server {
     pub(crate) fn idle(self) -> Duration {
         Duration::from_secs(match self {
             Self::Node => 6,
-            Self::Uvicorn | Self::Apache | Self::Go => 5,
+            Self::Uvicorn | Self::Apache | Self::Go | Self::Hypercorn => 5,
             Self::Gunicorn | Self::NginxShort => 2,
             Self::Nginx => 75,
+            Self::Puma | Self::Tomcat => 20,
+            Self::Jetty => 30,
+            Self::Lighttpd => 6,
+            Self::H2o => 10,
+            Self::Uwsgi => 0,
         })
     }
 
     /// Whether its answers repeat the id and the length that it was sent.
     pub(crate) fn echoes(self) -> bool {
-        !matches!(self, Self::Nginx | Self::NginxShort | Self::Apache)
+        !matches!(
+            self,
+            Self::Nginx | Self::NginxShort | Self::Apache | Self::Lighttpd | Self::H2o
+        )
     }
 
-    /// Starts it, after installing what it needs, and waits until it listens.
+    /// Starts it, with more arguments, after installing what it needs, and waits until it listens.
     ///
     /// # Errors
     /// Why it can not run on this machine.
-    pub(crate) fn start(self, namespace: &Namespace) -> Fallible<RunningServer> {
+    pub(crate) fn start(self, namespace: &Namespace, more: &[&str]) -> Fallible<RunningServer> {
         let directory = tempfile::tempdir()?;
         let ledger = directory.path().join("ledger");
         // Workers that give up root write to it, too.
@@ -92,6 +130,7 @@ impl Server {
         open_to_all(directory.path())?;
         open_to_all(&ledger)?;
         let mut command = self.command(directory.path(), &ledger)?;
+        command.args(more);
         let log = File::create(install::lanes_directory()?.join(format!("real-{}.log", self.name())))?;
         command
             .env("RACE_LEDGER", &ledger)
@@ -107,88 +146,14 @@ impl Server {
         namespace.run(|| running.wait_until_it_listens(self.port()))??;
         Ok(running)
     }
-
-    fn command(self, directory: &Path, ledger: &Path) -> Fallible<Command> {
-        let write = |name: &str, text: &str| std::fs::write(directory.join(name), text);
-        let address = format!("0.0.0.0:{}", self.port());
-        Ok(match self {
-            Self::Node => {
-                install::debian("node", "nodejs")?;
-                write("node.js", include_str!("programs/node.js"))?;
-                command("node", &["node.js"])
-            }
-            Self::Uvicorn => {
-                let program = install::python("uvicorn", "uvicorn")?;
-                write("race_asgi.py", include_str!("programs/race_asgi.py"))?;
-                let port = self.port().to_string();
-                let arguments = [
-                    "race_asgi:app",
-                    "--host",
-                    "0.0.0.0",
-                    "--port",
-                    &port,
-                    "--no-access-log",
-                ];
-                command(program, &arguments)
-            }
-            Self::Gunicorn => {
-                let program = install::python("gunicorn", "gunicorn")?;
-                write("race_wsgi.py", include_str!("programs/race_wsgi.py"))?;
-                command(
-                    program,
-                    &[
-                        "--worker-class",
-                        "gthread",
-                        "--threads",
-                        "4",
-                        "--bind",
-                        &address,
-                        "race_wsgi:app",
-                    ],
-                )
-            }
-            Self::Nginx | Self::NginxShort => {
-                install::debian("nginx", "nginx-light")?;
-                let short = if self == Self::NginxShort {
-                    "keepalive_timeout 2s;"
-                } else {
-                    ""
-                };
-                write("nginx.conf", &nginx(directory, ledger, self.port(), short))?;
-                let directory = directory.display().to_string();
-                command("nginx", &["-p", &directory, "-c", "nginx.conf", "-e", "stderr"])
-            }
-            Self::Apache => {
-                install::debian("apache2", "apache2-bin")?;
-                write("apache.conf", &apache(directory, ledger, self.port()))?;
-                let config = directory.join("apache.conf").display().to_string();
-                command("apache2", &["-D", "FOREGROUND", "-f", &config])
-            }
-            Self::Go => {
-                let compiler = if install::is_program("go") {
-                    "go"
-                } else {
-                    "/usr/local/go/bin/go"
-                };
-                if !Path::new(compiler).is_file() {
-                    install::debian("go", "golang-go")?;
-                }
-                write("main.go", include_str!("programs/main.go"))?;
-                let built = Command::new(compiler)
-                    .args(["build", "-o", "race", "main.go"])
-                    .current_dir(directory)
-                    .output();
-                let built = built.map_err(|error| format!("the Go compiler: {error}"))?;
-                if !built.status.success() {
-                    return Err(format!("go build: {}", String::from_utf8_lossy(&built.stderr)).into());
-                }
-                command(directory.join("race"), &[])
-            }
-        })
-    }
 }
 
 impl RunningServer {
+    /// Has it reload, as its operators do (SIGHUP).
+    pub(crate) fn reload(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
     /// Ends it and gives its ledger.
     ///
     /// # Errors
@@ -222,13 +187,16 @@ impl RunningServer {
         Err("it does not listen after 20 s".into())
     }
 
+    fn signal(&self, signal: Signal) {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            // It fails only when it has ended already.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+        }
+    }
+
     fn end(&mut self) {
-        use nix::sys::signal::{Signal, kill};
-        let Ok(pid) = i32::try_from(self.child.id()) else {
-            return;
-        };
-        // SIGTERM, so that masters take their workers along; it fails only when they have ended already.
-        let _ = kill(nix::unistd::Pid::from_raw(pid), Signal::SIGTERM);
+        // So that masters take their workers along.
+        self.signal(Signal::SIGTERM);
         let deadline = Instant::now() + Duration::from_secs(5);
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
@@ -245,39 +213,7 @@ impl Drop for RunningServer {
     }
 }
 
-fn command(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    command
-}
-
 fn open_to_all(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))
 }
-
-fn nginx(directory: &Path, ledger: &Path, port: u16, more: &str) -> String {
-    let (directory, ledger) = (directory.display(), ledger.display());
-    format!(
-        "daemon off; pid {directory}/pid; events {{}}\n\
-         http {{\n log_format race '$http_x_race_id $status'; access_log {ledger} race; {more}\n \
-         client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;\n \
-         fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;\n \
-         server {{ listen {port}; location / {{ return 200 'applied\\n'; }} }}\n}}\n"
-    )
-}
-
-fn apache(directory: &Path, ledger: &Path, port: u16) -> String {
-    let (directory, ledger) = (directory.display(), ledger.display());
-    format!(
-        "ServerRoot {directory}\nServerName race.test\nPidFile {directory}/pid\nListen 0.0.0.0:{port}\n\
-         LoadModule mpm_event_module {APACHE_MODULES}/mod_mpm_event.so\n\
-         LoadModule authz_core_module {APACHE_MODULES}/mod_authz_core.so\n\
-         LoadModule alias_module {APACHE_MODULES}/mod_alias.so\n\
-         User nobody\nGroup nogroup\nErrorLog /dev/stderr\n\
-         LogFormat \"%{{X-Race-Id}}i %>s\" race\nCustomLog {ledger} race\nRedirectMatch 204 ^/\n"
-    )
-}
-
-/// Where Debian's apache2-bin puts them.
-const APACHE_MODULES: &str = "/usr/lib/apache2/modules";
