@@ -102,6 +102,10 @@ pub(crate) struct RunArgs {
     /// How long a drain waits for requests in flight.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub(crate) drain_timeout: Duration,
+    /// Where what was learned of endpoints outlives the process, or `off`. Without it `$STATE_DIRECTORY/learned` if
+    /// systemd has set that (`StateDirectory=`), else `off`.
+    #[arg(long, value_name = "FILE|off")]
+    pub(crate) state_file: Option<PathBuf>,
     /// Access log on standard output; without it, as the configuration says (text by default).
     #[arg(long, value_enum, value_name = "off|text|json", hide_possible_values = true)]
     pub(crate) access_log: Option<AccessLogChoice>,

@@ -10,6 +10,7 @@ mod ports;
 mod quickstart;
 mod run;
 mod signals;
+mod state_file;
 mod watch;
 
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ use crate::cli::{AccessLogChoice, RunArgs};
 use crate::complaint::Complaint;
 use crate::files::{Files, NoModel};
 use crate::signals::{Ask, Ending};
-use crate::{logging, ports, signals, watch};
+use crate::{logging, ports, signals, state_file, watch};
 
 /// What the main loop waits for.
 enum Event {
@@ -93,6 +93,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
         workers: args.workers,
         admin: args.admin.0,
         drain_timeout: args.drain_timeout,
+        state_file: state_file::of(args.state_file.as_ref())?,
         logging: Some(logging::control()),
     };
     let server = Server::start(model, options)

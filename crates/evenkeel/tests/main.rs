@@ -29,4 +29,5 @@ mod race;
 mod reload;
 mod routing;
 mod slow_uploads;
+mod state_file;
 mod waiting;

@@ -98,6 +98,7 @@ fn serves(manifest: &Manifest) {
         workers: 1,
         admin: None,
         drain_timeout: Duration::ZERO,
+        state_file: None,
         logging: None,
     };
     let server =

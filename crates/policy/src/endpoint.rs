@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::adaptive::Adaptive;
 use crate::cluster::{Address, ConnectionId};
-use crate::keepalive::{Band, Learner, Limit, Sign};
+use crate::keepalive::{Band, Learned, Learner, Limit, Sign};
 use crate::latency::PeakEwma;
 use crate::path::Path;
 use crate::plan::{ClusterPlan, KeepAlivePlan, SaturationGuard};
@@ -242,6 +242,15 @@ impl Endpoint {
     pub(crate) fn suggest(&mut self, wall: Band) {
         self.limit = None;
         self.learner.suggest(wall);
+    }
+
+    /// See [`Learner::recall`].
+    pub(crate) fn recall(&mut self, learned: &Learned, now: Moment) {
+        self.limit = None;
+        self.learner.recall(learned, now);
+        if let Some(silent) = learned.silence {
+            self.silence.recall(silent, now);
+        }
     }
 
     fn forget_limit(&mut self, changed: bool) {

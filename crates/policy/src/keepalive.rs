@@ -8,6 +8,7 @@
 
 mod explored;
 mod knowledge;
+mod learned;
 mod limit;
 mod price;
 mod table;
@@ -20,6 +21,7 @@ use crate::time::Moment;
 
 use explored::Explored;
 pub use knowledge::{Knowledge, Seconds};
+pub use learned::{Learned, Silent};
 pub use limit::{Ages, Limit, Risk, Source};
 use price::Manners;
 use table::Survival;

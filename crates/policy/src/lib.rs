@@ -28,5 +28,6 @@ mod saturation;
 mod service;
 mod silence;
 mod slab;
+pub mod state_file;
 mod straggler;
 pub mod time;

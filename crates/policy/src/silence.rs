@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::keepalive::Silent;
 use crate::time::Moment;
 
 /// Up to which idle age connections to an endpoint are still remembered on their way.
@@ -45,6 +46,25 @@ impl Silence {
     /// A request was answered on a connection of this idle age.
     pub(crate) fn on_survived(&mut self, age: Duration) {
         self.heard = self.heard.filter(|heard| age < heard.age);
+    }
+
+    /// What of it outlives the process.
+    pub(crate) fn learned(&self, now: Moment) -> Option<Silent> {
+        self.heard.map(|heard| Silent {
+            age: heard.age,
+            left: heard.until.since(now),
+            span: heard.span,
+        })
+    }
+
+    /// Starts from what an earlier process met.
+    pub(crate) fn recall(&mut self, silent: Silent, now: Moment) {
+        let span = silent.span.clamp(SPAN_MIN, SPAN_MAX);
+        self.heard = Some(Heard {
+            age: silent.age,
+            until: now + silent.left.min(span),
+            span,
+        });
     }
 
     /// Past this age no connection is used now: a little below where silence was met.

@@ -1,6 +1,7 @@
 //! What all workers share and none of them waits for: configuration, clusters, upkeep.
 
 mod reloads;
+mod state_file;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ use crate::worker::{Current, Order};
 
 pub use reloads::Reloads;
 pub(crate) use reloads::unix_seconds;
+use state_file::StateFile;
 
 /// Listening sockets for one worker: the configured address of each, and the socket.
 pub(crate) type Sockets = Vec<(SocketAddr, TcpListener)>;
@@ -61,6 +63,7 @@ pub(crate) struct Control {
     discovery: tokio::sync::Mutex<Discovery>,
     reloads: Mutex<Reloads>,
     names: Board,
+    state_file: Mutex<Option<StateFile>>,
 }
 
 #[derive(Debug)]
@@ -122,6 +125,7 @@ impl Control {
             names: discovery.board(),
             discovery: tokio::sync::Mutex::new(discovery),
             reloads: Mutex::new(Reloads::start(SystemTime::now())),
+            state_file: Mutex::default(),
         };
         Ok((Arc::new(control), snapshot, sockets))
     }

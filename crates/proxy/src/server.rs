@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -25,6 +26,8 @@ pub struct Options {
     pub admin: Option<SocketAddr>,
     /// How long a drain waits for exchanges to end.
     pub drain_timeout: Duration,
+    /// Where what is learned of endpoints outlives the process; `None` is nowhere.
+    pub state_file: Option<PathBuf>,
     /// How the levels of the operational log are read and changed; `None` where they cannot be.
     pub logging: Option<Logging>,
 }
@@ -94,6 +97,10 @@ impl Server {
             options.logging,
             runtime.handle(),
         )?;
+        let keeps_state = options.state_file.is_some();
+        if let Some(path) = options.state_file {
+            control.keep_state(path);
+        }
         let mut workers = Vec::with_capacity(count);
         for (index, (orders, stats)) in inboxes.into_iter().zip(stats).enumerate() {
             let setup = Setup {
@@ -120,6 +127,9 @@ impl Server {
         drop(snapshot);
         runtime.spawn(control.clone().keep_up());
         runtime.spawn(control.clone().follow_names());
+        if keeps_state {
+            runtime.spawn(control.clone().write_state_now_and_then());
+        }
         runtime.spawn(crate::health::run(control.clone()));
         if let Some(socket) = admin_socket {
             crate::admin::spawn(runtime.handle(), socket, control.clone())?;
@@ -180,6 +190,7 @@ impl Server {
     /// it was told to.
     pub fn drain(self) -> bool {
         self.control.drain(self.drain_timeout);
+        self.control.write_state();
         for worker in self.workers {
             // How it ended is known to the control.
             let _ = worker.join();
@@ -219,6 +230,7 @@ mod tests {
             workers: 2,
             admin: None,
             drain_timeout: Duration::from_millis(50),
+            state_file: None,
             logging: None,
         };
         Server::start(model, options).expect("a server")

@@ -50,6 +50,7 @@ fn a_request_in_the_steady_state_allocates_nothing() {
         workers: 1,
         admin: None,
         drain_timeout: Duration::from_secs(1),
+        state_file: None,
         logging: None,
     };
     let server = Server::start(model, options).expect("a server");

@@ -84,6 +84,7 @@ fn start_gateway(demo: &Demo, listen: SocketAddr, admin: Option<SocketAddr>) -> 
         workers: 0,
         admin,
         drain_timeout: Duration::from_secs(1),
+        state_file: None,
         logging: None,
     };
     Server::start(model, options).map_err(|why| failed("the gateway", &why))

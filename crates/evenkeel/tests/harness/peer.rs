@@ -235,6 +235,16 @@ impl Peer {
         self.ended
     }
 
+    /// Whether a byte comes within `span`; it is kept.
+    pub(crate) fn hears_within(&mut self, span: Duration) -> bool {
+        self.stream.set_read_timeout(Some(span)).expect("an open socket");
+        let heard = self.fill_until(|bytes| !bytes.is_empty());
+        self.stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("an open socket");
+        heard
+    }
+
     /// Waits for the end.
     pub(crate) fn end(&mut self) -> End {
         self.end_within(PATIENCE)

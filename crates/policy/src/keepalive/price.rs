@@ -25,6 +25,17 @@ impl Manners {
         self.unproven += f32::from(u8::from(!proven));
     }
 
+    /// Closes that are remembered, and those of them that left no proof.
+    pub(super) fn counts(&self) -> (f32, f32) {
+        (self.closes, self.unproven)
+    }
+
+    /// Starts from what another process counted.
+    pub(super) fn recall(&mut self, closes: f32, unproven: f32) {
+        self.closes = closes.clamp(0.0, CLOSES_MAX);
+        self.unproven = unproven.clamp(0.0, self.closes);
+    }
+
     /// The chance that a close leaves no proof: what was seen, and [`PRIOR_CLOSES`] closes of a
     /// server like any other.
     pub(super) fn unproven(&self) -> f32 {

@@ -71,6 +71,31 @@ impl Band {
         }
     }
 
+    /// A band that was measured before: by `sample` of `closes` closes. `None` if no timer is like that.
+    #[must_use]
+    pub fn measured(lo: Duration, hi: Duration, closes: u32, sample: u32) -> Option<Self> {
+        let is_timer = lo <= hi && hi <= lo * 3 && hi <= AGE_MAX;
+        let is_counted = sample >= 1 && sample as usize <= AGES && closes >= CLOSES_WALL;
+        (is_timer && is_counted).then_some(Self {
+            lo,
+            hi,
+            closes,
+            sample,
+            passed: 0,
+        })
+    }
+
+    /// How many closes `lo` and `hi` rest on.
+    #[must_use]
+    pub fn sample(&self) -> u32 {
+        self.sample
+    }
+
+    /// The same, as if no connection had outlived it since the last close.
+    pub(super) fn untried(self) -> Self {
+        Self { passed: 0, ..self }
+    }
+
     /// Beyond this age a connection has outlived the band: its oldest close, and some for jitter.
     #[must_use]
     pub fn top(&self) -> Duration {
@@ -185,6 +210,19 @@ impl Watch {
             before.pass(age);
         }
         self.state.pass(age);
+    }
+
+    /// Starts with a wall that an earlier process learned.
+    pub(super) fn recall(&mut self, wall: Band) {
+        let last = (wall.sample - 1).max(1);
+        // Spread evenly, as which of them were accidents is not known any more.
+        let ages = (0..wall.sample).map(|at| wall.lo + (wall.hi - wall.lo) * at / last);
+        self.state = State {
+            wall: Some(wall),
+            ages: ages.collect(),
+            ..Self::new().state
+        };
+        self.closes = wall.closes;
     }
 
     /// Takes the wall of siblings as a suspicion that one close of our own confirms.
@@ -319,6 +357,9 @@ impl State {
         self.suspect = self.suspect.filter(|suspect| suspect.lo < lo || suspect.hi > top);
     }
 }
+
+/// No server waits longer: a wall at a greater age is no timer's.
+const AGE_MAX: Duration = Duration::from_secs(9 * 3600);
 
 /// The last closes that a wall is measured by.
 const AGES: usize = 64;
