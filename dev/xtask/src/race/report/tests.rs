@@ -21,6 +21,10 @@ fn trial(id: u64, outcome: Outcome, seen: Vec<Sighting>) -> Trial {
 }
 
 fn report(trials: Vec<Trial>, ledger: &[(u64, u32)]) -> MethodReport {
+    run_of(trials, ledger).methods.remove(0)
+}
+
+fn run_of(trials: Vec<Trial>, ledger: &[(u64, u32)]) -> RunReport {
     let timer = Timer {
         from: Duration::from_millis(400),
         to: Duration::from_millis(401),
@@ -38,8 +42,6 @@ fn report(trials: Vec<Trial>, ledger: &[(u64, u32)]) -> MethodReport {
         }],
     };
     RunReport::new("peer", "w1", "close()", Duration::from_secs(1), facts)
-        .methods
-        .remove(0)
 }
 
 #[test]
@@ -100,4 +102,27 @@ fn a_request_sent_well_before_the_close_is_not_in_the_window() {
     let mut early = trial(1, Outcome::Answered, vec![sighting(false, None, None)]);
     early.idle = Some(Duration::from_millis(390));
     assert_eq!(report(vec![early], &[(1, 1)]).in_window, 0);
+}
+
+#[test]
+fn a_real_server_may_leave_few_posts_unread_and_none_that_met_a_close_may_fail() {
+    use crate::race::bar;
+    let failed = |unread: usize, met: usize| -> RunReport {
+        let of = |closing: (Option<Closing>, Option<Closing>)| {
+            move |id| {
+                trial(
+                    id,
+                    Outcome::Status(503),
+                    vec![sighting(false, closing.0, closing.1)],
+                )
+            }
+        };
+        let trials = (0..unread as u64).map(of((None, Some(Closing::Reset))));
+        let trials = trials.chain((100..100 + met as u64).map(of((Some(Closing::Fin), None))));
+        run_of(trials.collect(), &[])
+    };
+    let missed = |unread, met| bar::of_real().missed_by(&failed(unread, met)).len();
+    assert_eq!(missed(2, 0), 0);
+    assert_eq!(missed(3, 0), 1, "of three in the window");
+    assert_eq!(missed(0, 1), 1);
 }
