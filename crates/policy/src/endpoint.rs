@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::adaptive::Adaptive;
-use crate::cluster::{Address, ConnectionId};
+use crate::cluster::{Address, ConnectionId, Hold};
 use crate::keepalive::{Band, Learned, Learner, Limit, Sign};
 use crate::latency::PeakEwma;
 use crate::path::Path;
-use crate::plan::{ClusterPlan, KeepAlivePlan, SaturationGuard};
+use crate::plan::{ClusterPlan, KeepAlivePlan, Learning, SaturationGuard};
 use crate::pool::IdleList;
 use crate::saturation::Saturation;
 use crate::service::Service;
@@ -188,6 +188,17 @@ impl Endpoint {
             limit.safe = Duration::ZERO;
         }
         limit
+    }
+
+    /// How a two-step write on a connection of this idle age holds the head's end back. Flows are forgotten at
+    /// ages that no request has survived; closes that speak within the path's length come at any.
+    pub(crate) fn hold(&self, age: Duration, siblings: Duration, plan: &KeepAlivePlan) -> Hold {
+        let survived = self.learner.explored().max(siblings);
+        let learns = plan.learning == Learning::On;
+        Hold {
+            suspects_silence: self.silence.was_met() || (learns && age > survived),
+            ..self.path.hold()
+        }
     }
 
     /// A connection was closed at an age that no timer explains.

@@ -67,6 +67,11 @@ impl Silence {
         });
     }
 
+    /// Whether silence was met, and nothing since speaks against it.
+    pub(crate) fn was_met(&self) -> bool {
+        self.heard.is_some()
+    }
+
     /// Past this age no connection is used now: a little below where silence was met.
     pub(crate) fn limit(&self, now: Moment) -> Option<Duration> {
         let heard = self.heard.filter(|heard| now < heard.until)?;

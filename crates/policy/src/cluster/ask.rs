@@ -156,6 +156,9 @@ pub struct Hold {
     /// Whether acknowledgements are the endpoint's own, so that one of the first part says as much as
     /// the patience. They are not, if something between accepts connections for it.
     pub endpoint_acknowledges: bool,
+    /// Whether an acknowledgement is waited for beyond the patience, because its absence would tell of a
+    /// forgotten flow. A peer may delay it (RFC 9293 3.8.6.3: by up to half a second; Linux: 40 ms).
+    pub suspects_silence: bool,
 }
 
 impl Hold {

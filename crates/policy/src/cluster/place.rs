@@ -141,9 +141,10 @@ impl Cluster {
                 self.counters.rq_total += 1;
                 self.counters.taken_over += u64::from(worker != ask.worker);
                 self.counters.race_priced += u64::from(writing == Writing::TwoStep);
+                let siblings = self.explored;
                 let endpoint = self.endpoint(id);
                 facts.limit = Some(endpoint.limit(&ask.plan.keep_alive).reuse);
-                let hold = endpoint.path.hold();
+                let hold = endpoint.hold(facts.idle_age, siblings, &ask.plan.keep_alive);
                 Checkout::Reuse(Reused {
                     connection,
                     endpoint: id,

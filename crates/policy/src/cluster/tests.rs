@@ -172,6 +172,29 @@ fn a_request_that_needs_proof_writes_in_two_steps_until_something_is_known() {
 }
 
 #[test]
+fn an_acknowledgement_is_awaited_only_where_a_flow_may_have_been_forgotten() {
+    let awaits = |checkout: &Checkout| match checkout {
+        Checkout::Reuse(reused) if reused.writing == Writing::TwoStep => reused.hold.suspects_silence,
+        other => panic!("{other:?} is not written in two steps"),
+    };
+    let mut story = Story::new(1, ClusterPlan::default());
+    story.idle(1, 0);
+    let exploring = story.post(5000);
+    assert!(awaits(&exploring), "no request has survived such an age");
+    story.answer(reused(&exploring).0, 5000);
+    // Resets at that age: what is to be feared there is said within the path's length.
+    let idle = story.idle(1, 5000)[0];
+    assert!(story.cluster.idle_ended(idle, IdleEnd::Reset, AT(10_000)));
+    let near = story.post(9900);
+    assert!(!awaits(&near));
+    story
+        .cluster
+        .hand_back(reused(&near).0, Handback::Silent, ME, AT(10_900));
+    story.idle(1, 30_000);
+    assert!(awaits(&story.post(33_900)), "silence was met at 4.9 s");
+}
+
+#[test]
 fn past_a_learned_limit_nothing_is_reused_and_one_connection_stays_to_watch() {
     let mut story = Story::new(1, ClusterPlan::default());
     let at = story.teach(2000, IdleEnd::Fin);
