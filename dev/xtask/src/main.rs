@@ -64,6 +64,9 @@ enum Command {
     /// The lab's backend, which `race` starts
     #[command(hide = true)]
     RaceBackend(race::BackendArgs),
+    /// The TCP proxy that `race` puts between
+    #[command(hide = true)]
+    RaceRelay(race::RelayArgs),
     /// The byte forwarder that `bench` measures as the floor
     #[command(hide = true)]
     BenchFloor(bench::FloorArgs),
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Command::Real(args) => real::run(&args),
         Command::Sim(args) => sim::sim(&args),
         Command::RaceBackend(args) => race::run_backend(args).map(|()| Verdict::Passed),
+        Command::RaceRelay(args) => race::run_relay(args).map(|()| Verdict::Passed),
         Command::BenchFloor(args) => bench::run_floor(args).map(|()| Verdict::Passed),
     };
     match done {

@@ -3,7 +3,7 @@
 //! to its standard output, which is the ledger.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::mem::MaybeUninit;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::ledger::ends_with_its_input;
 use super::message::{Digest, Head, Wired};
 use super::plan::Way;
 use crate::Fallible;
@@ -27,7 +28,7 @@ pub(crate) struct BackendArgs {
     /// Where it listens.
     #[arg(long)]
     listen: SocketAddrV4,
-    /// How it closes an idle connection: w1, w2 or w3.
+    /// How it ends an idle connection, as the way of this name does.
     #[arg(long)]
     closing: Way,
     /// After how long.
@@ -43,10 +44,7 @@ pub(crate) struct BackendArgs {
 /// # Errors
 /// When it can not listen.
 pub(crate) fn run(args: BackendArgs) -> Fallible<()> {
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
-    });
+    ends_with_its_input();
     super::raise_descriptor_limit();
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -78,7 +76,14 @@ impl Backend {
     async fn serve(self: Arc<Self>, mut peer: Wired) {
         loop {
             if !peer.has_unread() && self.idles_out(&peer.stream).await {
-                return close(peer, self.args.closing).await;
+                if let Some(said) = self.args.closing.says_unasked()
+                    && peer.write(unasked(said).as_bytes()).await.is_err()
+                {
+                    return;
+                }
+                if self.args.closing != Way::Stale {
+                    return close(peer, self.args.closing).await;
+                }
             }
             // The end of the connection, a head that never ends, or no HTTP: nothing was applied.
             let Ok(Ok(Some(head))) = timeout(HEAD_TIMEOUT, peer.head()).await else {
@@ -164,6 +169,20 @@ fn apply(id: u64) {
     let _ = writeln!(ledger, "{id:016x}").and_then(|()| ledger.flush());
 }
 
+/// What nobody asked for. The client and the wire know it by its field.
+fn unasked(status: &str) -> String {
+    let connection = if status.starts_with("200") {
+        "keep-alive"
+    } else {
+        "close"
+    };
+    let text = "nobody asked for this\n";
+    format!(
+        "HTTP/1.1 {status}\r\nConnection: {connection}\r\n{UNASKED}: 1\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    )
+}
+
 /// What the client holds against what it sent: the id, and the length and the digest of the body.
 fn answer(id: u64, body: &Digest) -> String {
     let text = format!("{id:016x} {} {:016x}\n", body.bytes, body.sum);
@@ -173,6 +192,8 @@ fn answer(id: u64, body: &Digest) -> String {
     )
 }
 
+/// The field of a message that answers nothing.
+pub(super) const UNASKED: &str = "X-Race-Unasked";
 /// From a request's first byte to the end of its head. A started head ends the idle period, as it does
 /// in every server.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);

@@ -29,6 +29,8 @@ enum ErrorBar {
     None,
     /// Fewer than one in ten thousand once the endpoint is known.
     RareOnceKnown,
+    /// At most one of a hundred requests that met a close of an endpoint after its first three.
+    RareAfterFirst,
     Any,
 }
 
@@ -66,6 +68,15 @@ pub(crate) fn of(peer: Peer, way: Way) -> Bar {
                 ErrorBar::Any
             },
             spares_repetition: true,
+            ..strict
+        },
+        Script::Aim if way == Way::Stale => Bar {
+            risky: ErrorBar::Any,
+            spares_repetition: true,
+            ..strict
+        },
+        Script::Aim if matches!(way, Way::LateFin | Way::Proxied) => Bar {
+            risky: ErrorBar::RareAfterFirst,
             ..strict
         },
         Script::Aim => strict,
@@ -128,12 +139,20 @@ impl Bar {
             ErrorBar::None => report.error_count(),
             ErrorBar::RareOnceKnown if report.warm_errors * 10_000 < report.warm.max(1) => 0,
             ErrorBar::RareOnceKnown => report.warm_errors,
+            ErrorBar::RareAfterFirst if report.later_errors * 100 <= report.later_met => 0,
+            ErrorBar::RareAfterFirst => report.later_errors,
             ErrorBar::Any => 0,
         };
         if errors > 0 {
             missed.push(format!(
                 "{name}: {errors} errors of {} requests in the window",
                 report.in_window
+            ));
+        }
+        if report.handed_on > 0 {
+            missed.push(format!(
+                "{name}: {} requests were given what the backend had sent before",
+                report.handed_on
             ));
         }
         if report.duplicates > 0 && !(idempotent && self.spares_repetition) {

@@ -48,6 +48,8 @@ pub(crate) struct Group {
 pub(crate) struct Trial {
     /// Its id.
     pub(crate) id: u64,
+    /// The endpoint it was sent to.
+    pub(crate) endpoint: SocketAddrV4,
     /// Its method.
     pub(crate) method: Method,
     /// Bytes of its body.
@@ -79,6 +81,8 @@ pub(crate) enum Outcome {
     TimedOut,
     /// A success that does not say what it should.
     Wrong,
+    /// What the backend had sent before the request could have arrived.
+    Unasked,
 }
 
 /// The range of idle ages at which a group's backend closes: where its lanes aim.
@@ -88,16 +92,18 @@ pub(crate) struct Timer {
     pub(crate) from: Duration,
     /// Nine in ten closes come earlier.
     pub(crate) to: Duration,
+    /// How much longer than the wire's delay a FIN is on its way.
+    pub(crate) late: Duration,
 }
 
 impl Timer {
     /// Whether a request sent at this idle age and a close of this timer may have crossed on the wire.
     pub(crate) fn is_in_window(&self, idle: Duration, delay: Duration) -> bool {
-        idle + delay > self.from && idle < self.to + delay
+        idle + delay > self.from && idle < self.to + delay + self.late
     }
 
     /// The timer that these closes show, once there are enough of them to say.
-    fn shown_by(mut closes: Vec<Duration>) -> Option<Self> {
+    fn shown_by(mut closes: Vec<Duration>, late: Duration) -> Option<Self> {
         if closes.len() < CLOSES_TO_BELIEVE {
             return None;
         }
@@ -105,6 +111,7 @@ impl Timer {
         Some(Self {
             from: closes[closes.len() / 10],
             to: closes[closes.len() * 9 / 10],
+            late,
         })
     }
 }
@@ -157,7 +164,7 @@ impl Running {
             let mine = recent.filter(|(endpoint, _)| self.endpoints.contains(endpoint));
             mine.take(CLOSES_TO_CALIBRATE).map(|(_, idle)| *idle).collect()
         });
-        if let Some(timer) = Timer::shown_by(mine) {
+        if let Some(timer) = Timer::shown_by(mine, self.timer.get().late) {
             self.timer.set(timer);
         }
     }
@@ -200,6 +207,7 @@ pub(crate) fn run(groups: Vec<Group>, conditions: &Conditions<'_>) -> Fallible<V
             let timer = Timer {
                 from: group.idle,
                 to: group.idle + TIMER_TICK,
+                late: conditions.flows.with(|flows| flows.fin_delay()),
             };
             Rc::new(Running {
                 timer: Cell::new(timer),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
+use super::backend::UNASKED;
 use super::packet::{ACK, FIN, RST, SYN, Segment};
 
 /// Which end of the wire a packet came in at.
@@ -23,6 +24,8 @@ pub(crate) enum Closing {
     Fin,
     /// RST.
     Reset,
+    /// Not at all, but with a message that answers nothing: whatever is written then has met it.
+    Unasked,
 }
 
 /// One request head on one connection.
@@ -54,6 +57,8 @@ pub(crate) struct LaneFacts {
 pub(crate) enum Carriage {
     /// Carry it; report its delivery if it bears a note.
     Carry(Option<Note>),
+    /// Carry it, and deliver it so much later than what follows it.
+    Late(Duration),
     /// Drop it.
     Drop,
     /// Drop it, and send this back to where it came from.
@@ -75,9 +80,20 @@ pub(crate) struct Flows {
     sightings: HashMap<u64, Vec<Sighting>>,
     forged: HashSet<u64>,
     idle_closes: Vec<(SocketAddrV4, Duration)>,
+    fin_delay: Duration,
 }
 
 impl Flows {
+    /// From now on the backend's FINs are on their way so much longer than everything else.
+    pub(crate) fn delay_fins(&mut self, fin_delay: Duration) {
+        self.fin_delay = fin_delay;
+    }
+
+    /// How much longer the backend's FINs are on their way.
+    pub(crate) fn fin_delay(&self) -> Duration {
+        self.fin_delay
+    }
+
     /// Takes note of a packet that comes in at `side`, and says what becomes of it.
     pub(crate) fn on_enter(&mut self, side: Side, packet: &[u8], now: Instant) -> Carriage {
         let Some(segment) = Segment::parse(packet) else {
@@ -200,16 +216,21 @@ impl Flows {
             return Carriage::Drop;
         }
         let lane = self.lanes.entry(key.backend).or_default();
-        if !segment.payload.is_empty() {
+        let unasked = is_unasked(segment.payload);
+        if !segment.payload.is_empty() && !unasked {
             flow.last_answer = Some(now);
             lane.last_answer = Some(now);
         }
-        if segment.has(FIN | RST) && flow.closed.is_none() && !flow.proxy_closed {
-            let closing = if segment.has(RST) {
-                Closing::Reset
-            } else {
-                Closing::Fin
-            };
+        let closing = match (segment.has(RST), segment.has(FIN)) {
+            _ if unasked => Some(Closing::Unasked),
+            (true, _) => Some(Closing::Reset),
+            (false, true) => Some(Closing::Fin),
+            (false, false) => None,
+        };
+        if let Some(closing) = closing
+            && flow.closed.is_none()
+            && !flow.proxy_closed
+        {
             flow.closed = Some(closing);
             lane.closes += 1;
             match (flow.outstanding.take(), flow.last_answer) {
@@ -231,6 +252,9 @@ impl Flows {
             }
         } else if !segment.payload.is_empty() {
             flow.outstanding = None;
+        }
+        if segment.has(FIN) && !self.fin_delay.is_zero() {
+            return Carriage::Late(self.fin_delay);
         }
         Carriage::Carry(None)
     }
@@ -311,7 +335,16 @@ fn race_id(payload: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
+/// Whether a segment is a message of the lab's backend that answers nothing.
+fn is_unasked(payload: &[u8]) -> bool {
+    let head = &payload[..payload.len().min(UNASKED_WITHIN)];
+    head.windows(UNASKED.len())
+        .any(|window| window == UNASKED.as_bytes())
+}
+
 const FIELD: &[u8] = b"x-race-id:";
+/// Where the field is found in such a message.
+const UNASKED_WITHIN: usize = 128;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 
+use super::backend::UNASKED;
 use super::client::{Group, Outcome, PROXY_PORT, Running, Trial};
 use super::dice::Dice;
 use super::message::{Digest, Wired};
@@ -105,7 +106,7 @@ impl Lane {
                 // Measured from when the backend sent its answer, which was one delay ago when it came here,
                 // to when the request reaches the backend, which is one delay after it leaves here.
                 let earliest = timer.from.saturating_sub(before + 2 * self.running.delay);
-                let latest = (timer.to + after).saturating_sub(2 * self.running.delay);
+                let latest = (timer.to + timer.late + after).saturating_sub(2 * self.running.delay);
                 let aim = self
                     .dice
                     .between(earliest.as_micros() as i64, latest.as_micros() as i64);
@@ -172,6 +173,7 @@ impl Lane {
         }
         running.trials.borrow_mut().push(Trial {
             id: request.id,
+            endpoint: *lane,
             method: request.method,
             body: request.body,
             raced,
@@ -261,6 +263,7 @@ async fn read_answer(connection: &mut Wired, request: &Request, echoes: bool) ->
     }
     let body = connection.response_body(&head).await?;
     let outcome = match head.status() {
+        _ if head.field(UNASKED).is_some() => Outcome::Unasked,
         Some(200..=299) if !echoes || request.is_echoed_by(&body.text) => Outcome::Answered,
         Some(200..=299) | None => Outcome::Wrong,
         Some(status) => Outcome::Status(status),

@@ -1,7 +1,7 @@
 //! Backend processes as the lab keeps them, and the ledger of what they applied.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddrV4;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,6 +95,14 @@ impl Drop for Backends {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Has this process end when its standard input does: a child must not outlive a lab that was killed.
+pub(crate) fn ends_with_its_input() {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
 }
 
 fn keep(door: &Door, shared: &Shared, address: SocketAddrV4, mut command: Command) {

@@ -14,6 +14,7 @@ pub(crate) mod net;
 mod packet;
 pub(crate) mod peers;
 pub(crate) mod plan;
+mod relay;
 pub(crate) mod report;
 pub(crate) mod signals;
 mod table;
@@ -28,11 +29,14 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub(crate) use backend::{BackendArgs, run as run_backend};
+pub(crate) use relay::{RelayArgs, run as run_relay};
+
 use client::{Conditions, Group, Ran};
 use ledger::Backends;
 use net::Lab;
 use peers::{Peer, Site};
 use plan::{Method, Script, Way};
+use relay::Relay;
 use report::{LabReport, RunReport};
 use signals::Stop;
 
@@ -45,7 +49,8 @@ pub(crate) struct RaceArgs {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "w1,w2,w3,a1,a2,a3,a4,a5,s1,s2,steady"
+        default_value = "w1,w2,w3,farewell,farewell-400,farewell-503,stale,late-fin,proxied,\
+                         a1,a2,a3,a4,a5,s1,s2,steady"
     )]
     ways: Vec<Way>,
     /// Methods
@@ -73,11 +78,12 @@ pub(crate) struct RaceArgs {
     /// The backend's idle timeout, in milliseconds
     #[arg(long, default_value_t = 400)]
     idle: u64,
-    /// The wire's one-way delay, in milliseconds
-    #[arg(long, default_value_t = 5)]
-    delay: u64,
-    /// How long before and after the backend's close requests are aimed to arrive, in milliseconds
-    #[arg(long, value_delimiter = ',', num_args = 1, default_value = "12,12")]
+    /// The wire's one-way delays, in milliseconds: each way is run with each (`proxied` with 20 at least)
+    #[arg(long, value_delimiter = ',', default_value = "5")]
+    delay: Vec<u64>,
+    /// How long before and after the backend's close requests are aimed to arrive, in milliseconds; by
+    /// default 12, and the path there and back and 2 more
+    #[arg(long, value_delimiter = ',', num_args = 1)]
     aim: Vec<u64>,
     /// A few hundred requests of w1, w3, a1 and a2: under a minute
     #[arg(long)]
@@ -117,21 +123,21 @@ pub(crate) fn run(args: &RaceArgs) -> Fallible<Verdict> {
     let args = args.clone().quickened();
     raise_descriptor_limit();
     let stop = signals::stop_on_signal()?;
-    let lab = Lab::new(Duration::from_millis(args.delay))?;
+    let mut labs = Labs::default();
     let evenkeel = args
         .output
         .program(args.peers.iter().any(|peer| peer.is_evenkeel()))?;
-    let mut report = LabReport::new(args.delay, args.idle, args.lanes);
+    let mut report = LabReport::new(args.delay[0], args.idle, args.lanes);
     for peer in &args.peers {
         if let Err(why) = peer.ensure_installed() {
             report.skip(&peer.name(), &why.to_string());
             continue;
         }
-        for way in &args.ways {
+        for (way, delay) in args.runs() {
             if stop.load(std::sync::atomic::Ordering::SeqCst) {
                 break;
             }
-            match race(&lab, &args, *peer, *way, &evenkeel, &stop) {
+            match race(labs.with_delay(delay)?, &args, *peer, way, &evenkeel, &stop) {
                 Ok(run) => {
                     eprintln!("{}", table::line(&run));
                     report.runs.push(run);
@@ -140,12 +146,39 @@ pub(crate) fn run(args: &RaceArgs) -> Fallible<Verdict> {
             }
         }
     }
-    drop(lab);
+    drop(labs);
     args.output.write(&report)?;
     Ok(report.verdict())
 }
 
+/// The lab, built anew when another wire is asked for.
+#[derive(Default)]
+struct Labs(Option<Lab>);
+
+impl Labs {
+    fn with_delay(&mut self, delay: Duration) -> Fallible<&Lab> {
+        let fits = self.0.take_if(|lab| lab.wire.delay == delay);
+        // Dropped first: both would have the same names.
+        self.0 = None;
+        Ok(self.0.insert(fits.map_or_else(|| Lab::new(delay), Ok)?))
+    }
+}
+
 impl RaceArgs {
+    /// Each way with each delay that it makes a difference for.
+    fn runs(&self) -> Vec<(Way, Duration)> {
+        let mut runs = Vec::new();
+        for delay in &self.delay {
+            for way in &self.ways {
+                let run = (*way, way.delay(Duration::from_millis(*delay)));
+                if !runs.contains(&run) {
+                    runs.push(run);
+                }
+            }
+        }
+        runs
+    }
+
     fn quickened(mut self) -> Self {
         if self.quick {
             self.ways = vec![
@@ -213,7 +246,7 @@ fn race(
     evenkeel: &Path,
     stop: &Stop,
 ) -> Fallible<RunReport> {
-    let group = group(args, way);
+    let group = group(args, way, lab.wire.delay);
     let (idle_ms, closing) = match way.script() {
         Script::Aim | Script::Steady => (args.idle, way),
         Script::Act | Script::Silence | Script::Middlebox => (IDLE_ASIDE_MS, Way::Close),
@@ -225,16 +258,25 @@ fn race(
     };
     let backends = Backends::start(&lab.backend_side.door(), &addresses, closing, idle_ms)?;
     lab.backend_side.run(|| wait_for(&group.lanes))??;
+    let relay = way
+        .is_relayed()
+        .then(|| Relay::start(&lab.proxy_side, BACKEND_PORT))
+        .transpose()?;
+    let routes = routes(&group, way);
+    if relay.is_some() {
+        lab.proxy_side.run(|| wait_for(&routes))??;
+    }
     let site = Site {
         namespace: &lab.proxy_side,
         port: client::PROXY_PORT,
-        lanes: &group.lanes,
+        lanes: &routes,
         attempt_timeout: (way == Way::Silence).then_some(SILENCE_TIMEOUT),
         evenkeel,
         log: install::lanes_directory()?.join(format!("{}-{}.log", peer.name(), way.name())),
     };
     let proxy = peer.start(&site)?;
     lab.wire.forget();
+    lab.wire.flows().with(|flows| flows.delay_fins(way.fin_delay()));
     let bar = progress_bar(
         &format!("{} {}", peer.name(), way.name()),
         group.enough * group.methods.len() as u64,
@@ -259,7 +301,7 @@ fn race(
         .wire
         .flows()
         .with(|flows| lanes.iter().map(|(_, lane)| flows.lane(*lane)).collect());
-    drop(proxy);
+    drop((proxy, relay));
     let ledger = backends.finish();
     let run = RunReport::new(
         &peer.name(),
@@ -281,7 +323,18 @@ fn race(
     })
 }
 
-fn group(args: &RaceArgs, way: Way) -> Group {
+/// The path and the endpoint of each route of the proxy's.
+fn routes(group: &Group, way: Way) -> Vec<(String, SocketAddrV4)> {
+    let mut routes = group.lanes.clone();
+    if way.is_relayed() {
+        for (_, endpoint) in &mut routes {
+            *endpoint = relay::in_front_of(*endpoint);
+        }
+    }
+    routes
+}
+
+fn group(args: &RaceArgs, way: Way, delay: Duration) -> Group {
     let script = way.script();
     // Each lane of `Kill` costs a process each time.
     let lanes = if way == Way::Kill {
@@ -289,7 +342,18 @@ fn group(args: &RaceArgs, way: Way) -> Group {
     } else {
         args.lanes
     };
-    let aim = |at: usize| Duration::from_millis(args.aim.get(at).or(args.aim.first()).copied().unwrap_or(0));
+    let asked = |at: usize| {
+        args.aim
+            .get(at)
+            .or(args.aim.first())
+            .copied()
+            .map(Duration::from_millis)
+    };
+    let aim = (
+        asked(0).unwrap_or(AIM_BEFORE),
+        // Whatever is sent before the close can have been heard of may cross it.
+        asked(1).unwrap_or(2 * delay + AIM_BEYOND),
+    );
     Group {
         script,
         act: (script == Script::Act).then(|| way.name()),
@@ -304,9 +368,14 @@ fn group(args: &RaceArgs, way: Way) -> Group {
             Script::Silence | Script::Middlebox => args.acts.min(SILENT_ENOUGH),
         },
         idle: Duration::from_millis(args.idle),
-        aim: (aim(0), aim(1)),
+        aim,
         echoes: true,
-        body_bytes_max: usize::MAX,
+        // Without proof a request is repeated only if evenkeel kept all of it (replayBuffer, 64 KiB).
+        body_bytes_max: if way == Way::Proxied {
+            KEPT_WHOLE
+        } else {
+            usize::MAX
+        },
     }
 }
 
@@ -339,6 +408,10 @@ pub(crate) fn raise_descriptor_limit() {
 }
 
 const BACKEND_PORT: u16 = 9000;
+/// The larger of the usual bodies.
+const KEPT_WHOLE: usize = 40_000;
+const AIM_BEFORE: Duration = Duration::from_millis(12);
+const AIM_BEYOND: Duration = Duration::from_millis(2);
 /// The backend's idle timeout where it is not what is raced.
 const IDLE_ASIDE_MS: u64 = 30_000;
 /// How long an attempt may take where the wire falls silent.

@@ -1,5 +1,7 @@
 //! What can be raced: ways in which a backend fails, methods, bodies.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
@@ -15,6 +17,24 @@ pub(crate) enum Way {
     /// shutdown of the sending half of an idle connection; what comes is read and discarded
     #[value(name = "w3")]
     HalfClose,
+    /// says 408 as it closes an idle connection
+    #[value(name = "farewell")]
+    Farewell,
+    /// says 400 as it closes an idle connection
+    #[value(name = "farewell-400")]
+    Farewell400,
+    /// says 503 as it closes an idle connection
+    #[value(name = "farewell-503")]
+    Farewell503,
+    /// sends an answer that nobody asked for on an idle connection, and goes on serving
+    #[value(name = "stale")]
+    Stale,
+    /// close() of an idle connection, and the wire delays the FIN by 50 ms more than anything else
+    #[value(name = "late-fin")]
+    LateFin,
+    /// close() of an idle connection behind a TCP proxy beside evenkeel; the path is 40 ms there and back
+    #[value(name = "proxied")]
+    Proxied,
     /// processes the request, then FIN without an answer
     #[value(name = "a1")]
     ProcessThenFin,
@@ -53,6 +73,12 @@ impl Way {
             Self::Close => "close()",
             Self::Reset => "bare RST",
             Self::HalfClose => "shutdown(WR), drain",
+            Self::Farewell => "408, then close()",
+            Self::Farewell400 => "400, then close()",
+            Self::Farewell503 => "503, then close()",
+            Self::Stale => "an answer that nobody asked for",
+            Self::LateFin => "close(), the FIN 50 ms late",
+            Self::Proxied => "close(), behind a TCP proxy",
             Self::ProcessThenFin => "processed, then FIN",
             Self::ProcessThenReset => "processed, then RST",
             Self::HeadThenReset => "head processed, then RST",
@@ -67,7 +93,15 @@ impl Way {
     /// What a lane does.
     pub(crate) fn script(self) -> Script {
         match self {
-            Self::Close | Self::Reset | Self::HalfClose => Script::Aim,
+            Self::Close
+            | Self::Reset
+            | Self::HalfClose
+            | Self::Farewell
+            | Self::Farewell400
+            | Self::Farewell503
+            | Self::Stale
+            | Self::LateFin
+            | Self::Proxied => Script::Aim,
             Self::Steady => Script::Steady,
             Self::Silence => Script::Silence,
             Self::Middlebox => Script::Middlebox,
@@ -76,6 +110,40 @@ impl Way {
             | Self::HeadThenReset
             | Self::HalfStatusLine
             | Self::Kill => Script::Act,
+        }
+    }
+
+    /// The status line that the backend sends unasked when a connection has been idle for its time.
+    pub(crate) fn says_unasked(self) -> Option<&'static str> {
+        match self {
+            Self::Farewell => Some("408 Request Timeout"),
+            Self::Farewell400 => Some("400 Bad Request"),
+            Self::Farewell503 => Some("503 Service Unavailable"),
+            Self::Stale => Some("200 OK"),
+            _ => None,
+        }
+    }
+
+    /// How much later than everything else the wire delivers the backend's FINs.
+    pub(crate) fn fin_delay(self) -> Duration {
+        if self == Self::LateFin {
+            FIN_DELAY
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Whether a TCP proxy stands between the proxy and the wire.
+    pub(crate) fn is_relayed(self) -> bool {
+        self == Self::Proxied
+    }
+
+    /// The wire's one-way delay, where a user asks for `asked`.
+    pub(crate) fn delay(self, asked: Duration) -> Duration {
+        if self == Self::Proxied {
+            asked.max(PROXIED_DELAY)
+        } else {
+            asked
         }
     }
 
@@ -163,6 +231,10 @@ impl Serialize for Way {
         serializer.serialize_str(&self.name())
     }
 }
+
+const FIN_DELAY: Duration = Duration::from_millis(50);
+/// Behind a TCP proxy the backend is far away, as seen from the proxy's own side.
+const PROXIED_DELAY: Duration = Duration::from_millis(20);
 
 fn value_name<T: ValueEnum>(value: T) -> String {
     value

@@ -1,6 +1,7 @@
 //! From trials, the wire's facts and the ledger to figures.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub(crate) struct RunReport {
     pub(crate) way: String,
     /// What the way is, in words.
     pub(crate) meaning: String,
+    /// The wire's one-way delay in milliseconds.
+    pub(crate) delay_ms: f64,
     /// How long it ran.
     pub(crate) seconds: f64,
     /// The idle ages between which four in five of the backend's closes came, in milliseconds.
@@ -83,6 +86,12 @@ pub(crate) struct MethodReport {
     pub(crate) warm: u64,
     /// Errors after as many closes.
     pub(crate) warm_errors: u64,
+    /// Requests that met a close, of an endpoint where three had met one before.
+    pub(crate) later_met: u64,
+    /// Errors of requests to such endpoints.
+    pub(crate) later_errors: u64,
+    /// Given what the backend had sent before the request could have arrived; unread ones do not count.
+    pub(crate) handed_on: u64,
     /// Applied more than once.
     pub(crate) duplicates: u64,
     /// Answered with success, and never applied.
@@ -148,6 +157,7 @@ impl RunReport {
         });
         let requests = facts.ran.trials.len() as u64;
         let again = opened.saturating_sub(lanes) as f64;
+        let later = later(&facts.ran.trials);
         let mut by_method: BTreeMap<Method, Vec<&Trial>> = BTreeMap::new();
         for trial in &facts.ran.trials {
             by_method.entry(trial.method).or_default().push(trial);
@@ -155,12 +165,13 @@ impl RunReport {
         let methods = by_method
             .into_iter()
             .filter(|(_, trials)| trials.iter().any(|trial| trial.raced))
-            .map(|(method, trials)| MethodReport::new(method, &trials, &facts))
+            .map(|(method, trials)| MethodReport::new(method, &trials, &later, &facts))
             .collect();
         Self {
             peer: peer.to_owned(),
             way: way.to_owned(),
             meaning: meaning.to_owned(),
+            delay_ms: millis(facts.delay),
             seconds: (took.as_secs_f64() * 10.0).round() / 10.0,
             timer_ms: (millis(facts.ran.timer.from), millis(facts.ran.timer.to)),
             requests,
@@ -181,7 +192,7 @@ impl RunReport {
 }
 
 impl MethodReport {
-    fn new(method: Method, trials: &[&Trial], facts: &Facts) -> Self {
+    fn new(method: Method, trials: &[&Trial], later: &HashSet<u64>, facts: &Facts) -> Self {
         let is_aimed = facts.script == Script::Aim;
         let in_window = |trial: &Trial| {
             trial.raced
@@ -194,6 +205,7 @@ impl MethodReport {
             |holds: &dyn Fn(&Trial) -> bool| trials.iter().filter(|trial| holds(trial)).count() as u64;
         let is_error = |trial: &Trial| trial.outcome != Outcome::Answered;
         let is_unread = |trial: &Trial| is_aimed && trial.seen.iter().any(|seen| seen.cut.is_some());
+        let is_later = |trial: &Trial| later.contains(&trial.id);
         let is_warm = |trial: &Trial| trial.closes_before >= WARM_CLOSES;
         let applied = |trial: &Trial| facts.ledger.get(&trial.id).copied().unwrap_or(0);
         let mut errors = BTreeMap::new();
@@ -204,7 +216,7 @@ impl MethodReport {
             method,
             raced: count(&|trial| trial.raced),
             in_window: count(&in_window),
-            met: count(&|trial| trial.seen.iter().any(|seen| seen.met.is_some())),
+            met: count(&is_met),
             avoided: count(&|trial| {
                 is_aimed && in_window(trial) && trial.seen.first().is_some_and(|seen| seen.fresh)
             }),
@@ -214,6 +226,9 @@ impl MethodReport {
             unread_errors: count(&|trial| is_error(trial) && is_unread(trial)),
             warm: count(&|trial| in_window(trial) && is_warm(trial)),
             warm_errors: count(&|trial| is_error(trial) && is_warm(trial)),
+            later_met: count(&|trial| is_later(trial) && is_met(trial)),
+            later_errors: count(&|trial| is_later(trial) && is_error(trial)),
+            handed_on: count(&|trial| trial.outcome == Outcome::Unasked && !is_unread(trial)),
             duplicates: count(&|trial| applied(trial) > 1),
             lost: count(&|trial| !is_error(trial) && applied(trial) == 0),
             undisturbed_ms: undisturbed_median(trials),
@@ -236,8 +251,28 @@ impl Outcome {
             Self::Closed => "closed".into(),
             Self::TimedOut => "timed out".into(),
             Self::Wrong => "wrong answer".into(),
+            Self::Unasked => "an answer that nobody asked for".into(),
         }
     }
+}
+
+/// Reached a connection that the backend had closed, or on which it had said what answers nothing.
+fn is_met(trial: &Trial) -> bool {
+    trial.seen.iter().any(|seen| seen.met.is_some())
+}
+
+/// The requests to endpoints where [`FIRST`] had met a close before.
+fn later(trials: &[Trial]) -> HashSet<u64> {
+    let mut met: HashMap<SocketAddrV4, u64> = HashMap::new();
+    let mut later = HashSet::new();
+    for trial in trials {
+        let met = met.entry(trial.endpoint).or_default();
+        if *met >= FIRST {
+            later.insert(trial.id);
+        }
+        *met += u64::from(is_met(trial));
+    }
+    later
 }
 
 /// Median and 99th percentile of what saved requests waited beyond the median of undisturbed ones with as
@@ -298,6 +333,8 @@ fn rounded(number: f64) -> f64 {
 
 /// From here on an endpoint that resets idle connections counts as known.
 const WARM_CLOSES: u64 = 50;
+/// So many requests at each endpoint may teach.
+const FIRST: u64 = 3;
 const SMALL_BYTES: usize = 100;
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ impl Wire {
             delay,
             flows: flows.clone(),
             under_way: VecDeque::new(),
+            late: VecDeque::new(),
         };
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -89,6 +90,8 @@ struct Carrier {
     delay: Duration,
     flows: SharedFlows,
     under_way: VecDeque<Parcel>,
+    /// What takes longer than the rest, each by as much.
+    late: VecDeque<Parcel>,
 }
 
 struct Parcel {
@@ -102,11 +105,10 @@ impl Carrier {
     fn run(mut self, stop: &AtomicBool) {
         let mut buffer = vec![0; PACKET_BYTES_MAX];
         while !stop.load(Ordering::Relaxed) {
-            let pause = self.under_way.front().map_or(PAUSE_MAX, |parcel| {
-                parcel
-                    .due
-                    .saturating_duration_since(Instant::now())
-                    .min(PAUSE_MAX)
+            let fronts = [self.under_way.front(), self.late.front()];
+            let due = fronts.into_iter().flatten().map(|parcel| parcel.due).min();
+            let pause = due.map_or(PAUSE_MAX, |due| {
+                due.saturating_duration_since(Instant::now()).min(PAUSE_MAX)
             });
             let mut ends = [
                 PollFd::new(self.near.as_fd(), PollFlags::POLLIN),
@@ -129,13 +131,23 @@ impl Carrier {
             };
             let Ok(bytes) = device.recv(buffer) else { return };
             let (packet, now) = (&buffer[..bytes], Instant::now());
+            let mut late = Duration::ZERO;
             let (to, packet, note) = match self.flows.with(|flows| flows.on_enter(side, packet, now)) {
                 Carriage::Carry(note) => (other(side), packet.to_vec(), note),
+                Carriage::Late(by) => {
+                    late = by;
+                    (other(side), packet.to_vec(), None)
+                }
                 Carriage::Return(answer) => (side, answer, None),
                 Carriage::Drop => continue,
             };
-            self.under_way.push_back(Parcel {
-                due: now + self.delay,
+            let queue = if late.is_zero() {
+                &mut self.under_way
+            } else {
+                &mut self.late
+            };
+            queue.push_back(Parcel {
+                due: now + self.delay + late,
                 to,
                 packet,
                 note,
@@ -143,15 +155,17 @@ impl Carrier {
         }
     }
 
+    fn take_due(&mut self) -> Option<Parcel> {
+        let now = Instant::now();
+        let is_due = |queue: &&mut VecDeque<Parcel>| queue.front().is_some_and(|parcel| parcel.due <= now);
+        [&mut self.under_way, &mut self.late]
+            .into_iter()
+            .find(is_due)?
+            .pop_front()
+    }
+
     fn deliver_due(&mut self) {
-        while self
-            .under_way
-            .front()
-            .is_some_and(|parcel| parcel.due <= Instant::now())
-        {
-            let Some(parcel) = self.under_way.pop_front() else {
-                return;
-            };
+        while let Some(parcel) = self.take_due() {
             let device = if parcel.to == Side::Proxy {
                 &self.near
             } else {

@@ -9,6 +9,7 @@ fn sighting(fresh: bool, met: Option<Closing>, cut: Option<Closing>) -> Sighting
 fn trial(id: u64, outcome: Outcome, seen: Vec<Sighting>) -> Trial {
     Trial {
         id,
+        endpoint: std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 80),
         method: Method::Post,
         body: 100,
         raced: true,
@@ -28,6 +29,7 @@ fn run_of(trials: Vec<Trial>, ledger: &[(u64, u32)]) -> RunReport {
     let timer = Timer {
         from: Duration::from_millis(400),
         to: Duration::from_millis(401),
+        late: Duration::ZERO,
     };
     let facts = Facts {
         script: Script::Aim,
