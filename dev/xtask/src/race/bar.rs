@@ -1,7 +1,7 @@
 //! The bar: what evenkeel must not miss. Peers are measured, not judged.
 
 use super::peers::Peer;
-use super::plan::{Script, Way};
+use super::plan::{Ending, Script, Way};
 use super::report::{MethodReport, RunReport};
 
 /// What a run is held against.
@@ -17,8 +17,13 @@ pub(crate) struct Bar {
     spares_repetition: bool,
     /// Connections opened for each that the backend closes, at most.
     opened_per_close: Option<f64>,
+    /// Idle connections to one endpoint at once, at most.
+    most_idle: Option<u64>,
     /// The share of requests that reuse a connection, at least.
     reuse: Option<f64>,
+    /// What met silence and bears a repetition is answered within a second and three round trips, and
+    /// those that come after cost nothing.
+    bears_silence: bool,
     /// Nobody waits longer than this, in milliseconds.
     slowest_ms: f64,
 }
@@ -29,6 +34,8 @@ enum ErrorBar {
     None,
     /// Fewer than one in ten thousand once the endpoint is known.
     RareOnceKnown,
+    /// At most one in a thousand of the requests that met a close.
+    OneInThousand,
     /// At most one of a hundred requests that met a close of an endpoint after its first three.
     RareAfterFirst,
     Any,
@@ -57,7 +64,9 @@ pub(crate) fn of(peer: Peer, way: Way) -> Bar {
         unread: Unread::Spared,
         spares_repetition: false,
         opened_per_close: Some(1.2),
+        most_idle: None,
         reuse: None,
+        bears_silence: false,
         slowest_ms: HANGS_MS,
     };
     match way.script() {
@@ -80,6 +89,21 @@ pub(crate) fn of(peer: Peer, way: Way) -> Bar {
             ..strict
         },
         Script::Aim => strict,
+        Script::Steady if way == Way::YoungReset => Bar {
+            risky: ErrorBar::RareOnceKnown,
+            spares_repetition: true,
+            opened_per_close: Some(1.3),
+            most_idle: Some(2),
+            ..strict
+        },
+        Script::Team(ending) => Bar {
+            risky: ErrorBar::Any,
+            idempotent: ErrorBar::OneInThousand,
+            spares_repetition: true,
+            opened_per_close: None,
+            bears_silence: ending != Ending::Reset,
+            ..strict
+        },
         Script::Steady => Bar {
             opened_per_close: None,
             reuse: Some(0.99),
@@ -120,6 +144,20 @@ impl Bar {
                 "{opened} connections opened per close of the backend, over {limit}"
             ));
         }
+        if let Some(limit) = self.most_idle.filter(|limit| run.most_idle > *limit) {
+            missed.push(format!(
+                "{} connections idle at once, over {limit}",
+                run.most_idle
+            ));
+        }
+        if self.bears_silence {
+            let limit = SILENCE_MS + 6.0 * run.delay_ms;
+            missed.extend(
+                run.methods
+                    .iter()
+                    .filter_map(|method| missed_in_silence(method, limit)),
+            );
+        }
         if let Some(limit) = self.reuse.filter(|limit| run.reuse < *limit) {
             missed.push(format!(
                 "{:.2} % reuse, under {} %",
@@ -139,6 +177,8 @@ impl Bar {
             ErrorBar::None => report.error_count(),
             ErrorBar::RareOnceKnown if report.warm_errors * 10_000 < report.warm.max(1) => 0,
             ErrorBar::RareOnceKnown => report.warm_errors,
+            ErrorBar::OneInThousand if report.error_count() * 1_000 <= report.met => 0,
+            ErrorBar::OneInThousand => report.error_count(),
             ErrorBar::RareAfterFirst if report.later_errors * 100 <= report.later_met => 0,
             ErrorBar::RareAfterFirst => report.later_errors,
             ErrorBar::Any => 0,
@@ -186,6 +226,24 @@ impl Bar {
     }
 }
 
+fn missed_in_silence(report: &MethodReport, limit_ms: f64) -> Option<String> {
+    let misses =
+        report.repeatable_errors > 0 || report.repeatable_slowest_ms > limit_ms || report.followers_met > 0;
+    misses.then(|| {
+        format!(
+            "{}: of {} that met silence and bear a repetition {} failed and the slowest took {:.0} ms; \
+             {} met a silence that was known",
+            report.method.name(),
+            report.repeatable,
+            report.repeatable_errors,
+            report.repeatable_slowest_ms,
+            report.followers_met
+        )
+    })
+}
+
+/// Within this and three round trips what met silence is answered.
+const SILENCE_MS: f64 = 1_000.0;
 /// Beyond this a request hangs: the longest attempt timeout of the lab twice (an idempotent request's
 /// attempt and its retry), and room for a slow machine.
 const HANGS_MS: f64 = 6_000.0;

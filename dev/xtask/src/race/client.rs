@@ -15,6 +15,7 @@ use super::flows::Sighting;
 use super::lane::Lane;
 use super::plan::{Method, Script};
 use super::signals::Stop;
+use super::team::Team;
 use super::wire::SharedFlows;
 use crate::Fallible;
 
@@ -56,6 +57,8 @@ pub(crate) struct Trial {
     pub(crate) body: usize,
     /// It was no mere preparation.
     pub(crate) raced: bool,
+    /// Another had met before what ended the endpoint's connections.
+    pub(crate) follows: bool,
     /// How long the client waited.
     pub(crate) took: Duration,
     /// How it ended for the client.
@@ -246,9 +249,19 @@ async fn drive(running: &[Rc<Running>], tell: &(dyn Fn(u64) + Sync)) {
     let mut lanes = JoinSet::new();
     let mut seed = u64::from(std::process::id());
     for group in running {
-        for index in 0..group.group.lanes.len() {
+        let mut dice = || {
             seed += 1;
-            lanes.spawn_local(Lane::new(Rc::clone(group), index, Dice::new(seed)).run());
+            Dice::new(seed)
+        };
+        let all = (0..group.group.lanes.len()).map(|index| Lane::new(Rc::clone(group), index, dice()));
+        let mut all: Vec<Lane> = all.collect();
+        let Script::Team(ending) = group.group.script else {
+            all.into_iter().for_each(|lane| _ = lanes.spawn_local(lane.run()));
+            continue;
+        };
+        while let Some(endpoint) = all.last().map(Lane::endpoint) {
+            let team = all.extract_if(.., |lane| lane.endpoint() == endpoint).collect();
+            lanes.spawn_local(Team::new(Rc::clone(group), team, ending, dice()).run());
         }
     }
     let mut tick = tokio::time::interval(Duration::from_millis(250));

@@ -26,6 +26,8 @@ pub(crate) enum Closing {
     Reset,
     /// Not at all, but with a message that answers nothing: whatever is written then has met it.
     Unasked,
+    /// Not at all: the wire has forgotten the connection.
+    Silence,
 }
 
 /// One request head on one connection.
@@ -35,6 +37,8 @@ pub(crate) struct Sighting {
     pub(crate) fresh: bool,
     /// The backend's close was on the wire before the request was delivered.
     pub(crate) met: Option<Closing>,
+    /// The head's end was on the wire.
+    pub(crate) whole: bool,
     /// The backend received it and then ended the connection instead of answering.
     pub(crate) cut: Option<Closing>,
 }
@@ -50,6 +54,24 @@ pub(crate) struct LaneFacts {
     pub(crate) closes: u64,
     /// When the last byte of an answer last went on the wire.
     pub(crate) last_answer: Option<Instant>,
+    /// Request heads on connections that had fallen silent.
+    pub(crate) silent_heads: u64,
+    /// Connections that are open and wait for a request.
+    pub(crate) idle: u64,
+    /// The most of them at once.
+    pub(crate) most_idle: u64,
+}
+
+impl LaneFacts {
+    fn mark_idle(&mut self, flow: &mut Flow, idle: bool) {
+        match (flow.idle, idle) {
+            (false, true) => self.idle += 1,
+            (true, false) => self.idle -= 1,
+            _ => return,
+        }
+        flow.idle = idle;
+        self.most_idle = self.most_idle.max(self.idle);
+    }
 }
 
 /// What becomes of a packet.
@@ -167,35 +189,41 @@ impl Flows {
         let Some(flow) = self.flows.get_mut(&key) else {
             return Carriage::Carry(None);
         };
-        if flow.silent {
-            return Carriage::Drop;
-        }
+        let lane = self.lanes.entry(key.backend).or_default();
         if segment.has(FIN | RST) {
-            return Carriage::Carry(Some(Note {
+            lane.mark_idle(flow, false);
+            let note = Note {
                 flow: key,
                 news: News::Closing,
-            }));
+            };
+            return flow.carry(Some(note));
         }
         let unseen = flow.advance(segment);
         let Some(id) = unseen.then(|| race_id(segment.payload)).flatten() else {
-            return Carriage::Carry(None);
+            let ended = flow.open_head.take_if(|_| unseen);
+            if let Some(sighting) = ended.and_then(|id| self.sightings.get_mut(&id)?.last_mut()) {
+                sighting.whole = true;
+            }
+            return flow.carry(None);
         };
         flow.heads += 1;
-        if !segment.payload.windows(4).any(|end| end == b"\r\n\r\n") {
-            self.lanes.entry(key.backend).or_default().two_steps += 1;
-        }
+        lane.mark_idle(flow, false);
         let sighting = Sighting {
             fresh: flow.heads == 1,
-            met: None,
+            met: flow.silent.then_some(Closing::Silence),
+            whole: segment.payload.windows(4).any(|window| window == b"\r\n\r\n"),
             cut: None,
         };
+        flow.open_head = (!sighting.whole).then_some(id);
+        lane.silent_heads += u64::from(flow.silent);
+        lane.two_steps += u64::from(!sighting.whole);
         self.sightings.entry(id).or_default().push(sighting);
         if self.forged.remove(&id) {
             // The backend's own end must learn nothing either: it is the middlebox that forgot the flow.
             flow.silent = true;
             return Carriage::Return(segment.forged_reset());
         }
-        Carriage::Carry(Some(Note {
+        flow.carry(Some(Note {
             flow: key,
             news: News::Request {
                 id,
@@ -220,6 +248,7 @@ impl Flows {
         if !segment.payload.is_empty() && !unasked {
             flow.last_answer = Some(now);
             lane.last_answer = Some(now);
+            lane.mark_idle(flow, flow.closed.is_none() && !flow.proxy_closed);
         }
         let closing = match (segment.has(RST), segment.has(FIN)) {
             _ if unasked => Some(Closing::Unasked),
@@ -232,6 +261,7 @@ impl Flows {
             && !flow.proxy_closed
         {
             flow.closed = Some(closing);
+            lane.mark_idle(flow, false);
             lane.closes += 1;
             match (flow.outstanding.take(), flow.last_answer) {
                 (Some((id, first_seq)), _) => {
@@ -285,6 +315,9 @@ struct Flow {
     closed: Option<Closing>,
     proxy_closed: bool,
     silent: bool,
+    idle: bool,
+    /// The id of a head whose end was not seen yet.
+    open_head: Option<u64>,
 }
 
 impl Flow {
@@ -298,6 +331,16 @@ impl Flow {
             closed: None,
             proxy_closed: false,
             silent: false,
+            idle: false,
+            open_head: None,
+        }
+    }
+
+    fn carry(&self, note: Option<Note>) -> Carriage {
+        if self.silent {
+            Carriage::Drop
+        } else {
+            Carriage::Carry(note)
         }
     }
 

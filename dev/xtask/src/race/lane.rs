@@ -1,7 +1,7 @@
 //! One lane: one client connection to the proxy, one endpoint behind it, one request at a time.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +32,17 @@ struct Request {
     act: bool,
 }
 
+/// What a request is sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// To have the proxy open a connection.
+    Prepares,
+    /// To meet what ends the connection.
+    Races,
+    /// To see what it costs after another has met it.
+    Follows,
+}
+
 impl Lane {
     /// A lane of a group.
     pub(crate) fn new(running: Rc<Running>, index: usize, dice: Dice) -> Self {
@@ -59,15 +70,20 @@ impl Lane {
         }
     }
 
+    /// Its endpoint.
+    pub(crate) fn endpoint(&self) -> SocketAddrV4 {
+        self.running.group.lanes[self.index].1
+    }
+
     /// Gets the proxy an idle connection.
-    async fn prepare(&mut self) {
+    pub(crate) async fn prepare(&mut self) {
         let request = Request {
             id: next_id(),
             method: Method::Get,
             body: 0,
             act: false,
         };
-        self.exchange(&request, false).await;
+        self.exchange(&request, Role::Prepares).await;
         if self.answered.is_none() {
             self.pause(PAUSE_AFTER_FAILURE).await;
         }
@@ -93,9 +109,25 @@ impl Lane {
         match script {
             Script::Silence => self.running.flows.with(|flows| flows.silence(lane)),
             Script::Middlebox => self.running.flows.with(|flows| flows.forge_reset(request.id)),
-            Script::Aim | Script::Act | Script::Steady => {}
+            Script::Aim | Script::Act | Script::Steady | Script::Team(_) => {}
         }
-        self.exchange(&request, true).await;
+        self.exchange(&request, Role::Races).await;
+    }
+
+    /// After a pause, sends a request of its team's; `follows`: after another has met what this one would.
+    pub(crate) async fn race(&mut self, pause: Duration, follows: bool) {
+        self.pause(pause).await;
+        let Some(method) = self.dice.one_of(&self.running.wanted()) else {
+            return;
+        };
+        let request = Request {
+            id: next_id(),
+            method,
+            body: self.body_of(method),
+            act: false,
+        };
+        let role = if follows { Role::Follows } else { Role::Races };
+        self.exchange(&request, role).await;
     }
 
     async fn wait_for_the_moment(&mut self, script: Script) {
@@ -113,7 +145,7 @@ impl Lane {
                 self.answered.unwrap_or(now) + Duration::from_micros(aim.unsigned_abs())
             }
             Script::Steady => now + Duration::from_millis(self.dice.between(10, 250).unsigned_abs()),
-            Script::Act | Script::Silence | Script::Middlebox => {
+            Script::Act | Script::Silence | Script::Middlebox | Script::Team(_) => {
                 now + Duration::from_millis(self.dice.between(30, 250).unsigned_abs())
             }
         };
@@ -149,11 +181,14 @@ impl Lane {
         0
     }
 
-    async fn exchange(&mut self, request: &Request, raced: bool) {
+    async fn exchange(&mut self, request: &Request, role: Role) {
+        let raced = role != Role::Prepares;
         let running = Rc::clone(&self.running);
         let (path, lane) = &running.group.lanes[self.index];
         let bytes = request.bytes(path, &running.group);
         let facts = running.flows.with(|flows| flows.lane(*lane));
+        // No wire sees what a Unix socket carries; that path has next to no length.
+        let last_answer = facts.last_answer.or(self.answered);
         let sent = Instant::now();
         let outcome = timeout(PATIENCE, self.attempt(request, &bytes))
             .await
@@ -163,9 +198,7 @@ impl Lane {
         if outcome != Outcome::Answered {
             self.connection = None;
         }
-        let idle = facts
-            .last_answer
-            .map(|answered| sent.saturating_duration_since(answered));
+        let idle = last_answer.map(|answered| sent.saturating_duration_since(answered));
         let aimed = running.group.script == Script::Aim;
         let timer = running.timer.get();
         if raced && (!aimed || idle.is_some_and(|idle| timer.is_in_window(idle, running.delay))) {
@@ -177,6 +210,7 @@ impl Lane {
             method: request.method,
             body: request.body,
             raced,
+            follows: role == Role::Follows,
             took,
             outcome,
             idle,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddrV4;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +42,20 @@ impl Backends {
         closing: Way,
         idle_ms: u64,
     ) -> Fallible<Self> {
+        Self::start_on(door, addresses, &[], closing, idle_ms)
+    }
+
+    /// The same, and on these Unix sockets instead of the address, if there are any.
+    ///
+    /// # Errors
+    /// When a process can not be started.
+    pub(crate) fn start_on(
+        door: &Door,
+        addresses: &[SocketAddrV4],
+        sockets: &[PathBuf],
+        closing: Way,
+        idle_ms: u64,
+    ) -> Fallible<Self> {
         let failed = tempfile::tempdir()?;
         let shared = Arc::new(Shared::default());
         let remembers = addresses.len() > 1;
@@ -59,6 +74,11 @@ impl Backends {
                 &closing.name(),
             ]);
             command.args(["--idle-ms", &idle_ms.to_string()]);
+            if !sockets.is_empty() {
+                for socket in sockets {
+                    command.arg("--sockets").arg(socket);
+                }
+            }
             if remembers {
                 command.arg("--failed").arg(backends._failed.path());
             }

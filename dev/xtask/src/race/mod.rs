@@ -1,5 +1,6 @@
 //! `cargo xtask race`: the keep-alive race, run on purpose. docs/race.md explains it.
 
+mod args;
 mod backend;
 pub(crate) mod bar;
 pub(crate) mod client;
@@ -18,102 +19,30 @@ mod relay;
 pub(crate) mod report;
 pub(crate) mod signals;
 mod table;
+mod team;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+pub(crate) use args::{Format, OutputArgs, RaceArgs};
 pub(crate) use backend::{BackendArgs, run as run_backend};
 pub(crate) use relay::{RelayArgs, run as run_relay};
 
 use client::{Conditions, Group, Ran};
-use ledger::Backends;
+use ledger::{Backends, Ledger};
 use net::Lab;
-use peers::{Peer, Site};
-use plan::{Method, Script, Way};
+use peers::{Peer, RunningPeer, Site};
+use plan::{Script, Way};
 use relay::Relay;
 use report::{LabReport, RunReport};
 use signals::Stop;
 
 use crate::{Fallible, Verdict};
-
-/// What to race.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct RaceArgs {
-    /// Ways in which the connection fails
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "w1,w2,w3,farewell,farewell-400,farewell-503,stale,late-fin,proxied,\
-                         a1,a2,a3,a4,a5,s1,s2,steady"
-    )]
-    ways: Vec<Way>,
-    /// Methods
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "GET,POST,POST-chunked,PUT,DELETE"
-    )]
-    methods: Vec<Method>,
-    /// Proxies and set-ups
-    #[arg(long, value_delimiter = ',', default_value = "evenkeel-on,evenkeel-off")]
-    peers: Vec<Peer>,
-    /// In-window requests of each method, where the backend closes idle connections
-    #[arg(long, default_value_t = 10_000)]
-    hits: u64,
-    /// Failed requests of each method, where the backend processes and then fails
-    #[arg(long, default_value_t = 2_000)]
-    acts: u64,
-    /// The longest time of one run, in seconds
-    #[arg(long, default_value_t = 300)]
-    max_time: u64,
-    /// Lanes: client connections, each with an endpoint of its own
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=2000))]
-    lanes: u16,
-    /// The backend's idle timeout, in milliseconds
-    #[arg(long, default_value_t = 400)]
-    idle: u64,
-    /// The wire's one-way delays, in milliseconds: each way is run with each (`proxied` with 20 at least)
-    #[arg(long, value_delimiter = ',', default_value = "5")]
-    delay: Vec<u64>,
-    /// How long before and after the backend's close requests are aimed to arrive, in milliseconds; by
-    /// default 12, and the path there and back and 2 more
-    #[arg(long, value_delimiter = ',', num_args = 1)]
-    aim: Vec<u64>,
-    /// A few hundred requests of w1, w3, a1 and a2: under a minute
-    #[arg(long)]
-    quick: bool,
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
-/// What both lanes of the lab write, and with which program.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct OutputArgs {
-    /// For people or for machines
-    #[arg(long, value_enum, default_value = "table")]
-    pub(crate) format: Format,
-    /// Where to, instead of standard output
-    #[arg(long)]
-    pub(crate) out: Option<PathBuf>,
-    /// evenkeel's program; by default it is built
-    #[arg(long)]
-    pub(crate) evenkeel: Option<PathBuf>,
-}
-
-/// How results are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A table
-    Table,
-    /// One JSON object
-    Json,
-}
 
 /// Runs what was asked for.
 ///
@@ -127,7 +56,11 @@ pub(crate) fn run(args: &RaceArgs) -> Fallible<Verdict> {
     let evenkeel = args
         .output
         .program(args.peers.iter().any(|peer| peer.is_evenkeel()))?;
-    let mut report = LabReport::new(args.delay[0], args.idle, args.lanes);
+    let mut report = LabReport::new(
+        args.delay.first().copied().unwrap_or_default(),
+        args.idle,
+        args.lanes,
+    );
     for peer in &args.peers {
         if let Err(why) = peer.ensure_installed() {
             report.skip(&peer.name(), &why.to_string());
@@ -164,80 +97,6 @@ impl Labs {
     }
 }
 
-impl RaceArgs {
-    /// Each way with each delay that it makes a difference for.
-    fn runs(&self) -> Vec<(Way, Duration)> {
-        let mut runs = Vec::new();
-        for delay in &self.delay {
-            for way in &self.ways {
-                let run = (*way, way.delay(Duration::from_millis(*delay)));
-                if !runs.contains(&run) {
-                    runs.push(run);
-                }
-            }
-        }
-        runs
-    }
-
-    fn quickened(mut self) -> Self {
-        if self.quick {
-            self.ways = vec![
-                Way::Close,
-                Way::HalfClose,
-                Way::ProcessThenFin,
-                Way::ProcessThenReset,
-            ];
-            (self.hits, self.acts, self.max_time) = (100, 100, 15);
-        }
-        self
-    }
-}
-
-impl OutputArgs {
-    /// The path of evenkeel's program, built first if it is needed and was not given.
-    ///
-    /// # Errors
-    /// When it does not build.
-    pub(crate) fn program(&self, is_needed: bool) -> Fallible<PathBuf> {
-        if let Some(path) = &self.evenkeel {
-            return Ok(path.clone());
-        }
-        let lanes = install::lanes_directory()?;
-        let path = lanes.parent().unwrap_or(Path::new(".")).join("release/evenkeel");
-        if is_needed {
-            let mut build = Command::new("cargo");
-            build
-                .args(["build", "--release", "--quiet", "-p", "evenkeel"])
-                .current_dir(install::repository());
-            if !build.status()?.success() {
-                return Err(
-                    "evenkeel does not build; name a program with --evenkeel, or other --peers".into(),
-                );
-            }
-        }
-        Ok(path)
-    }
-
-    /// Writes a report where and how it was asked for.
-    ///
-    /// # Errors
-    /// When it can not be written.
-    pub(crate) fn write(&self, report: &LabReport) -> Fallible<()> {
-        let text = match self.format {
-            Format::Table => table::render(report),
-            Format::Json => serde_json::to_string_pretty(report)? + "\n",
-        };
-        match &self.out {
-            None => print!("{text}"),
-            Some(path) => {
-                std::fs::write(path, text)?;
-                eprint!("{}", table::render(report));
-            }
-        }
-        Ok(())
-    }
-}
-
 fn race(
     lab: &Lab,
     args: &RaceArgs,
@@ -246,35 +105,13 @@ fn race(
     evenkeel: &Path,
     stop: &Stop,
 ) -> Fallible<RunReport> {
-    let group = group(args, way, lab.wire.delay);
-    let (idle_ms, closing) = match way.script() {
-        Script::Aim | Script::Steady => (args.idle, way),
-        Script::Act | Script::Silence | Script::Middlebox => (IDLE_ASIDE_MS, Way::Close),
+    let delay = if way.is_local() {
+        LOCAL_DELAY
+    } else {
+        lab.wire.delay
     };
-    let addresses = match way {
-        // Each lane has a process of its own, so that one death is one lane's.
-        Way::Kill => group.lanes.iter().map(|(_, endpoint)| *endpoint).collect(),
-        _ => vec![SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, BACKEND_PORT)],
-    };
-    let backends = Backends::start(&lab.backend_side.door(), &addresses, closing, idle_ms)?;
-    lab.backend_side.run(|| wait_for(&group.lanes))??;
-    let relay = way
-        .is_relayed()
-        .then(|| Relay::start(&lab.proxy_side, BACKEND_PORT))
-        .transpose()?;
-    let routes = routes(&group, way);
-    if relay.is_some() {
-        lab.proxy_side.run(|| wait_for(&routes))??;
-    }
-    let site = Site {
-        namespace: &lab.proxy_side,
-        port: client::PROXY_PORT,
-        lanes: &routes,
-        attempt_timeout: (way == Way::Silence).then_some(SILENCE_TIMEOUT),
-        evenkeel,
-        log: install::lanes_directory()?.join(format!("{}-{}.log", peer.name(), way.name())),
-    };
-    let proxy = peer.start(&site)?;
+    let group = group(args, way, delay);
+    let stage = Stage::set_up(lab, args, (peer, way), &group, evenkeel)?;
     lab.wire.forget();
     lab.wire.flows().with(|flows| flows.delay_fins(way.fin_delay()));
     let bar = progress_bar(
@@ -283,12 +120,13 @@ fn race(
     );
     let conditions = Conditions {
         flows: lab.wire.flows(),
-        delay: lab.wire.delay,
+        delay,
         limit: Duration::from_secs(args.max_time),
         stop,
         tell: &|raced| bar.set_position(raced),
     };
-    let lanes = group.lanes.clone();
+    let mut lanes = group.lanes.clone();
+    lanes.dedup();
     let started = Instant::now();
     let ran: Ran = lab
         .proxy_side
@@ -301,8 +139,7 @@ fn race(
         .wire
         .flows()
         .with(|flows| lanes.iter().map(|(_, lane)| flows.lane(*lane)).collect());
-    drop((proxy, relay));
-    let ledger = backends.finish();
+    let ledger = stage.finish();
     let run = RunReport::new(
         &peer.name(),
         &way.name(),
@@ -310,7 +147,7 @@ fn race(
         took,
         report::Facts {
             script: way.script(),
-            delay: lab.wire.delay,
+            delay,
             ran,
             ledger,
             lanes: facts,
@@ -323,9 +160,83 @@ fn race(
     })
 }
 
+/// What a run needs besides the lab. Dropping it ends it, the proxy first.
+struct Stage {
+    proxy: RunningPeer,
+    relay: Option<Relay>,
+    backends: Backends,
+    // Kept for its drop, which removes the sockets.
+    _sockets: tempfile::TempDir,
+}
+
+impl Stage {
+    fn set_up(
+        lab: &Lab,
+        args: &RaceArgs,
+        (peer, way): (Peer, Way),
+        group: &Group,
+        evenkeel: &Path,
+    ) -> Fallible<Self> {
+        let (idle_ms, closing) = match way.script() {
+            Script::Steady if way == Way::YoungReset => (IDLE_ASIDE_MS, way),
+            Script::Aim | Script::Steady => (args.idle, way),
+            Script::Act | Script::Silence | Script::Middlebox | Script::Team(_) => {
+                (IDLE_ASIDE_MS, Way::Close)
+            }
+        };
+        let addresses = match way {
+            // Each lane has a process of its own, so that one death is one lane's.
+            Way::Kill => group.lanes.iter().map(|(_, endpoint)| *endpoint).collect(),
+            _ => vec![SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, BACKEND_PORT)],
+        };
+        let directory = tempfile::tempdir()?;
+        let locals = if way.is_local() { group.lanes.len() } else { 0 };
+        let sockets: Vec<PathBuf> = (0..locals)
+            .map(|lane| directory.path().join(format!("{lane}.sock")))
+            .collect();
+        let door = lab.backend_side.door();
+        let backends = Backends::start_on(&door, &addresses, &sockets, closing, idle_ms)?;
+        if way.is_local() {
+            wait_for_all(&sockets, |path| UnixStream::connect(path).is_ok())?;
+        } else {
+            lab.backend_side.run(|| wait_for(&group.lanes))??;
+        }
+        let relay = way
+            .is_relayed()
+            .then(|| Relay::start(&lab.proxy_side, BACKEND_PORT))
+            .transpose()?;
+        let routes = routes(group, way);
+        if relay.is_some() {
+            lab.proxy_side.run(|| wait_for(&routes))??;
+        }
+        let site = Site {
+            namespace: &lab.proxy_side,
+            port: client::PROXY_PORT,
+            lanes: &routes,
+            attempt_timeout: (way == Way::Silence).then_some(SILENCE_TIMEOUT),
+            evenkeel,
+            log: install::lanes_directory()?.join(format!("{}-{}.log", peer.name(), way.name())),
+        };
+        let proxy = peer.start_on(&site, &sockets)?;
+        Ok(Self {
+            proxy,
+            relay,
+            backends,
+            _sockets: directory,
+        })
+    }
+
+    /// Ends it and gives the whole ledger.
+    fn finish(self) -> Ledger {
+        drop((self.proxy, self.relay));
+        self.backends.finish()
+    }
+}
+
 /// The path and the endpoint of each route of the proxy's.
 fn routes(group: &Group, way: Way) -> Vec<(String, SocketAddrV4)> {
     let mut routes = group.lanes.clone();
+    routes.dedup();
     if way.is_relayed() {
         for (_, endpoint) in &mut routes {
             *endpoint = relay::in_front_of(*endpoint);
@@ -358,6 +269,7 @@ fn group(args: &RaceArgs, way: Way, delay: Duration) -> Group {
         script,
         act: (script == Script::Act).then(|| way.name()),
         lanes: (0..usize::from(lanes))
+            .map(|lane| lane / way.team())
             .map(|lane| (format!("/lane/{lane}"), net::lane_address(lane, BACKEND_PORT)))
             .collect(),
         methods: args.methods.clone(),
@@ -366,23 +278,28 @@ fn group(args: &RaceArgs, way: Way, delay: Duration) -> Group {
             Script::Act => args.acts,
             // Each costs the attempt's whole timeout, or a connection that a middlebox forgot.
             Script::Silence | Script::Middlebox => args.acts.min(SILENT_ENOUGH),
+            Script::Team(_) => args.hits.min(TEAM_ENOUGH),
         },
         idle: Duration::from_millis(args.idle),
         aim,
         echoes: true,
         // Without proof a request is repeated only if evenkeel kept all of it (replayBuffer, 64 KiB).
-        body_bytes_max: if way == Way::Proxied {
-            KEPT_WHOLE
-        } else {
-            usize::MAX
+        body_bytes_max: match script {
+            Script::Team(_) => KEPT_WHOLE,
+            _ if way.is_relayed() => KEPT_WHOLE,
+            _ => usize::MAX,
         },
     }
 }
 
 fn wait_for(lanes: &[(String, SocketAddrV4)]) -> Fallible<()> {
+    wait_for_all(lanes, |(_, endpoint)| TcpStream::connect(endpoint).is_ok())
+}
+
+fn wait_for_all<T>(endpoints: &[T], listens: impl Fn(&T) -> bool) -> Fallible<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
-    for (_, endpoint) in lanes {
-        while TcpStream::connect(endpoint).is_err() {
+    for endpoint in endpoints {
+        while !listens(endpoint) {
             if Instant::now() > deadline {
                 return Err("the lab's backend does not listen".into());
             }
@@ -410,6 +327,8 @@ pub(crate) fn raise_descriptor_limit() {
 const BACKEND_PORT: u16 = 9000;
 /// The larger of the usual bodies.
 const KEPT_WHOLE: usize = 40_000;
+/// Taken for the length of a path that has none: so late, at most, a close is seen.
+const LOCAL_DELAY: Duration = Duration::from_millis(1);
 const AIM_BEFORE: Duration = Duration::from_millis(12);
 const AIM_BEYOND: Duration = Duration::from_millis(2);
 /// The backend's idle timeout where it is not what is raced.
@@ -417,4 +336,5 @@ const IDLE_ASIDE_MS: u64 = 30_000;
 /// How long an attempt may take where the wire falls silent.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(2);
 const SILENT_ENOUGH: u64 = 500;
+const TEAM_ENOUGH: u64 = 2_000;
 const KILL_LANES_MAX: u16 = 60;

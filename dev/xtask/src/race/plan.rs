@@ -35,6 +35,21 @@ pub(crate) enum Way {
     /// close() of an idle connection behind a TCP proxy beside evenkeel; the path is 40 ms there and back
     #[value(name = "proxied")]
     Proxied,
+    /// all 20 idle connections of an endpoint are reset at once, under requests
+    #[value(name = "burst-reset")]
+    BurstReset,
+    /// all 20 idle connections of an endpoint fall silent at once, under requests
+    #[value(name = "burst-silent")]
+    BurstSilent,
+    /// all 8 idle connections of an endpoint fall silent; one request meets it, seven follow
+    #[value(name = "forgotten")]
+    Forgotten,
+    /// one connection in ten is reset at an idle age of 20 to 200 ms; pauses of 10 to 250 ms
+    #[value(name = "young-rst")]
+    YoungReset,
+    /// close() of an idle connection of a Unix socket; there is no wire that sees it
+    #[value(name = "unix")]
+    UnixSocket,
     /// processes the request, then FIN without an answer
     #[value(name = "a1")]
     ProcessThenFin,
@@ -79,6 +94,11 @@ impl Way {
             Self::Stale => "an answer that nobody asked for",
             Self::LateFin => "close(), the FIN 50 ms late",
             Self::Proxied => "close(), behind a TCP proxy",
+            Self::BurstReset => "20 connections reset at once",
+            Self::BurstSilent => "20 connections silent at once",
+            Self::Forgotten => "8 connections silent, one met first",
+            Self::YoungReset => "RSTs at young ages",
+            Self::UnixSocket => "close(), on a Unix socket",
             Self::ProcessThenFin => "processed, then FIN",
             Self::ProcessThenReset => "processed, then RST",
             Self::HeadThenReset => "head processed, then RST",
@@ -101,8 +121,12 @@ impl Way {
             | Self::Farewell503
             | Self::Stale
             | Self::LateFin
-            | Self::Proxied => Script::Aim,
-            Self::Steady => Script::Steady,
+            | Self::Proxied
+            | Self::UnixSocket => Script::Aim,
+            Self::Steady | Self::YoungReset => Script::Steady,
+            Self::BurstReset => Script::Team(Ending::Reset),
+            Self::BurstSilent => Script::Team(Ending::Silence),
+            Self::Forgotten => Script::Team(Ending::SilenceOneFirst),
             Self::Silence => Script::Silence,
             Self::Middlebox => Script::Middlebox,
             Self::ProcessThenFin
@@ -131,6 +155,20 @@ impl Way {
         } else {
             Duration::ZERO
         }
+    }
+
+    /// How many clients share an endpoint.
+    pub(crate) fn team(self) -> usize {
+        match self {
+            Self::BurstReset | Self::BurstSilent => 20,
+            Self::Forgotten => 8,
+            _ => 1,
+        }
+    }
+
+    /// Whether the backend listens on Unix sockets, which no wire carries.
+    pub(crate) fn is_local(self) -> bool {
+        self == Self::UnixSocket
     }
 
     /// Whether a TCP proxy stands between the proxy and the wire.
@@ -166,6 +204,19 @@ pub(crate) enum Script {
     Middlebox,
     /// Pauses well under the idle timeout.
     Steady,
+    /// Together with others, fills the pool of an endpoint whose connections then end so.
+    Team(Ending),
+}
+
+/// How all connections of an endpoint end at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The backend resets them.
+    Reset,
+    /// The wire forgets them.
+    Silence,
+    /// The wire forgets them; one request meets that before the others follow.
+    SilenceOneFirst,
 }
 
 /// A request method, with chunked POST as one of its own: its end is seen by nobody in advance.

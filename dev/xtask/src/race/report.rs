@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::bar::Bar;
 use super::client::{Outcome, Ran, Trial};
-use super::flows::{LaneFacts, Sighting};
+use super::flows::{Closing, LaneFacts, Sighting};
 use super::ledger::Ledger;
 use super::plan::{Method, Script};
 use crate::Verdict;
@@ -49,8 +49,10 @@ pub(crate) struct RunReport {
     pub(crate) opened: u64,
     /// Connections that the backend closed.
     pub(crate) closes: u64,
-    /// Connections opened for each that the backend closed.
+    /// Connections opened for each that the backend closed, each lane's first left out.
     pub(crate) opened_per_close: Option<f64>,
+    /// The most connections to one endpoint that were idle at once.
+    pub(crate) most_idle: u64,
     /// The share of requests that reused a connection, each lane's first left out.
     pub(crate) reuse: f64,
     /// One entry for each method.
@@ -90,6 +92,14 @@ pub(crate) struct MethodReport {
     pub(crate) later_met: u64,
     /// Errors of requests to such endpoints.
     pub(crate) later_errors: u64,
+    /// Requests that met silence and are known to bear a repetition: idempotent, or without their head's end.
+    pub(crate) repeatable: u64,
+    /// Errors of these.
+    pub(crate) repeatable_errors: u64,
+    /// The longest wait for any of these, in milliseconds.
+    pub(crate) repeatable_slowest_ms: f64,
+    /// Requests that met a silence that another had met before.
+    pub(crate) followers_met: u64,
     /// Given what the backend had sent before the request could have arrived; unread ones do not count.
     pub(crate) handed_on: u64,
     /// Applied more than once.
@@ -177,7 +187,8 @@ impl RunReport {
             requests,
             opened,
             closes,
-            opened_per_close: (closes > 0).then(|| rounded(opened as f64 / closes as f64)),
+            opened_per_close: (closes > 0).then(|| rounded(again / closes as f64)),
+            most_idle: facts.lanes.iter().map(|lane| lane.most_idle).max().unwrap_or(0),
             reuse: 1.0 - again / (requests.saturating_sub(lanes).max(1)) as f64,
             methods,
             missed: Vec::new(),
@@ -228,12 +239,16 @@ impl MethodReport {
             warm_errors: count(&|trial| is_error(trial) && is_warm(trial)),
             later_met: count(&|trial| is_later(trial) && is_met(trial)),
             later_errors: count(&|trial| is_later(trial) && is_error(trial)),
+            repeatable: count(&is_repeatable),
+            repeatable_errors: count(&|trial| is_repeatable(trial) && is_error(trial)),
+            repeatable_slowest_ms: slowest(trials.iter().filter(|trial| is_repeatable(trial))),
+            followers_met: count(&|trial| trial.follows && is_met(trial)),
             handed_on: count(&|trial| trial.outcome == Outcome::Unasked && !is_unread(trial)),
             duplicates: count(&|trial| applied(trial) > 1),
             lost: count(&|trial| !is_error(trial) && applied(trial) == 0),
             undisturbed_ms: undisturbed_median(trials),
             added_ms: added(trials),
-            slowest_ms: trials.iter().map(|trial| millis(trial.took)).fold(0.0, f64::max),
+            slowest_ms: slowest(trials.iter()),
         }
     }
 
@@ -259,6 +274,17 @@ impl Outcome {
 /// Reached a connection that the backend had closed, or on which it had said what answers nothing.
 fn is_met(trial: &Trial) -> bool {
     trial.seen.iter().any(|seen| seen.met.is_some())
+}
+
+/// Met silence, and may be sent again whatever came of it: it is idempotent, or its head had no end.
+fn is_repeatable(trial: &Trial) -> bool {
+    let silent = |seen: &Sighting| seen.met == Some(Closing::Silence);
+    let mut silent = trial.seen.iter().filter(|seen| silent(seen)).peekable();
+    silent.peek().is_some() && (trial.method.is_idempotent() || silent.all(|seen| !seen.whole))
+}
+
+fn slowest<'a>(trials: impl Iterator<Item = &'a &'a Trial>) -> f64 {
+    trials.map(|trial| millis(trial.took)).fold(0.0, f64::max)
 }
 
 /// The requests to endpoints where [`FIRST`] had met a close before.
@@ -312,7 +338,8 @@ fn is_undisturbed(trial: &Trial) -> bool {
             [Sighting {
                 fresh: false,
                 met: None,
-                cut: None
+                cut: None,
+                ..
             }]
         )
 }

@@ -60,7 +60,7 @@ fn heading(run: &RunReport) -> String {
         .map_or_else(|| "-".into(), |per_close| per_close.to_string());
     format!(
         "{} against {} ({}): {} requests in {} s, {} connections opened, {} closed by the backend \
-         ({per_close} opened per close), reuse {:.2} %, closes at {} to {} ms idle\n",
+         ({per_close} opened per close), {} idle at once at most, reuse {:.2} %, closes at {} to {} ms idle\n",
         run.peer,
         run.way,
         run.meaning,
@@ -68,6 +68,7 @@ fn heading(run: &RunReport) -> String {
         run.seconds,
         run.opened,
         run.closes,
+        run.most_idle,
         run.reuse * 100.0,
         run.timer_ms.0,
         run.timer_ms.1
@@ -87,6 +88,18 @@ fn row(method: &MethodReport) -> String {
         kinds.push(format!(
             "({} unread at the close, {} of them failed)",
             method.unread, method.unread_errors
+        ));
+    }
+    if method.repeatable > 0 {
+        kinds.push(format!(
+            "({} met silence and bear a repetition: {} failed, slowest {:.0} ms)",
+            method.repeatable, method.repeatable_errors, method.repeatable_slowest_ms
+        ));
+    }
+    if method.later_met > 0 {
+        kinds.push(format!(
+            "(later: {} of {} failed)",
+            method.later_errors, method.later_met
         ));
     }
     format!(

@@ -145,3 +145,66 @@ fn a_head_whose_end_is_held_back_is_counted_once() {
     world.send(4, 100 + head.len() as u32, ACK, &head);
     assert_eq!(world.lane().two_steps, 1);
 }
+
+#[test]
+fn a_request_after_an_answer_that_nobody_asked_for_has_met_it() {
+    let mut world = World::with_one_connection();
+    let first = world.send(1, 100, ACK, &head(1));
+    world.deliver(first);
+    world.answer(2, ACK, b"HTTP/1.1 200 OK\r\n\r\n");
+    let raced = world.send(399, 200, ACK, &head(2));
+    world.answer(
+        402,
+        ACK,
+        b"HTTP/1.1 408 Request Timeout\r\nX-Race-Unasked: 1\r\n\r\n",
+    );
+    world.answer(402, FIN | ACK, b"");
+    world.deliver(raced);
+
+    assert_eq!(world.flows.take(2)[0].met, Some(Closing::Unasked));
+    assert_eq!(world.lane().closes, 1);
+    assert_eq!(world.flows.idle_closes()[0].1, Duration::from_millis(400));
+}
+
+#[test]
+fn only_fins_are_late_and_only_where_asked_for() {
+    let mut world = World::with_one_connection();
+    world.flows.delay_fins(Duration::from_millis(50));
+    assert_eq!(
+        world.answer(1, ACK, b"HTTP/1.1 200 OK\r\n\r\n"),
+        Carriage::Carry(None)
+    );
+    assert_eq!(
+        world.answer(2, FIN | ACK, b""),
+        Carriage::Late(Duration::from_millis(50))
+    );
+    assert_eq!(world.answer(3, RST, b""), Carriage::Carry(None));
+}
+
+#[test]
+fn a_head_in_two_steps_is_whole_once_its_end_was_sent() {
+    let mut world = World::with_one_connection();
+    let whole = head(6);
+    let (first, end) = whole.split_at(whole.len() - 4);
+    world.flows.silence(BACKEND.parse().unwrap());
+    world.send(1, 100, ACK, first);
+    let seen = world.flows.sightings[&6][0];
+    assert!(!seen.whole && seen.met == Some(Closing::Silence));
+    world.send(2, 100 + first.len() as u32, ACK, end);
+    assert!(world.flows.take(6)[0].whole);
+}
+
+#[test]
+fn connections_are_idle_from_an_answer_to_the_next_request_or_their_end() {
+    let mut world = World::with_one_connection();
+    assert_eq!(world.lane().idle, 0);
+    world.send(1, 100, ACK, &head(1));
+    world.answer(2, ACK, b"HTTP/1.1 200 OK\r\n\r\n");
+    world.answer(2, ACK, b"more of it");
+    assert_eq!((world.lane().idle, world.lane().most_idle), (1, 1));
+    world.send(3, 200, ACK, &head(2));
+    assert_eq!(world.lane().idle, 0);
+    world.answer(4, ACK, b"HTTP/1.1 200 OK\r\n\r\n");
+    world.answer(5, FIN | ACK, b"");
+    assert_eq!((world.lane().idle, world.lane().most_idle), (0, 1));
+}

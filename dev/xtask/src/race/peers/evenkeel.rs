@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddrV4;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,9 +19,25 @@ pub(super) enum Learning {
 }
 
 /// The command that runs it.
-pub(super) fn command(site: &Site<'_>, directory: &Path, learning: Learning) -> Fallible<Command> {
+pub(super) fn command(
+    site: &Site<'_>,
+    sockets: &[PathBuf],
+    directory: &Path,
+    learning: Learning,
+) -> Fallible<Command> {
+    let endpoint = |(index, (_, address)): (usize, &(String, SocketAddrV4))| match sockets.get(index) {
+        Some(path) => format!("{{unix: {{path: {}}}}}", path.display()),
+        None => format!("{{ip: {{address: {}, port: {}}}}}", address.ip(), address.port()),
+    };
+    let endpoints: Vec<String> = site.lanes.iter().enumerate().map(endpoint).collect();
+    let lanes: Vec<(&str, &str)> = site
+        .lanes
+        .iter()
+        .map(|(path, _)| path.as_str())
+        .zip(endpoints.iter().map(String::as_str))
+        .collect();
     std::fs::write(directory.join("gateway.yaml"), gateway(site.port, learning))?;
-    for (part, lanes) in site.lanes.chunks(LANES_PER_FILE).enumerate() {
+    for (part, lanes) in lanes.chunks(LANES_PER_FILE).enumerate() {
         let text = routes(lanes, part * LANES_PER_FILE, site.attempt_timeout);
         std::fs::write(directory.join(format!("lanes-{part}.yaml")), text)?;
     }
@@ -51,7 +67,7 @@ fn gateway(port: u16, learning: Learning) -> String {
     text
 }
 
-fn routes(lanes: &[(String, SocketAddrV4)], first: usize, attempt_timeout: Option<Duration>) -> String {
+fn routes(lanes: &[(&str, &str)], first: usize, attempt_timeout: Option<Duration>) -> String {
     let mut text = String::new();
     let timeouts = attempt_timeout.map_or_else(String::new, |timeout| {
         format!("\n    timeouts: {{backendRequest: {}ms}}", timeout.as_millis())
@@ -65,9 +81,7 @@ fn routes(lanes: &[(String, SocketAddrV4)], first: usize, attempt_timeout: Optio
              - matches: [{{path: {{type: Exact, value: {path}}}}}]\n    \
              backendRefs: [{{group: evenkeel.dev, kind: Backend, name: lane-{index}}}]{timeouts}\n\
              ---\napiVersion: evenkeel.dev/v1alpha1\nkind: Backend\nmetadata: {{name: lane-{index}}}\n\
-             spec:\n  endpoints: [{{ip: {{address: {}, port: {}}}}}]\n",
-            endpoint.ip(),
-            endpoint.port()
+             spec:\n  endpoints: [{endpoint}]\n"
         );
     }
     text

@@ -100,11 +100,22 @@ impl Peer {
     /// # Errors
     /// When it does not start, with where to read why.
     pub(crate) fn start(self, site: &Site<'_>) -> Fallible<RunningPeer> {
+        self.start_on(site, &[])
+    }
+
+    /// The same; if there are `sockets`, the endpoints are these Unix sockets, one for each lane.
+    ///
+    /// # Errors
+    /// When it does not start, with where to read why, or is not set up for Unix sockets.
+    pub(crate) fn start_on(self, site: &Site<'_>, sockets: &[PathBuf]) -> Fallible<RunningPeer> {
+        if !sockets.is_empty() && !self.is_evenkeel() {
+            return Err("is not set up for Unix sockets in this lab".into());
+        }
         let directory = tempfile::tempdir()?;
         let path = directory.path();
         let mut command = match self {
-            Self::EvenkeelOn => evenkeel::command(site, path, evenkeel::Learning::On)?,
-            Self::EvenkeelOff => evenkeel::command(site, path, evenkeel::Learning::Off)?,
+            Self::EvenkeelOn => evenkeel::command(site, sockets, path, evenkeel::Learning::On)?,
+            Self::EvenkeelOff => evenkeel::command(site, sockets, path, evenkeel::Learning::Off)?,
             Self::NginxStock => nginx::command(site, path, SetUp::Stock)?,
             Self::NginxBest => nginx::command(site, path, SetUp::Best)?,
             Self::NginxBold => nginx::command(site, path, SetUp::Bold)?,

@@ -3,7 +3,12 @@ use crate::race::client::Timer;
 use crate::race::flows::Closing;
 
 fn sighting(fresh: bool, met: Option<Closing>, cut: Option<Closing>) -> Sighting {
-    Sighting { fresh, met, cut }
+    Sighting {
+        fresh,
+        met,
+        whole: true,
+        cut,
+    }
 }
 
 fn trial(id: u64, outcome: Outcome, seen: Vec<Sighting>) -> Trial {
@@ -13,6 +18,7 @@ fn trial(id: u64, outcome: Outcome, seen: Vec<Sighting>) -> Trial {
         method: Method::Post,
         body: 100,
         raced: true,
+        follows: false,
         took: Duration::from_millis(if seen.len() > 1 { 36 } else { 20 }),
         outcome,
         idle: Some(Duration::from_millis(398)),
@@ -41,6 +47,7 @@ fn run_of(trials: Vec<Trial>, ledger: &[(u64, u32)]) -> RunReport {
             opened: 3,
             closes: 2,
             last_answer: None,
+            ..LaneFacts::default()
         }],
     };
     RunReport::new("peer", "w1", "close()", Duration::from_secs(1), facts)
@@ -127,4 +134,49 @@ fn a_real_server_may_leave_few_posts_unread_and_none_that_met_a_close_may_fail()
     assert_eq!(missed(2, 0), 0);
     assert_eq!(missed(3, 0), 1, "of three in the window");
     assert_eq!(missed(0, 1), 1);
+}
+
+#[test]
+fn what_was_handed_on_is_counted_but_for_what_was_unread() {
+    let met = trial(
+        1,
+        Outcome::Unasked,
+        vec![sighting(false, Some(Closing::Unasked), None)],
+    );
+    let unread = trial(
+        2,
+        Outcome::Unasked,
+        vec![sighting(false, None, Some(Closing::Unasked))],
+    );
+    let report = report(vec![met, unread], &[]);
+    assert_eq!((report.met, report.handed_on, report.error_count()), (1, 1, 2));
+}
+
+#[test]
+fn the_first_three_that_meet_a_close_may_teach() {
+    let failed = |id| {
+        trial(
+            id,
+            Outcome::Status(503),
+            vec![sighting(false, Some(Closing::Reset), None)],
+        )
+    };
+    let report = report((1..=5).map(failed).collect(), &[]);
+    assert_eq!((report.later_met, report.later_errors), (2, 2));
+}
+
+#[test]
+fn a_post_bears_a_repetition_while_its_head_has_no_end() {
+    let silent = |id, whole| {
+        let seen = Sighting {
+            whole,
+            ..sighting(false, Some(Closing::Silence), None)
+        };
+        trial(id, Outcome::Status(503), vec![seen])
+    };
+    let report = report(vec![silent(1, true), silent(2, false)], &[]);
+    assert_eq!(
+        (report.met, report.repeatable, report.repeatable_errors),
+        (2, 1, 1)
+    );
 }
