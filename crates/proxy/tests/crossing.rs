@@ -9,12 +9,44 @@ use loom::thread;
 
 mod sync {
     pub(super) use loom::sync::Mutex;
-    pub(super) use loom::sync::atomic::{AtomicBool, Ordering, fence};
+    pub(super) use loom::sync::atomic::{Ordering, fence};
+
+    /// Loom's, but that all that is stored in it has one order, as the memory model has it (its modification order). Loom
+    /// leaves the stores of two threads without one where neither happens before the other, and lets a later exchange
+    /// read either: then a waker that exchanges "asleep" for "awake" could read what another waker wrote before the
+    /// engine fell asleep again, which no machine does. A store that is an exchange comes after what it takes the
+    /// place of. It also sees a little more of other threads than a store does; for what hides behind that, `exact.rs`.
+    #[derive(Debug, Default)]
+    pub(super) struct AtomicBool(loom::sync::atomic::AtomicBool);
+
+    impl AtomicBool {
+        pub(super) fn new(value: bool) -> Self {
+            Self(loom::sync::atomic::AtomicBool::new(value))
+        }
+
+        pub(super) fn load(&self, ordering: Ordering) -> bool {
+            self.0.load(ordering)
+        }
+
+        pub(super) fn store(&self, value: bool, ordering: Ordering) {
+            self.0.swap(value, ordering);
+        }
+
+        pub(super) fn swap(&self, value: bool, ordering: Ordering) -> bool {
+            self.0.swap(value, ordering)
+        }
+    }
 }
 
 #[allow(dead_code, reason = "each model uses a part of it")]
+#[allow(
+    clippy::duplicate_mod,
+    reason = "once on loom's atomics, once on stricter ones"
+)]
 #[path = "../src/engine/crossing.rs"]
 mod crossing;
+#[path = "crossing/exact.rs"]
+mod exact;
 
 use crossing::{Posts, Queued};
 
@@ -22,7 +54,7 @@ use crossing::{Posts, Queued};
 /// with more it takes hours. A machine that is too busy for that tries out fewer.
 fn every_order(model: impl Fn() + Sync + Send + 'static) {
     const SWITCHES: usize = 2;
-    const LONGEST: Duration = Duration::from_secs(30);
+    const LONGEST: Duration = Duration::from_secs(10);
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(SWITCHES);
     builder.max_duration = Some(LONGEST);
@@ -53,7 +85,6 @@ impl Bell {
 
 /// Loom says so where a thread sleeps for ever.
 #[test]
-#[ignore = "loom reports a deadlock here; whether it is the model's or the engine's is open"]
 fn no_message_is_left_to_an_engine_that_sleeps() {
     every_order(|| {
         let (posts, bell) = (Arc::new(Posts::<Vec<u8>>::default()), Arc::new(Bell::default()));
@@ -132,13 +163,11 @@ fn no_wake_is_lost(wakers: usize, wakes: usize) {
 }
 
 #[test]
-#[ignore = "loom reports a deadlock here; whether it is the model's or the engine's is open"]
 fn no_wake_of_another_thread_is_lost() {
     no_wake_is_lost(1, 2);
 }
 
 #[test]
-#[ignore = "loom reports a deadlock here; whether it is the model's or the engine's is open"]
 fn no_wake_of_two_other_threads_is_lost() {
     no_wake_is_lost(2, 1);
 }
