@@ -1,4 +1,5 @@
-//! Head -> Route, by the Gateway API's precedence. Matching is by binary search over sorted keys, so
+//! Head -> Route, by the Gateway API's precedence. Matching is by binary search over sorted keys, and by one
+//! automaton for all path expressions of a hostname, so
 //! its cost hardly grows with the number of routes, and not at all with the number of segments or
 //! labels that a client sends. A request that is told apart by host, path and method is routed
 //! without an allocation.
@@ -20,6 +21,7 @@
 //!    name in alphabetical order, the earlier rule.
 
 mod candidate;
+mod expressions;
 mod host;
 mod nest;
 mod path;

@@ -1,12 +1,10 @@
 //! Paths of one hostname: exact, then expressions, then prefixes.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use regex::Regex;
-
 use super::candidate::Candidate;
+use super::expressions::Expressions;
 use super::nest::{Nest, Segments};
 use super::{Matched, PathMatch, RequestView};
 
@@ -14,8 +12,7 @@ use super::{Matched, PathMatch, RequestView};
 #[derive(Debug)]
 pub(super) struct PathMap {
     exact: BTreeMap<Box<str>, Vec<Arc<Candidate>>>,
-    /// Tried in turn, the longest first.
-    patterns: Vec<(Regex, Arc<Candidate>)>,
+    patterns: Expressions<Arc<Candidate>>,
     /// Without trailing slash: the root is the empty key.
     prefixes: Nest<Segments, Vec<Arc<Candidate>>>,
 }
@@ -36,10 +33,9 @@ impl PathMap {
             };
             list.push(candidate);
         }
-        patterns.sort_by_key(|(pattern, _)| Reverse(pattern.as_str().len()));
         Self {
             exact,
-            patterns,
+            patterns: Expressions::new(patterns),
             prefixes: Nest::new(prefixes),
         }
     }
@@ -54,11 +50,7 @@ impl PathMap {
                 prefix: None,
             });
         }
-        // The expression last: it costs more than the rest of a match.
-        let mut patterns = self.patterns.iter();
-        if let Some((_, candidate)) =
-            patterns.find(|(pattern, candidate)| candidate.matches(request) && pattern.is_match(path))
-        {
+        if let Some(candidate) = self.patterns.find(path, |candidate| candidate.matches(request)) {
             return Some(Matched {
                 route: candidate.route(),
                 prefix: None,
