@@ -5,6 +5,9 @@ mod hash;
 mod roster;
 mod table;
 
+use std::ops::Mul;
+use std::time::Duration;
+
 use crate::cluster::{EndpointId, Members};
 use crate::endpoint::Endpoint;
 use crate::plan::{Balance, ClusterPlan};
@@ -29,6 +32,7 @@ pub(crate) struct Draw<'a> {
 
 impl Draw<'_> {
     /// Chooses among the members that have a weight and are `fit`.
+    #[inline]
     pub(crate) fn choose(&mut self, fit: impl Fn(EndpointId, &Endpoint) -> bool) -> Option<EndpointId> {
         let members = self.members;
         let endpoints = self.endpoints;
@@ -43,7 +47,7 @@ impl Draw<'_> {
             Balance::ConsistentHash(_) => self.by_key(&fit)?,
             Balance::RoundRobin => self.in_turn(&fit)?,
             Balance::Random => self.by_chance(None, &fit)?,
-            Balance::LeastRequest => self.of_two(&fit, |endpoint| f64::from(endpoint.load()))?,
+            Balance::LeastRequest => self.of_two(&fit, |endpoint| u64::from(endpoint.load()))?,
             Balance::PeakEwma => {
                 let now = self.now;
                 self.of_two(&fit, |endpoint| endpoint.peak.cost(endpoint.load(), now) as f64)?
@@ -68,21 +72,31 @@ impl Draw<'_> {
         self.by_chance(None, fit)
     }
 
-    /// The less loaded of two.
-    fn of_two(&mut self, fit: &impl Fn(usize) -> bool, load: impl Fn(&Endpoint) -> f64) -> Option<usize> {
+    /// The less loaded of two. A load times a weight does not overflow `L`.
+    #[inline]
+    fn of_two<L: Copy + From<u32> + Mul<Output = L> + PartialOrd>(
+        &mut self,
+        fit: &impl Fn(usize) -> bool,
+        load: impl Fn(&Endpoint) -> L,
+    ) -> Option<usize> {
         let one = self.by_chance(None, fit)?;
         let Some(two) = self.by_chance(Some(one), fit) else {
             return Some(one);
         };
-        let load = |at: usize| self.endpoints.get(self.members.list[at].0).map_or(0.0, &load);
-        let weight = |at: usize| f64::from(self.members.list[at].1);
+        let drawn = |at: usize| {
+            let (id, weight) = self.members.list[at];
+            let endpoint = self.endpoints.get(id)?;
+            Some((load(endpoint), L::from(weight)))
+        };
+        let ((load, weight), (other, others_weight)) = (drawn(one)?, drawn(two)?);
         // Both were drawn by weight, so equal loads leave the shares as configured.
-        let heavier = load(one) * weight(two) > load(two) * weight(one);
+        let heavier = load * others_weight > other * weight;
         Some(if heavier { two } else { one })
     }
 
     /// One by weight, but not `without`. A few draws find one where most are fit; else all are
     /// looked at.
+    #[inline]
     fn by_chance(&mut self, without: Option<usize>, fit: &impl Fn(usize) -> bool) -> Option<usize> {
         for _ in 0..DRAWS {
             let at = self.members.draw(self.dice, without)?;
@@ -90,6 +104,11 @@ impl Draw<'_> {
                 return Some(at);
             }
         }
+        self.among_all(without, fit)
+    }
+
+    #[cold]
+    fn among_all(&mut self, without: Option<usize>, fit: &impl Fn(usize) -> bool) -> Option<usize> {
         let list = &self.members.list;
         let fitting = || (0..list.len()).filter(|&at| Some(at) != without && fit(at));
         let total = fitting().map(|at| u64::from(list[at].1)).sum();
@@ -102,10 +121,15 @@ impl Draw<'_> {
     }
 
     /// Slow start: one that was added or came back is passed over by chance, ever more rarely.
+    #[inline]
     fn is_ready(&mut self, at: usize) -> bool {
-        let Some(window) = self.plan.slow_start.filter(|window| !window.is_zero()) else {
-            return true;
-        };
+        match self.plan.slow_start {
+            Some(window) if !window.is_zero() => self.is_warm(at, window),
+            _ => true,
+        }
+    }
+
+    fn is_warm(&mut self, at: usize, window: Duration) -> bool {
         let endpoint = self.endpoints.get(self.members.list[at].0);
         let since = endpoint.map_or(self.now, |endpoint| endpoint.service.since(self.now));
         let age = self.now.since(since);

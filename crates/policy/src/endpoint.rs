@@ -95,15 +95,21 @@ impl Endpoint {
 
     /// Up to which idle age its connections are used. Kept between requests: what it is made of
     /// changes rarely.
-    pub(crate) fn limit(&mut self, plan: &KeepAlivePlan) -> Limit {
-        if let Some((under, limit)) = &self.limit
-            && under == plan
-        {
-            return *limit;
+    #[inline]
+    pub(crate) fn limit(&mut self, plan: &KeepAlivePlan) -> &Limit {
+        if self.limit.as_ref().is_none_or(|(under, _)| under != plan) {
+            self.limit = None;
         }
+        match self.limit {
+            Some((_, ref limit)) => limit,
+            None => self.renew_limit(plan),
+        }
+    }
+
+    #[cold]
+    fn renew_limit(&mut self, plan: &KeepAlivePlan) -> &Limit {
         let limit = self.fresh_limit(plan);
-        self.limit = Some((plan.clone(), limit));
-        limit
+        &self.limit.insert((plan.clone(), limit)).1
     }
 
     /// It took so long to answer, or had not by then. What fails quickly is not fast.

@@ -138,11 +138,15 @@ impl Learner {
     /// A connection that had been idle for `age` was alive: it was retired then, or it is a probe that
     /// has got this far. A request that was written then might still have met a close, so no age is
     /// explored by it. Returns whether the limit may have changed.
+    #[inline]
     pub fn on_outlived(&mut self, age: Duration) -> bool {
         self.survival.survived(age);
-        if !self.watch.passes(age) {
-            return false;
-        }
+        self.watch.passes(age) && self.on_passed(age)
+    }
+
+    /// It was older than a wall, or than what is suspected to be one.
+    #[cold]
+    fn on_passed(&mut self, age: Duration) -> bool {
         let before = self.watch.wall();
         self.watch.on_passed(age);
         self.settle(before);

@@ -40,11 +40,15 @@ impl std::ops::Add<Duration> for Moment {
 
     /// Saturates at [`Moment::NEVER`].
     fn add(self, span: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(nanos(span)))
     }
+}
+
+/// A span in nanoseconds, as far as they go: without the 128 bits that [`Duration::as_nanos`] takes.
+pub(crate) const fn nanos(span: Duration) -> u64 {
+    span.as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(span.subsec_nanos() as u64)
 }
 
 /// A seeded source of chance (SplitMix64): the same seed gives the same throws.
@@ -74,8 +78,7 @@ impl Dice {
 
     /// A span in `0..=most`, every nanosecond alike.
     pub fn up_to(&mut self, most: Duration) -> Duration {
-        let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(self.below(nanos.saturating_add(1)))
+        Duration::from_nanos(self.below(nanos(most).saturating_add(1)))
     }
 }
 
@@ -90,6 +93,14 @@ mod tests {
             Moment::from_millis(1).since(Moment::from_millis(2)),
             Duration::ZERO
         );
+    }
+
+    #[test]
+    fn nanoseconds_end_where_they_must() {
+        for span in [Duration::ZERO, Duration::from_nanos(1_999_999_999), Duration::MAX] {
+            let exact = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+            assert_eq!(nanos(span), exact);
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Roster {
     keys: Vec<u64>,
     /// The weights up to and with each endpoint's.
     ends: Vec<u64>,
+    /// All weights are the same, and not 0.
+    even: bool,
     /// Whose turn it is, in turn; places in `list`.
     rota: Vec<u32>,
     table: Option<Table>,
@@ -32,6 +34,8 @@ impl Roster {
         let weights: Vec<u32> = list.iter().map(|&(_, weight)| weight).collect();
         Self {
             rota: rota(&weights),
+            even: weights.first().is_some_and(|&first| first > 0)
+                && weights.iter().min() == weights.iter().max(),
             list,
             keys,
             ends,
@@ -58,7 +62,21 @@ impl Roster {
     }
 
     /// A place drawn by weight, but not that of `without`.
+    #[inline]
     pub(super) fn draw(&self, dice: &mut Dice, without: Option<usize>) -> Option<usize> {
+        if !self.even {
+            return self.draw_by_weight(dice, without);
+        }
+        // The same place that the same throw finds by weight.
+        let others = self.list.len() - usize::from(without.is_some());
+        if others == 0 {
+            return None;
+        }
+        let at = dice.below(others as u64) as usize;
+        Some(at + usize::from(without.is_some_and(|without| at >= without)))
+    }
+
+    fn draw_by_weight(&self, dice: &mut Dice, without: Option<usize>) -> Option<usize> {
         let total = *self.ends.last()?;
         let (start, weight) = without.map_or((total, 0), |at| {
             let weight = u64::from(self.list[at].1);
@@ -134,6 +152,20 @@ mod tests {
                 let share = if total == 0 { 0.0 } else { f64::from(weight) / total as f64 };
                 prop_assert!((turns - share * rota.len() as f64).abs() <= 2.0 + 20.0 * share);
                 prop_assert_eq!(turns > 0.0, weight > 0);
+            }
+        }
+
+        #[test]
+        fn equal_weights_are_drawn_as_weights_are(
+            count in 1_usize..9, weight in 1_u32..1000, seed in any::<u64>(), without in 0_usize..9
+        ) {
+            let list: Vec<_> = (0..).map(EndpointId).zip(vec![weight; count]).collect();
+            let roster = Roster::new(list, vec![0; count]);
+            prop_assert!(roster.even);
+            let without = (without < count).then_some(without);
+            let (mut one, mut two) = (Dice::seeded(seed), Dice::seeded(seed));
+            for _ in 0..50 {
+                prop_assert_eq!(roster.draw(&mut one, without), roster.draw_by_weight(&mut two, without));
             }
         }
 

@@ -127,7 +127,7 @@ impl Cluster {
         gone: &mut Vec<ConnectionId>,
     ) -> bool {
         let endpoint = self.endpoint(id);
-        let limit = endpoint.limit(plan);
+        let limit = *endpoint.limit(plan);
         let mut past = endpoint.idle.extract(|idle| now.since(idle.since) > limit.reuse);
         let mut probing = None;
         if limit.source != Source::Configured && endpoint.probe.is_none() && !past.is_empty() {

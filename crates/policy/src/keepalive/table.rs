@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Ages;
+use crate::time::nanos;
 
 /// Closes and survivals in cells of idle age, 16 to an octave from 1 ms to 9 hours. Old entries
 /// fade: all are halved when there are [`ENTRIES_MAX`] survivals, and each close takes a 64th off.
@@ -25,12 +26,18 @@ impl Survival {
         }
     }
 
+    #[inline]
     pub(super) fn survived(&mut self, age: Duration) {
         self.alive[cell(age)] += 1.0;
         self.alive_total += 1.0;
         if self.alive_total >= ENTRIES_MAX {
-            self.fade(0.5);
+            self.halve();
         }
+    }
+
+    #[cold]
+    fn halve(&mut self) {
+        self.fade(0.5);
     }
 
     pub(super) fn closed(&mut self, age: Duration) {
@@ -99,8 +106,9 @@ impl Survival {
 }
 
 /// The cell of an age: the position of its highest bit, then its next four bits.
+#[inline]
 fn cell(age: Duration) -> usize {
-    let units = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX) >> UNIT_BITS;
+    let units = nanos(age) >> UNIT_BITS;
     let octave = 63_u32.saturating_sub(units.leading_zeros()).max(CELL_BITS);
     let within = (units >> (octave - CELL_BITS)) & (PER_OCTAVE as u64 - 1);
     let below_first = units < PER_OCTAVE as u64;

@@ -45,17 +45,22 @@ impl Texts {
     /// exchange.
     pub(super) fn keep(&mut self, text: &[u8], most: usize) -> Span {
         let start = self.0.len();
-        if text.len() <= most {
-            self.0.extend_from_slice(text);
+        if text.len() > most {
+            self.keep_cut(text, most);
         } else {
-            self.0.extend_from_slice(&text[..most - CUT.len()]);
-            self.0.extend_from_slice(CUT);
+            self.0.extend_from_slice(text);
         }
-        let of = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
+        // Limits keep a record's texts far below 4 GiB.
         Span {
-            start: of(start),
-            length: of(self.0.len() - start),
+            start: start as u32,
+            length: (self.0.len() - start) as u32,
         }
+    }
+
+    #[cold]
+    fn keep_cut(&mut self, text: &[u8], most: usize) {
+        self.0.extend_from_slice(&text[..most - CUT.len()]);
+        self.0.extend_from_slice(CUT);
     }
 
     /// There are no more: whether every byte of every text is harmless, found by one look at all.
