@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use policy::attempts::{After, Attempts, Nature};
 use policy::cluster::{Resend, Reuse};
+use policy::deadline::Bounds;
 use policy::filter::Filter;
 use policy::outcome::{Before, Cause, Failure, History, Phase, Rule, Stop};
 use policy::time::Moment;
@@ -366,18 +367,28 @@ impl<'a> Exchange<'a> {
             asked,
             leased: self.worker.clock.now(),
         };
-        let mut bounds = setting.limits.attempt(asked, self.client, setting.cluster);
-        if asker.want.resend == Resend::Safe {
-            bounds.heard_within(lease.heard_within());
-        }
         if let Some(hedge) = self.hedge(setting, &asker.want, upload) {
+            let bounds = self.bounds(setting, &asker.want, asked, &lease);
             return Box::pin(hedge.attempt(self, lease, upload, bounds, begun)).await;
         }
-        let (mut speaker, alarm) = Speaker::of(self.client);
-        let mut timekeeper = Timekeeper::begin(self.worker, alarm, bounds, upload);
+        let (mut speaker, mut timekeeper) = {
+            // Gone before anything is awaited: the timekeeper has what it needs of it.
+            let bounds = self.bounds(setting, &asker.want, asked, &lease);
+            let (speaker, alarm) = Speaker::of(self.client);
+            (speaker, Timekeeper::begin(self.worker, alarm, bounds, upload))
+        };
         let response = &mut self.work.response;
         let attempted = attempt::run(&mut lease, upload, &mut speaker, response, &mut timekeeper).await;
         Tried::after(attempted, lease, upload, self.work.response.status, begun)
+    }
+
+    /// What bounds an attempt on this connection.
+    fn bounds(&self, setting: &Setting<'_>, want: &Want<'_>, asked: Moment, lease: &Lease<'_>) -> Bounds {
+        let mut bounds = setting.limits.attempt(asked, self.client, setting.cluster);
+        if want.resend == Resend::Safe {
+            bounds.heard_within(lease.heard_within());
+        }
+        bounds
     }
 
     /// The hedge of an attempt, if its cluster has any, and the request is here whole and may be applied

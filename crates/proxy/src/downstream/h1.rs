@@ -158,6 +158,6 @@ mod tests {
     #[test]
     fn a_server_is_small() {
         let bytes = size(serve);
-        assert!(bytes <= 3200, "{bytes} bytes");
+        assert!(bytes <= 3000, "{bytes} bytes");
     }
 }

@@ -82,7 +82,8 @@ pub(crate) async fn run(
         let begun = match connection.writing {
             Writing::Direct => Ok(()),
             Writing::TwoStep => {
-                let mut steps = pin!(two_step(timekeeper.worker, upload, &to, connection.hold));
+                // Seldom, so that requests hold no room for it.
+                let mut steps = Box::pin(two_step(timekeeper.worker, upload, &to, connection.hold));
                 let under_limits = poll_fn(|cx| match steps.as_mut().poll(cx) {
                     Poll::Ready(done) => Poll::Ready(done.map_err(Ended::Died)),
                     Poll::Pending => timekeeper.poll_passed(cx, &to, &evidence).map(Err),
