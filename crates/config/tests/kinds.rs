@@ -279,6 +279,7 @@ spec:
     maxRequestsPerConnection: 5
     perEndpoint: {{maxConnections: 6}}
   loadBalancer: {{type: RoundRobin}}
+  maxRequestBodyBytes: 10Mi
 "));
     let seconds = Duration::from_secs;
     let on = RetryOn {
@@ -324,6 +325,7 @@ spec:
             probes: 5,
         }),
         balance: Balance::RoundRobin,
+        request_body_max: Some(10 << 20),
         ..ClusterPlan::default()
     };
     assert_eq!(*cluster(&model, "/").plan, plan);

@@ -25,7 +25,6 @@ use crate::fault::Fault;
 use crate::forward;
 use crate::postmortem::{attempt_on, death, note, note_failed};
 use crate::rate_limit;
-use crate::relay::RelayEnd;
 use crate::routing::{Accepted, OwnersFields, Routed};
 use crate::stats::ClusterTimes;
 use crate::tried::{Begun, Limits, Tried, TriedEnd};
@@ -160,22 +159,19 @@ pub(crate) fn respond<'r>(
 /// Sends an answer that is whole in the client's buffer, behind what others read in this turn.
 pub(crate) async fn send(exchange: &mut Exchange<'_>, setting: &Setting<'_>, next: Next) -> Next {
     engine::stage(Stage::Answer).await;
-    let sent = match exchange.client.send() {
-        Sent::All => return next,
-        Sent::Failed => false,
-        Sent::Part => {
-            let limit = exchange.client.downstream().body_timeout;
-            Box::pin(exchange.client.flush(limit)).await
-        }
-    };
-    if sent {
+    let mut sent = exchange.client.send();
+    if sent == Sent::Part {
+        let limit = exchange.client.downstream().body_timeout;
+        sent = Box::pin(exchange.client.flush(limit)).await;
+    }
+    if sent == Sent::All {
         return next;
     }
     let so_far = SoFar {
         sent: exchange.record.sent(),
         ..SoFar::default()
     };
-    rest::cut(exchange, setting, RelayEnd::ClientLeft, so_far)
+    rest::cut(exchange, setting, rest::not_taken(sent), so_far)
 }
 
 /// Whether a response can be relayed; what this says of its endpoint is told to the cluster. Its head is

@@ -16,7 +16,7 @@ use wire::h1::framing::BodyLength;
 use crate::worker::Worker;
 
 pub(crate) use download::{Begin, Download, DownloadEnd};
-pub(crate) use upload::{Sender, Upload, UploadEnd};
+pub(crate) use upload::{BadBody, Sender, Upload, UploadEnd};
 
 /// A body of at least this goes on from the buffer that it was read into, if all of it is there: its new head is
 /// put before it, in place of the old one. A smaller one is copied behind its head.

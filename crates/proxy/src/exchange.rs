@@ -170,6 +170,9 @@ impl<'a> Exchange<'a> {
             limits: Limits::of(routed, cluster),
             times: snapshot.times(routed.cluster),
         };
+        if is_too_large(accepted.body, cluster.plan.request_body_max) {
+            return Err(self.refuse_body(&setting));
+        }
         let mut upload = self.encode(&setting, started);
         let result = self.attempts(&setting, &mut upload).await;
         self.end(&setting, upload, result.as_ref().err().map(Box::as_ref));
@@ -199,6 +202,16 @@ impl<'a> Exchange<'a> {
         self.work.outgoing = upload.into_buffer();
     }
 
+    /// A body that says of itself that it is too large, of which nothing is read or sent on.
+    #[cold]
+    fn refuse_body(&mut self, setting: &Setting<'_>) -> Box<Fault> {
+        let fault = Box::<Fault>::from(Failure::BodyTooLarge);
+        self.phase = Phase::Request;
+        let so_far = SoFar::announcing(setting.accepted.body);
+        self.explain_fault(Some(setting), &fault, so_far);
+        fault
+    }
+
     /// The request as the endpoint gets it, head first; its body follows as it comes.
     fn encode(&mut self, setting: &Setting<'_>, started: Moment) -> Upload {
         let (accepted, plan) = (setting.accepted, &setting.cluster.plan);
@@ -218,6 +231,7 @@ impl<'a> Exchange<'a> {
         if accepted.body == BodyLength::Chunked {
             upload.without(Named::by(&request.fields));
         }
+        upload.at_most(plan.request_body_max);
         upload.take_in_place(&mut self.client.input, started);
         if accepted.expects_continue && request.fields.has(Known::Expect) {
             upload.expect_continue();
@@ -434,6 +448,11 @@ impl<'a> Exchange<'a> {
             self.record.saved(Some(SavedBy::Checkout));
         }
     }
+}
+
+/// Whether a body is known to be larger than it may be.
+fn is_too_large(body: BodyLength, most: Option<u64>) -> bool {
+    matches!((body, most), (BodyLength::Length(length), Some(most)) if length > most)
 }
 
 /// Whether a body is known to fit the replay copy.

@@ -6,14 +6,17 @@ use std::time::Duration;
 use config::model::Downstream;
 use policy::cluster::{EndpointReport, Scarce};
 use policy::outcome::{
-    ClientSettings, Ending, Failure, History, Phase, Progress, Setting, Settings, Story, sentence,
+    ClientSettings, Death, Ending, Failure, History, Phase, Progress, Setting, Settings, Story, sentence,
 };
 use wire::h1::framing::BodyLength;
+use wire::h1::head::Limits;
 
 use crate::answer;
 use crate::body::Upload;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
+use crate::record::ClosedBy;
+use crate::transport::End;
 use crate::upstream::shared::ClusterHandle;
 
 /// Bytes of bodies that had come when an exchange ended, and how many there were to be.
@@ -31,6 +34,14 @@ impl SoFar {
         Self {
             received: upload.received,
             received_of: announced(upload.length()),
+            ..Self::default()
+        }
+    }
+
+    /// Of a request's body that nothing was read of.
+    pub(crate) fn announcing(length: BodyLength) -> Self {
+        Self {
+            received_of: announced(length),
             ..Self::default()
         }
     }
@@ -72,6 +83,61 @@ impl Exchange<'_> {
             _ => fault.around.to_string(),
         };
         self.explain(setting, Ending::Failed(&fault.failure), so_far, &around);
+    }
+
+    /// Puts into the record who ended the connection that a failure was met on, if one was ended.
+    #[cold]
+    pub(crate) fn tell_who_closed(&mut self, failure: &Failure) {
+        let who = match failure {
+            Failure::Truncated(Death::Closed) => ClosedBy::UpstreamFin,
+            Failure::Truncated(Death::Reset) => ClosedBy::UpstreamReset,
+            Failure::DownstreamLeft => match self.client.connection.transport.ended() {
+                Some(End::Reset) => ClosedBy::DownstreamReset,
+                Some(End::Fin) => ClosedBy::DownstreamFin,
+                None => ClosedBy::Downstream,
+            },
+            Failure::BadRequest { .. }
+            | Failure::BadRequestBody { .. }
+            | Failure::ClientOtherProtocol { .. }
+            | Failure::HeadLimit(_)
+            | Failure::BodyTooLarge
+            | Failure::HeadTimeout
+            | Failure::BodyTimeout
+            | Failure::IdleDownstream
+            | Failure::SlowClient
+            | Failure::ProtocolInBody { .. }
+            | Failure::LateTimeout
+            | Failure::IdleInResponse => ClosedBy::Local,
+            Failure::PerTryTimeout | Failure::RequestTimeout | Failure::IdleUpstream
+                if self.phase == Phase::Response =>
+            {
+                ClosedBy::Local
+            }
+            Failure::OtherProtocol { .. } | Failure::BadResponse { .. } | Failure::ResponseHeadTooLarge
+                if !self.record.tells_of_a_death() =>
+            {
+                ClosedBy::Local
+            }
+            // Its evidence has it, or no connection was ended.
+            Failure::OtherProtocol { .. } | Failure::BadResponse { .. } | Failure::ResponseHeadTooLarge => {
+                return;
+            }
+            Failure::PerTryTimeout
+            | Failure::RequestTimeout
+            | Failure::IdleUpstream
+            | Failure::Died(_)
+            | Failure::Truncated(Death::Silent | Death::Lost)
+            | Failure::NoRoute
+            | Failure::NoCluster
+            | Failure::OptionsEndsHere
+            | Failure::TraceEndsHere
+            | Failure::RateLimited(_)
+            | Failure::Refused(_)
+            | Failure::Unresolved
+            | Failure::Connect(_)
+            | Failure::ConnectTimeout => return,
+        };
+        self.record.closed_by(who);
     }
 
     /// Puts the sentence on how it ended into the record.
@@ -150,6 +216,7 @@ fn client_settings(now: &Downstream) -> ClientSettings {
             now.request_line,
             usual.request_line,
         ),
+        trailer_bytes: Limits::default().trailer_bytes as u64,
     }
 }
 
@@ -163,7 +230,7 @@ fn around_refusal(cluster: &ClusterHandle, refusal: policy::cluster::Refusal) ->
             no_endpoint(name, &endpoints)
         }
         Refusal::Requests => String::new(),
-        Refusal::Overflow | Refusal::Overload | Refusal::Shed => {
+        Refusal::Overflow | Refusal::Overload | Refusal::Stalled | Refusal::Shed => {
             let scarce = cluster.shared.with(|state| state.cluster.scarce(&cluster.plan));
             let limits = &cluster.plan.limits;
             match scarce {

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use policy::outcome::{Attempt, Before, Failure, HeadLimit};
+use policy::outcome::{Attempt, Before, Failure, HeadLimit, Value};
 use wire::h1::decode::DecodeError;
-use wire::h1::head::HeadError;
+use wire::h1::head::{HeadError, Limits};
 use wire::h1::protocol::Protocol;
+
+use crate::body::BadBody;
 
 /// Bytes quoted of what is no HTTP response: enough for a greeting.
 const QUOTED_MAX: usize = 40;
@@ -51,8 +53,18 @@ impl Fault {
                 what: error.sentence(),
             },
         };
-        let began = Began(&first[..first.len().min(QUOTED_MAX)]);
-        Self::from(failure).with(format!("Its response began with {began}."))
+        let usual = Limits::default();
+        let more = match error {
+            HeadError::TooLarge => {
+                format!("The limit is {} bytes.", Value::Bytes(usual.head_bytes as u64))
+            }
+            HeadError::TooManyFields => format!("The limit is {} fields.", usual.fields),
+            _ => {
+                let began = Began(&first[..first.len().min(QUOTED_MAX)]);
+                format!("Its response began with {began}.")
+            }
+        };
+        Self::from(failure).with(more)
     }
 
     /// A client's head that is not read; `first` are its first bytes.
@@ -88,6 +100,7 @@ impl Fault {
                 | Failure::BadRequestBody { .. }
                 | Failure::ClientOtherProtocol { .. }
                 | Failure::HeadLimit(_)
+                | Failure::BodyTooLarge
                 | Failure::HeadTimeout
                 | Failure::BodyTimeout
         )
@@ -136,6 +149,7 @@ impl From<HeadError> for Fault {
         let failure = match error {
             HeadError::TooLarge => Failure::HeadLimit(HeadLimit::Bytes),
             HeadError::TooManyFields => Failure::HeadLimit(HeadLimit::Fields),
+            HeadError::MethodTooLong => Failure::HeadLimit(HeadLimit::Method),
             HeadError::RequestLineTooLong => Failure::HeadLimit(HeadLimit::RequestLine),
             HeadError::NotHttp(protocol) if protocol != Protocol::Unknown => Failure::ClientOtherProtocol {
                 name: protocol.name(),
@@ -157,6 +171,15 @@ impl From<DecodeError> for Fault {
             },
         };
         failure.into()
+    }
+}
+
+impl From<BadBody> for Fault {
+    fn from(why: BadBody) -> Self {
+        match why {
+            BadBody::Malformed(error) => error.into(),
+            BadBody::TooLarge => Failure::BodyTooLarge.into(),
+        }
     }
 }
 

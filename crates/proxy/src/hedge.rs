@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use policy::cluster::{EndpointId, Reuse};
 use policy::deadline::{Bounds, Which};
-use policy::outcome::Rule;
+use policy::outcome::{AttemptEnd, Rule};
 use policy::plan::HedgePlan;
 use policy::time::Moment;
 use wire::h1::head::{Limits as HeadLimits, ResponseHead};
@@ -27,7 +27,7 @@ use crate::downstream::leaving::Waiter;
 use crate::engine;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
-use crate::postmortem::note_lost;
+use crate::postmortem::{attempt_on, note, note_lost, sent};
 use crate::record::SavedBy;
 use crate::transport::Transport;
 use crate::tried::{Begun, Tried};
@@ -114,6 +114,10 @@ impl<'a, 'b> Hedge<'a, 'b> {
                 Tried::after(attempted, lease, upload, exchange.work.response.status, begun)
             }
             Race::Second(mut second, failed) => {
+                if failed.is_none() {
+                    let end = AttemptEnd::GivenUp(sent(&lease));
+                    note(exchange, attempt_on(&lease, begun, end));
+                }
                 match failed {
                     None if lease.endpoint == second.lease.endpoint => {
                         lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
@@ -292,7 +296,7 @@ fn is_replaceable(attempted: &Attempted) -> bool {
         Attempted::Dead(_) | Attempted::NotHttp(_) | Attempted::Late(Which::PerTry | Which::Silence) => true,
         Attempted::Response
         | Attempted::ClientLeft
-        | Attempted::ClientMalformed(_)
+        | Attempted::BadBody(_)
         | Attempted::Late(Which::Request | Which::Client | Which::ClientIdle | Which::Left | Which::Idle) => {
             false
         }

@@ -269,7 +269,7 @@ impl Record {
         self.facts.ending = match details {
             "" => Ending::Untold,
             "request_header_timeout" => Ending::HeaderTimeout,
-            "response_timeout" => Ending::RequestTimeout,
+            "response_timeout" | "max_duration_timeout" => Ending::RequestTimeout,
             _ => Ending::Other,
         };
     }
@@ -360,17 +360,24 @@ impl Record {
         if self.log.is_ending() && !std::thread::panicking() {
             return self.drained();
         }
-        if self.facts.status != 0 || self.facts.flags != FlagSet::NONE {
+        let told = self.facts.status != 0 || self.facts.flags != FlagSet::NONE;
+        if told && !std::thread::panicking() {
             return;
         }
-        let (flag, details) = if std::thread::panicking() {
-            (Flag::LR, "internal_error")
+        let cause = if std::thread::panicking() {
+            Cause::InternalError
         } else {
-            (Flag::DC, "downstream_remote_disconnect")
+            Cause::ClientLeft
         };
-        self.flags(FlagSet::NONE.with(flag));
-        if self.facts.ending == Ending::Untold {
-            self.details(details);
+        self.flags(cause.flags());
+        if self.facts.ending == Ending::Untold || cause == Cause::InternalError {
+            self.details(cause.row().details);
+        }
+        if cause == Cause::InternalError {
+            self.facts.evidence.closed_by = Some(ClosedBy::Local);
+            self.sentence(
+                "A bug of evenkeel's ended this exchange. Standard error has the panic's message; please report it.",
+            );
         }
     }
 

@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use policy::deadline::{Bounds, Deadlines, Which};
+use policy::deadline::{Bounds, Deadlines, Turn, Which};
 
-use crate::body::{Download, DownloadEnd, Pulse, Sender, Upload, UploadEnd};
+use crate::body::{BadBody, Download, DownloadEnd, Pulse, Sender, Upload, UploadEnd};
 use crate::downstream::client::Client;
 use crate::downstream::leaving::{Ended, Waiter};
 use crate::engine::Alarm;
@@ -23,12 +23,16 @@ pub(crate) enum RelayEnd {
     Upstream(DownloadEnd),
     /// The client left.
     ClientLeft,
+    /// The client's request body is not one to forward.
+    BadBody(BadBody),
     /// The client has not taken or sent a byte for too long.
     ClientStuck,
     /// Nothing moved for too long.
     Idle,
-    /// The whole request's time is up.
+    /// The whole request's time is up, and it was the endpoint's turn.
     Late,
+    /// The whole request's time is up, and the client was to take more of its response.
+    ClientSlow,
 }
 
 /// Relays a response's body to its end, and says how much of it. What is left in the client's buffer is
@@ -78,7 +82,8 @@ pub(crate) async fn run(
             match sent.await {
                 // The endpoint may have heard enough; its answer says what it thinks.
                 Ok(()) | Err(UploadEnd::Upstream(_)) => client_leaves(client_transport, &pulse).await,
-                Err(UploadEnd::ClientLeft | UploadEnd::Malformed(_)) => RelayEnd::ClientLeft,
+                Err(UploadEnd::ClientLeft) => RelayEnd::ClientLeft,
+                Err(UploadEnd::Bad(why)) => RelayEnd::BadBody(why),
             }
         };
         let relaying = download.run(transport, input, client_transport, out, head_limits, &pulse);
@@ -134,7 +139,8 @@ pub(crate) async fn finish_upload(
             .poll_run(cx, &sender, from, &pulse)
             .map_err(|end| match end {
                 UploadEnd::Upstream(_) => RelayEnd::Upstream(DownloadEnd::Upstream),
-                UploadEnd::ClientLeft | UploadEnd::Malformed(_) => RelayEnd::ClientLeft,
+                UploadEnd::ClientLeft => RelayEnd::ClientLeft,
+                UploadEnd::Bad(why) => RelayEnd::BadBody(why),
             })
     });
     until_done(worker, alarm, bounds, &pulse, pin!(sending)).await
@@ -175,7 +181,10 @@ async fn until_done(
         if let Some(done) = relayed.await {
             return done;
         }
-        match deadlines.passed(&pulse.signs(), worker.clock.now()) {
+        let signs = pulse.signs();
+        match deadlines.passed(&signs, worker.clock.now()) {
+            // It runs once the request is whole: what a client is waited for then is its response.
+            Some(Which::Request) if signs.turn == Turn::Client => return Err(RelayEnd::ClientSlow),
             Some(Which::Request) => return Err(RelayEnd::Late),
             Some(Which::Client | Which::ClientIdle) => return Err(RelayEnd::ClientStuck),
             Some(Which::Left) => return Err(RelayEnd::ClientLeft),

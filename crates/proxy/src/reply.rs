@@ -5,6 +5,7 @@ use wire::h1::encode::Announce;
 use wire::h1::glimpse::Glimpse;
 use wire::h1::head::Method;
 
+use crate::downstream::client::Sent;
 use crate::downstream::local_reply::LocalReply;
 use crate::exchange::{Exchange, Next};
 use crate::explain::SoFar;
@@ -50,6 +51,7 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault, own: &Own
     let verdict = verdict(&fault.failure, fault.before);
     exchange.record.flags(verdict.flags);
     exchange.record.details(verdict.details);
+    exchange.tell_who_closed(&fault.failure);
     tell_asker(exchange);
     if exchange.phase == Phase::Head {
         // No cluster was asked: whoever asks one explains what comes of it.
@@ -130,7 +132,7 @@ async fn send(
         exchange.record.bytes_sent(body.len() as u64);
     }
     let limit = exchange.client.downstream().body_timeout;
-    if !exchange.client.flush(limit).await {
+    if exchange.client.flush(limit).await != Sent::All {
         return Next::Drop;
     }
     if persists { Next::Request } else { Next::Close }

@@ -16,6 +16,15 @@ pub(crate) struct Transport {
     socket: OwnedFd,
     received: Cell<u64>,
     sent: Cell<u64>,
+    /// A call said that the peer had reset the connection. It says so once.
+    was_reset: Cell<bool>,
+}
+
+/// How the peer ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Fin,
+    Reset,
 }
 
 impl Transport {
@@ -38,6 +47,26 @@ impl Transport {
             socket,
             received: Cell::new(0),
             sent: Cell::new(0),
+            was_reset: Cell::new(false),
+        }
+    }
+
+    /// How the peer has ended the connection; `None` if it has not, as far as can be told.
+    pub(crate) fn ended(&self) -> Option<End> {
+        let mut rest = [0; 1];
+        match self.peek(&mut rest) {
+            _ if self.was_reset.get() => Some(End::Reset),
+            sys::Peek::Reset => Some(End::Reset),
+            sys::Peek::Fin => Some(End::Fin),
+            sys::Peek::Quiet | sys::Peek::Bytes(_) | sys::Peek::Failed(_) => None,
+        }
+    }
+
+    /// Notes why a call failed. An RST behind a FIN is EPIPE, not ECONNRESET.
+    #[cold]
+    fn note_failure(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::ConnectionReset {
+            self.was_reset.set(true);
         }
     }
 
@@ -76,7 +105,7 @@ impl Transport {
                 self.received.set(self.received.get() + *count as u64);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.forget_readable(),
-            Err(_) => {}
+            Err(error) => self.note_failure(error),
         }
         read
     }
@@ -84,8 +113,10 @@ impl Transport {
     /// Looks at what has come, without taking it.
     pub(crate) fn peek(&self, first: &mut [u8]) -> sys::Peek {
         let seen = sys::peek(self, first);
-        if seen == sys::Peek::Quiet {
-            self.source.forget_readable();
+        match seen {
+            sys::Peek::Quiet => self.source.forget_readable(),
+            sys::Peek::Reset => self.was_reset.set(true),
+            sys::Peek::Fin | sys::Peek::Bytes(_) | sys::Peek::Failed(_) => {}
         }
         seen
     }
@@ -129,7 +160,7 @@ impl Transport {
                 self.sent.set(self.sent.get() + *count as u64);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.source.forget_writable(),
-            Err(_) => {}
+            Err(error) => self.note_failure(error),
         }
         written
     }
@@ -173,6 +204,9 @@ impl Transport {
                     let count = done.as_ref().map_or(0, |&count| count as u64);
                     engine::spend(count as usize);
                     self.sent.set(self.sent.get() + count);
+                    if let Err(error) = &done {
+                        self.note_failure(error);
+                    }
                     return Poll::Ready(done);
                 }
             }

@@ -140,7 +140,7 @@ impl<'a> Tried<'a> {
             }
             let fault = match attempted {
                 Attempted::Late(Which::Client | Which::ClientIdle) => Failure::BodyTimeout.into(),
-                Attempted::ClientMalformed(error) => Fault::from(error),
+                Attempted::BadBody(why) => Fault::from(why),
                 _ => Failure::DownstreamLeft.into(),
             };
             return Err(given_up(fault, &lease, begun));
@@ -210,7 +210,7 @@ fn outcome(attempted: &Attempted, status: u16) -> Option<(Option<Facts>, Outcome
         }
         Attempted::Late(Which::Client | Which::ClientIdle | Which::Left)
         | Attempted::ClientLeft
-        | Attempted::ClientMalformed(_) => None,
+        | Attempted::BadBody(_) => None,
     }
 }
 

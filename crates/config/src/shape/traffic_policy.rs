@@ -48,6 +48,14 @@ static SPEC: Shape = Shape {
         )
         .default("`Mend`"),
         field(
+            "maxRequestBodyBytes",
+            Kind::Quantity(0, 1 << 40),
+            "Bytes that a request's body may have; past them the answer is 413. A longer `Content-Length` is refused \
+             before anything is sent to an endpoint; the bytes of chunked bodies are counted as they come. `0` takes no \
+             body at all. A field of evenkeel's: Envoy Gateway's `requestBuffer.limit` buffers, this does not.",
+        )
+        .default("no limit"),
+        field(
             "targetRefs",
             Kind::Objects {
                 of: &TARGET,

@@ -250,6 +250,8 @@ pub enum Refusal {
     Overflow,
     /// No connection is free, and the queue for them does not empty: it would wait in vain (`UO`).
     Overload,
+    /// No connection is free, and no request has ended for so long that it would wait in vain (`UO`).
+    Stalled,
     /// It has waited for a connection as long as the queue's plan lets it, or its deadline (`UO`).
     Shed,
 }

@@ -52,7 +52,7 @@ impl Discipline {
 
     /// Whether one more may join the `waiting`, while `slots` requests are in flight.
     pub(super) fn admits(&self, waiting: usize, slots: u32, plan: &QueuePlan, now: Moment) -> bool {
-        if now.since(self.moved) >= plan.patience / 2 {
+        if self.stalled(plan, now) {
             // Nothing ends any more: whoever joins now waits in vain, but for the first few, who
             // are there when it goes on.
             return waiting < PLACES_MIN;
@@ -71,6 +71,11 @@ impl Discipline {
             }
         };
         waiting < places.max(PLACES_MIN)
+    }
+
+    /// Whether no request has ended for half of the time that one may wait.
+    pub(super) fn stalled(&self, plan: &QueuePlan, now: Moment) -> bool {
+        now.since(self.moved) >= plan.patience / 2
     }
 
     /// Somebody waits who did not before.

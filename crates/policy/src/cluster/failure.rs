@@ -17,6 +17,8 @@ impl Cluster {
             | Failure::ResponseHeadTooLarge
             | Failure::ProtocolInBody { .. } => counters.cx_protocol_error += 1,
             Failure::DownstreamLeft
+            | Failure::BodyTooLarge
+            | Failure::SlowClient
             | Failure::IdleDownstream
             | Failure::IdleUpstream
             | Failure::IdleInResponse

@@ -71,7 +71,12 @@ impl Cluster {
         let refusal = if waiting >= ask.plan.limits.max_pending_requests as usize {
             Some(Refusal::Overflow)
         } else if !self.queue.discipline.admits(waiting, self.in_flight, plan, now) {
-            Some(Refusal::Overload)
+            let stalled = self.queue.discipline.stalled(plan, now);
+            Some(if stalled {
+                Refusal::Stalled
+            } else {
+                Refusal::Overload
+            })
         } else {
             None
         };

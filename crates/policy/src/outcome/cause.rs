@@ -79,6 +79,8 @@ causes! {
     RequestHeadTooLarge = client::HEAD_TOO_LARGE;
     /// The request's head has too many fields.
     TooManyRequestFields = client::TOO_MANY_FIELDS;
+    /// The request's body has too many bytes.
+    RequestBodyTooLarge = client::BODY_TOO_LARGE;
     /// The request line is too long.
     RequestLineTooLong = client::LINE_TOO_LONG;
     /// `CONNECT` is not offered.
@@ -97,6 +99,8 @@ causes! {
     ClientLeft = client::LEFT;
     /// The client took no byte of its response for too long.
     ClientStuck = client::STUCK;
+    /// The client took its response so slowly that the request took too long.
+    ClientSlow = client::SLOW;
     /// `OPTIONS` with `Max-Forwards: 0`.
     OptionsEndsHere = route::OPTIONS;
     /// `TRACE` with `Max-Forwards: 0`.

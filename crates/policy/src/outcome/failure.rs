@@ -31,6 +31,8 @@ pub enum Failure {
     },
     /// The client's head, or the trailer section of its body, passes a limit.
     HeadLimit(HeadLimit),
+    /// The client's body has more bytes than the limit.
+    BodyTooLarge,
     /// The client's head did not come in time.
     HeadTimeout,
     /// The client's body did not come on.
@@ -83,6 +85,8 @@ pub enum Failure {
     RequestTimeout,
     /// The request timeout ran out after the response head had been sent on.
     LateTimeout,
+    /// The same, while the client was to take more of its response.
+    SlowClient,
     /// The client took no byte of its response for too long.
     IdleDownstream,
     /// No byte went either way for too long, and it was the endpoint's turn.
@@ -98,6 +102,8 @@ pub enum HeadLimit {
     Bytes,
     /// Fields of a head.
     Fields,
+    /// Bytes of a request line, which a method alone passes.
+    Method,
     /// Bytes of a request line.
     RequestLine,
     /// Bytes of a trailer section.
@@ -152,7 +158,10 @@ impl Failure {
             Self::ClientOtherProtocol { .. } => Cause::ClientOtherProtocol,
             Self::HeadLimit(HeadLimit::Bytes | HeadLimit::TrailerBytes) => Cause::RequestHeadTooLarge,
             Self::HeadLimit(HeadLimit::Fields | HeadLimit::TrailerFields) => Cause::TooManyRequestFields,
+            // A method that long is none that is implemented (RFC 9112, section 3).
+            Self::HeadLimit(HeadLimit::Method) => Cause::NotImplemented,
             Self::HeadLimit(HeadLimit::RequestLine) => Cause::RequestLineTooLong,
+            Self::BodyTooLarge => Cause::RequestBodyTooLarge,
             Self::HeadTimeout => Cause::RequestHeadTimeout,
             Self::BodyTimeout => Cause::RequestBodyTimeout,
             Self::DownstreamLeft => Cause::ClientLeft,
@@ -165,7 +174,7 @@ impl Failure {
                 Refusal::NoEndpoint => Cause::NoHealthyEndpoint,
                 Refusal::Requests => Cause::RequestsOverflow,
                 Refusal::Overflow => Cause::PendingOverflow,
-                Refusal::Overload => Cause::QueueOverload,
+                Refusal::Overload | Refusal::Stalled => Cause::QueueOverload,
                 Refusal::Shed => Cause::QueueTimeout,
             },
             Self::Unresolved => Cause::UnresolvedName,
@@ -191,6 +200,7 @@ impl Failure {
             Self::PerTryTimeout => Cause::PerTryTimeout,
             Self::RequestTimeout => Cause::RequestTimeout,
             Self::LateTimeout => Cause::RequestTimeoutInResponse,
+            Self::SlowClient => Cause::ClientSlow,
             Self::IdleDownstream => Cause::ClientStuck,
             Self::IdleUpstream => Cause::StreamIdle,
             Self::IdleInResponse => Cause::StreamIdleInResponse,

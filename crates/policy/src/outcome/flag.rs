@@ -53,6 +53,8 @@ flags! {
     UPE = "UpstreamProtocolError",
     /// The client left.
     DC = "DownstreamConnectionTermination",
+    /// The client took its response so slowly that the request took longer than it may.
+    DT = "DurationTimeout",
     /// What the client sent is malformed, ambiguous, too large or too late.
     DPE = "DownstreamProtocolError",
     /// No byte moved for as long as the stream may idle.

@@ -48,6 +48,7 @@ fn failed(story: &Story<'_>, failure: &Failure) -> String {
         }
         Failure::ClientOtherProtocol { name } => client_protocol(name),
         Failure::HeadLimit(limit) => limits::head(story, *limit),
+        Failure::BodyTooLarge => limits::body_too_large(story),
         Failure::HeadTimeout => limits::head_timeout(story),
         Failure::BodyTimeout => limits::body_timeout(story),
         Failure::IdleDownstream => limits::stuck(story),
@@ -68,10 +69,11 @@ fn failed(story: &Story<'_>, failure: &Failure) -> String {
         | Failure::ResponseHeadTooLarge => attempted(story, failure),
         Failure::Truncated(death) => cut(story, *death),
         Failure::ProtocolInBody { what } => format!(
-            "{what} evenkeel cut the response off after {}.",
+            "The body of the response of the endpoint{} is malformed. {what} evenkeel cut it off after {}.",
+            endpoint(story),
             bytes(story.progress.sent, story.progress.sent_of)
         ),
-        Failure::PerTryTimeout | Failure::RequestTimeout | Failure::LateTimeout => {
+        Failure::PerTryTimeout | Failure::RequestTimeout | Failure::LateTimeout | Failure::SlowClient => {
             limits::timeout(story, failure)
         }
         Failure::IdleUpstream | Failure::IdleInResponse => limits::idle(story),
@@ -208,6 +210,10 @@ fn head_limit(story: &Story<'_>, limit: HeadLimit) -> (&'static str, Option<supe
     match limit {
         HeadLimit::Bytes => ("The request's head has more bytes than", Some(client.head_bytes)),
         HeadLimit::Fields => ("The request's head has more fields than", Some(client.fields)),
+        HeadLimit::Method => (
+            "The request's method alone has more bytes than",
+            Some(client.request_line),
+        ),
         HeadLimit::RequestLine => ("The request line has more bytes than", Some(client.request_line)),
         HeadLimit::TrailerBytes => ("The request's trailer section has more bytes than", None),
         HeadLimit::TrailerFields => (

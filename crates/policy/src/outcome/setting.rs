@@ -108,6 +108,8 @@ pub struct ClientSettings {
     pub fields: Setting,
     /// Bytes of a request line.
     pub request_line: Setting,
+    /// Bytes of a trailer section, which nobody can set.
+    pub trailer_bytes: u64,
 }
 
 /// The settings that one exchange ran under.
@@ -160,6 +162,15 @@ impl Settings<'_> {
         let usual = Timeouts::default().stream_idle.unwrap_or_default();
         let name = "BackendTrafficPolicy timeout.http.streamIdleTimeout";
         Some(Setting::span(name, span, usual))
+    }
+
+    /// The limit on a request's body.
+    pub(super) fn request_body(&self) -> Option<Setting> {
+        Some(Setting {
+            name: "BackendTrafficPolicy maxRequestBodyBytes",
+            value: Value::Bytes(self.plan?.request_body_max?),
+            default: false,
+        })
     }
 
     /// How much of a request is kept for a replay.

@@ -38,6 +38,8 @@ fn failures() -> Vec<Failure> {
         Failure::PerTryTimeout,
         Failure::RequestTimeout,
         Failure::LateTimeout,
+        Failure::BodyTooLarge,
+        Failure::SlowClient,
         Failure::IdleDownstream,
         Failure::IdleUpstream,
         Failure::IdleInResponse,
@@ -47,6 +49,7 @@ fn failures() -> Vec<Failure> {
         HeadLimit::Bytes,
         HeadLimit::Fields,
         HeadLimit::RequestLine,
+        HeadLimit::Method,
         HeadLimit::TrailerBytes,
         HeadLimit::TrailerFields,
     ];
@@ -56,6 +59,7 @@ fn failures() -> Vec<Failure> {
         Refusal::Requests,
         Refusal::Overflow,
         Refusal::Overload,
+        Refusal::Stalled,
         Refusal::Shed,
     ];
     all.extend(refusals.map(Failure::Refused));
@@ -94,7 +98,9 @@ fn each_failure_is_told_as_its_row_says() {
         assert_eq!(verdict.body, row.body, "{failure:?}");
         let parsers = matches!(
             failure,
-            Failure::BadRequest { .. } | Failure::BadRequestBody { .. }
+            Failure::BadRequest { .. }
+                | Failure::BadRequestBody { .. }
+                | Failure::HeadLimit(HeadLimit::Method)
         );
         assert!(parsers || verdict.details == row.details, "{failure:?}");
     }

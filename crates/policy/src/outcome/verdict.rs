@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Cause, Failure, Flag, FlagSet};
+use super::{Cause, Failure, Flag, FlagSet, HeadLimit};
 use crate::rate_limit::Quota;
 
 /// What came before the failure, as far as the verdict depends on it.
@@ -54,6 +54,7 @@ pub fn verdict(failure: &Failure, before: Before) -> Verdict {
             (verdict.status, verdict.details) = (Some(*status), details);
         }
         Failure::BadRequestBody { details, .. } => verdict.details = details,
+        Failure::HeadLimit(HeadLimit::Method) => verdict.details = Cause::RequestLineTooLong.row().details,
         Failure::RateLimited(quota) => {
             verdict.retry_after = Some(Duration::from_secs(quota.retry_after()));
             verdict.quota = Some(*quota);

@@ -44,6 +44,8 @@ pub struct ClusterPlan {
     pub saturation_guard: SaturationGuard,
     /// What becomes of malformed responses that can be mended.
     pub malformed_responses: MalformedResponses,
+    /// Most bytes of a request's body; `None` is no limit.
+    pub request_body_max: Option<u64>,
 }
 
 /// Whether a saturated endpoint is noticed and what is in flight to it bounded.

@@ -10,6 +10,7 @@ use wire::h1::framing::BodyLength;
 
 use super::{Relaying, Setting, write_head};
 use crate::body::{Download, DownloadEnd, Upload};
+use crate::downstream::client::Sent;
 use crate::exchange::{Exchange, Next};
 use crate::explain::SoFar;
 use crate::fault::Fault;
@@ -71,14 +72,15 @@ impl Rest<'_> {
             }
         };
         let limit = exchange.client.downstream().body_timeout;
-        if !exchange.client.flush(limit).await {
-            let so_far = SoFar {
-                sent: exchange.record.sent(),
-                ..SoFar::of(upload)
-            };
-            return Ok(cut(exchange, setting, RelayEnd::ClientLeft, so_far));
+        let sent = exchange.client.flush(limit).await;
+        if sent == Sent::All {
+            return Ok(next);
         }
-        Ok(next)
+        let so_far = SoFar {
+            sent: exchange.record.sent(),
+            ..SoFar::of(upload)
+        };
+        Ok(cut(exchange, setting, not_taken(sent), so_far))
     }
 }
 
@@ -102,8 +104,13 @@ fn cut_short(exchange: &mut Exchange<'_>, cut_off: Cut, setting: &Setting<'_>) -
         so_far,
         attempt,
     } = cut_off;
-    if untouched && let RelayEnd::Upstream(end) = end {
-        return Err(unanswered(exchange, attempt, &end));
+    match end {
+        RelayEnd::Upstream(end) if untouched => return Err(unanswered(exchange, attempt, &end)),
+        RelayEnd::BadBody(why) if untouched => {
+            exchange.client.forget();
+            return Err(Fault::from(why).into());
+        }
+        _ => {}
     }
     note(exchange, attempt);
     if to == BodyLength::UntilClose {
@@ -131,6 +138,14 @@ pub(super) fn unanswered(
     Fault::bad_response(sentence).into()
 }
 
+/// Why a client has not all of what was to be sent to it.
+pub(super) fn not_taken(sent: Sent) -> RelayEnd {
+    match sent {
+        Sent::Part => RelayEnd::ClientStuck,
+        Sent::All | Sent::Failed => RelayEnd::ClientLeft,
+    }
+}
+
 /// A response could not be relayed to its end: the client's connection is closed without one.
 pub(super) fn cut(exchange: &mut Exchange<'_>, setting: &Setting<'_>, end: RelayEnd, so_far: SoFar) -> Next {
     let failure = match end {
@@ -142,15 +157,18 @@ pub(super) fn cut(exchange: &mut Exchange<'_>, setting: &Setting<'_>, end: Relay
             Failure::Truncated(Death::Closed)
         }
         RelayEnd::ClientLeft => Failure::DownstreamLeft,
+        RelayEnd::BadBody(why) => Fault::from(why).failure,
         RelayEnd::ClientStuck => Failure::IdleDownstream,
         RelayEnd::Idle => Failure::IdleInResponse,
         RelayEnd::Late => Failure::LateTimeout,
+        RelayEnd::ClientSlow => Failure::SlowClient,
     };
     let shared = &setting.cluster.shared;
     shared.with(|state| state.cluster.on_failure(&failure, Before::default(), false));
     let verdict = verdict(&failure, Before::default());
     exchange.record.flags(verdict.flags);
     exchange.record.details(verdict.details);
+    exchange.tell_who_closed(&failure);
     exchange.phase = Phase::Body;
     exchange.explain(Some(setting), Ending::Failed(&failure), so_far, "");
     exchange.client.forget();
@@ -173,8 +191,9 @@ async fn upgrade(
     finish_request(exchange, &mut lease, setting, upload).await?;
     write_head(exchange, BodyLength::None, Announce::Nothing, Upgrade::Keep);
     let limit = exchange.client.downstream().body_timeout;
-    if !exchange.client.flush(limit).await {
-        return Ok(cut(exchange, setting, RelayEnd::ClientLeft, SoFar::default()));
+    let sent = exchange.client.flush(limit).await;
+    if sent != Sent::All {
+        return Ok(cut(exchange, setting, not_taken(sent), SoFar::default()));
     }
     // For its sentence, should there be one.
     let begun = setting_out(exchange);
@@ -286,9 +305,10 @@ async fn finish_request(
                 .into()
         }
         RelayEnd::ClientLeft => Failure::DownstreamLeft.into(),
+        RelayEnd::BadBody(why) => Fault::from(why).into(),
         RelayEnd::ClientStuck => Failure::BodyTimeout.into(),
         RelayEnd::Idle => Failure::IdleUpstream.into(),
-        RelayEnd::Late => Failure::RequestTimeout.into(),
+        RelayEnd::Late | RelayEnd::ClientSlow => Failure::RequestTimeout.into(),
     })
 }
 

@@ -67,6 +67,8 @@ pub(crate) struct Upload {
     pause: Option<Alarm>,
     /// Bytes of the body that the client sent.
     pub(crate) received: u64,
+    /// Most bytes that it may have.
+    most: u64,
 }
 
 /// Why an upload stopped.
@@ -76,8 +78,23 @@ pub(crate) enum UploadEnd {
     Upstream(io::Error),
     /// The client's connection ended inside the body.
     ClientLeft,
-    /// The client's body is malformed.
+    /// The client's body is not one to forward.
+    Bad(BadBody),
+}
+
+/// Why a client's body is not forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadBody {
+    /// It is malformed.
     Malformed(DecodeError),
+    /// It has more bytes than its owner takes.
+    TooLarge,
+}
+
+impl From<DecodeError> for BadBody {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error)
+    }
 }
 
 /// The sending half of a lease.
@@ -134,7 +151,13 @@ impl Upload {
             trailers: Fields::default(),
             pause: None,
             received: 0,
+            most: u64::MAX,
         }
+    }
+
+    /// No more than so many bytes of the body are taken. To be said before any of it is read.
+    pub(crate) fn at_most(&mut self, bytes: Option<u64>) {
+        self.most = bytes.unwrap_or(u64::MAX);
     }
 
     /// Leaves out the trailers that the request's `Connection` names. To be said before any of the body is read.
@@ -253,7 +276,7 @@ impl Upload {
         loop {
             let room = self
                 .take_in(input, limits, || pulse.request_is_whole())
-                .map_err(UploadEnd::Malformed)?;
+                .map_err(UploadEnd::Bad)?;
             if self.sent < self.end() {
                 ready!(self.poll_write(cx, to, input)).map_err(UploadEnd::Upstream)?;
                 pulse.beat();
@@ -324,8 +347,11 @@ impl Upload {
         input: &mut ReadBuffer,
         limits: &Limits,
         now: impl Fn() -> Moment,
-    ) -> Result<bool, DecodeError> {
+    ) -> Result<bool, BadBody> {
         while !self.received_whole() && self.direct == 0 {
+            if self.received > self.most {
+                return Err(BadBody::TooLarge);
+            }
             let room = self.room();
             if room == 0 {
                 return Ok(!self.whole);
@@ -336,6 +362,9 @@ impl Upload {
             match step.part {
                 Part::Data(range) => {
                     self.received += range.len() as u64;
+                    if self.received > self.most {
+                        return Err(BadBody::TooLarge);
+                    }
                     self.take_data(input, range);
                     if self.decoder.has_ended() {
                         self.finished_at = now();

@@ -108,7 +108,7 @@ impl Board {
         let names = self.lock();
         let why = names.get(name).and_then(|state| state.error.as_deref());
         let why = why.unwrap_or("it has not been resolved yet");
-        Some(format!("evenkeel has no address for the name {name} of this backend: {why}").into())
+        Some(format!("evenkeel has no address for the name {name} of this backend: {why}.").into())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, State>> {

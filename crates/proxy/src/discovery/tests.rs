@@ -168,7 +168,7 @@ async fn a_name_without_an_address_is_told_in_words_with_its_cluster_and_once() 
     assert!(discovery.refresh(&clusters, now).await, "the reason changed");
     let reason = |discovery: &Discovery| discovery.endpoints(&clusters).remove(0).unresolved;
     let nodata = "evenkeel has no address for the name web.test of this backend: the name exists, but has no A or AAAA \
-                  record (NODATA)";
+                  record (NODATA).";
     assert_eq!(reason(&discovery).as_deref(), Some(nodata));
     assert!(
         !discovery.refresh(&clusters, later(1)).await,

@@ -143,18 +143,17 @@ impl Client {
         sent
     }
 
-    /// Writes what is to be sent; false if the client does not take it within `limit`.
-    pub(crate) async fn flush(&mut self, limit: Duration) -> bool {
+    /// Writes what is to be sent. It is [`Sent::Part`] if the client took nothing of it for `limit`.
+    pub(crate) async fn flush(&mut self, limit: Duration) -> Sent {
         loop {
             match self.send() {
-                Sent::All => return true,
-                Sent::Failed => return false,
                 Sent::Part => {}
+                done => return done,
             }
             self.alarm.set(self.connection.worker.clock.now() + limit);
             let taken = poll_fn(|cx| self.connection.transport.poll_write_ready(cx));
             if within(&self.alarm, taken).await.is_err() {
-                return false;
+                return Sent::Part;
             }
         }
     }

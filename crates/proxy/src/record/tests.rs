@@ -270,6 +270,28 @@ fn a_panic_of_ours_is_not_blamed_on_the_client() {
     let read: serde_json::Value = serde_json::from_str(&desk.read()).unwrap();
     assert_eq!(read["envoy_response_flags"], "LR");
     assert_eq!(read["envoy_response_code_details"], "internal_error");
+    assert_eq!(read["evenkeel_closed_by"], "local");
+    let sentence = read["evenkeel_sentence"].as_str().unwrap_or_default();
+    assert!(
+        sentence.starts_with("A bug of evenkeel's ended this exchange."),
+        "{read}"
+    );
+}
+
+#[test]
+fn a_panic_inside_a_response_is_told_as_one() {
+    let desk = Desk::new(LogFormat::Json);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut record = desk.open();
+        record.status(200);
+        record.details("via_upstream");
+        std::panic::resume_unwind(Box::new("a bug"));
+    }));
+    assert!(caught.is_err());
+    let read: serde_json::Value = serde_json::from_str(&desk.read()).unwrap();
+    assert_eq!(read["http_response_status_code"], 200);
+    assert_eq!(read["envoy_response_flags"], "LR");
+    assert_eq!(read["envoy_response_code_details"], "internal_error");
 }
 
 #[test]

@@ -11,13 +11,12 @@ use policy::cluster::{Hold, Writing};
 use policy::deadline::{Bounds, Deadlines, Which};
 use policy::evidence::{End, Facts, is_stale};
 use policy::time::Moment;
-use wire::h1::decode::DecodeError;
 use wire::h1::head::{HeadError, Limits, ResponseHead, Scan};
 use wire::h1::mend::Mend;
 
 use super::failure_evidence::FailureEvidence;
 use super::lease::Lease;
-use crate::body::{Pulse, Sender, Upload, UploadEnd};
+use crate::body::{BadBody, Pulse, Sender, Upload, UploadEnd};
 use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::clock::Clock;
 use crate::downstream::client::Client;
@@ -45,8 +44,8 @@ pub(crate) enum Attempted {
     NotHttp(HeadError),
     /// The client's connection ended inside its request.
     ClientLeft,
-    /// The client's request body is malformed.
-    ClientMalformed(DecodeError),
+    /// The client's request body is not one to forward.
+    BadBody(BadBody),
     /// A time limit passed.
     Late(Which),
 }
@@ -131,7 +130,7 @@ pub(crate) async fn run(
         Err(Ended::Died(end)) => Attempted::Dead(evidence.facts(lease, end)),
         Err(Ended::NotHttp(error)) => Attempted::NotHttp(error),
         Err(Ended::ClientLeft) => Attempted::ClientLeft,
-        Err(Ended::ClientMalformed(error)) => Attempted::ClientMalformed(error),
+        Err(Ended::BadBody(why)) => Attempted::BadBody(why),
         Err(Ended::Late(limit)) => Attempted::Late(limit),
     }
 }
@@ -165,7 +164,7 @@ enum Ended {
     Died(End),
     NotHttp(HeadError),
     ClientLeft,
-    ClientMalformed(DecodeError),
+    BadBody(BadBody),
     Late(Which),
 }
 
@@ -347,7 +346,7 @@ impl Conversation<'_, '_> {
         self.sending = match ready!(self.upload.poll_run(cx, self.to, from, pulse)) {
             Ok(()) => Sending::Client,
             Err(UploadEnd::ClientLeft) => return Poll::Ready(Ended::ClientLeft),
-            Err(UploadEnd::Malformed(error)) => return Poll::Ready(Ended::ClientMalformed(error)),
+            Err(UploadEnd::Bad(why)) => return Poll::Ready(Ended::BadBody(why)),
             Err(UploadEnd::Upstream(error)) => {
                 // It may have answered all the same, and its reading side tells how it ended.
                 self.evidence.note(&error);
@@ -394,7 +393,7 @@ impl Conversation<'_, '_> {
                     }
                     self.interims += 1;
                     if self.interims > INTERIM_MAX {
-                        return Poll::Ready(Err(Ended::NotHttp(HeadError::TooLarge)));
+                        return Poll::Ready(Err(Ended::NotHttp(HeadError::TooManyInterims)));
                     }
                     if self.response.status == 100 {
                         self.upload.continues(pulse);

@@ -51,6 +51,8 @@ pub enum HeadError {
     BadStatusLine,
     /// A status below 100.
     StatusOutOfRange,
+    /// More interim responses (1xx) before the final one than are taken.
+    TooManyInterims,
     /// The first bytes are not HTTP/1 at all.
     NotHttp(Protocol),
 }
@@ -79,6 +81,7 @@ impl HeadError {
             | Self::Http2Preface
             | Self::BadStatusLine
             | Self::StatusOutOfRange
+            | Self::TooManyInterims
             | Self::NotHttp(_) => "http1.codec_error",
         }
     }
@@ -123,6 +126,7 @@ impl HeadError {
             Self::Http2Preface => "The peer speaks HTTP/2 on a listener for HTTP/1.",
             Self::BadStatusLine => "The status line is not version, three digits and a reason.",
             Self::StatusOutOfRange => "The status is below 100.",
+            Self::TooManyInterims => "More than 32 interim responses (1xx) came before the final one.",
             Self::NotHttp(protocol) => protocol.sentence(),
         }
     }

@@ -59,6 +59,7 @@ pub(super) fn plan(spec: View<'_>, words: retry::Words, report: &mut Report) -> 
             Some("Refuse") => MalformedResponses::Refuse,
             _ => MalformedResponses::Mend,
         },
+        request_body_max: spec.quantity("maxRequestBodyBytes").map(|bytes| bytes as u64),
     };
     (plan, budget_spot)
 }

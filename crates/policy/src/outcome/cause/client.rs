@@ -81,6 +81,19 @@ pub(super) const TOO_MANY_FIELDS: Row = refused(
     ],
 );
 
+pub(super) const BODY_TOO_LARGE: Row = refused(
+    413,
+    "request_payload_too_large",
+    "Payload Too Large",
+    [
+        "The request's body has more bytes than the limit. A body whose `Content-Length` says so is refused before \
+         anything is sent to an endpoint; of a chunked one the bytes are counted, and the endpoint's connection is \
+         closed. The endpoint is not at fault and is not charged.",
+        "What the client uploads.",
+        "`maxRequestBodyBytes` of the BackendTrafficPolicy (default: no limit).",
+    ],
+);
+
 pub(super) const LINE_TOO_LONG: Row = refused(
     414,
     "http1.headers_too_large",
@@ -178,5 +191,19 @@ pub(super) const STUCK: Row = Row {
     body: "",
     happened: "The client took no byte of its response for too long.",
     look: "The client: it has stopped reading.",
-    set: "`timeout.http.streamIdleTimeout` of the ClientTrafficPolicy (default 60s).",
+    set: "`timeout.http.streamIdleTimeout` of the ClientTrafficPolicy (default 60s), or that of the \
+          BackendTrafficPolicy (default 5m): the shorter one counts.",
+};
+
+pub(super) const SLOW: Row = Row {
+    flag: Some(Flag::DT),
+    told: Told::Cut,
+    details: "max_duration_timeout",
+    body: "",
+    happened: "The request took longer than it may, and evenkeel was waiting for the client to take more of its \
+               response. The endpoint is not at fault and is not charged.",
+    look: "The client and the network before evenkeel: it reads slowly.",
+    set: "`timeouts.request` of the HTTPRoute (`0s` is no limit), or `timeout.http.requestTimeout` of the \
+          BackendTrafficPolicy. `timeout.http.streamIdleTimeout` of the ClientTrafficPolicy ends clients that take \
+          nothing at all.",
 };

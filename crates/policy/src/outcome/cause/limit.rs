@@ -30,8 +30,8 @@ pub(super) const PENDING: Row = overflow([
 ]);
 
 pub(super) const QUEUE_OVERLOAD: Row = overflow([
-    "Every connection was in use, and the queue for them had not been empty for so long that more would have \
-     waited in vain.",
+    "Every connection was in use, and more requests would have waited in vain: the queue had not been empty for \
+     `queue.interval`, or no request had ended for half of `queue.maxWait`.",
     "Whether the backend serves fewer requests than come.",
     "More endpoints; `queue.interval` of the BackendTrafficPolicy (default 100ms) is how long a queue may last \
      before it counts as overloaded.",

@@ -6,6 +6,7 @@ use super::attempts::owner_has_retry;
 use super::endpoint;
 use super::limits::client_idle;
 use crate::cluster::Refusal;
+use crate::evidence::Grade;
 
 /// The advice, as a sentence of its own.
 pub(super) fn advice(story: &Story<'_>) -> Option<String> {
@@ -30,6 +31,12 @@ fn of_failure(story: &Story<'_>, failure: &Failure) -> Option<String> {
     Some(match failure {
         Failure::ClientOtherProtocol { name } => client_protocol(name),
         Failure::HeadLimit(limit) => return head(story, *limit),
+        Failure::BodyTooLarge => {
+            format!(
+                "have the client send less, or {}",
+                raise(settings.request_body()?)
+            )
+        }
         Failure::HeadTimeout => raise(settings.client.head_timeout),
         Failure::BodyTimeout | Failure::IdleDownstream => {
             format!("see why the client is slow, or {}", raise(client_idle(story)))
@@ -66,6 +73,12 @@ fn of_failure(story: &Story<'_>, failure: &Failure) -> Option<String> {
         Failure::OtherProtocol { .. } => String::from("check the port in the Backend"),
         Failure::PerTryTimeout => slow(settings.per_try_timeout()),
         Failure::RequestTimeout | Failure::LateTimeout => slow(settings.request_timeout()),
+        Failure::SlowClient => {
+            format!(
+                "see why the client is slow, or {}",
+                raise(settings.request_timeout()?)
+            )
+        }
         Failure::IdleUpstream | Failure::IdleInResponse => slow(settings.stream_idle()),
         Failure::BadRequest { .. }
         | Failure::BadRequestBody { .. }
@@ -74,7 +87,6 @@ fn of_failure(story: &Story<'_>, failure: &Failure) -> Option<String> {
         | Failure::TraceEndsHere
         | Failure::RateLimited(_)
         | Failure::Truncated(_)
-        | Failure::BadResponse { .. }
         | Failure::ResponseHeadTooLarge
         | Failure::ProtocolInBody { .. } => return None,
     })
@@ -94,12 +106,13 @@ fn head(story: &Story<'_>, limit: HeadLimit) -> Option<String> {
     let setting = setting?;
     let less = match limit {
         HeadLimit::Bytes => "have the client send less in its fields (mostly cookies)",
+        HeadLimit::Method => "have the client send a method that exists",
         HeadLimit::RequestLine => "have the client send a shorter path or query",
         HeadLimit::Fields | HeadLimit::TrailerFields | HeadLimit::TrailerBytes => {
             "have the client send fewer fields"
         }
     };
-    let at_most = setting.value == Value::Bytes(HEAD_BYTES_MOST);
+    let at_most = limit == HeadLimit::Method || setting.value == Value::Bytes(HEAD_BYTES_MOST);
     Some(if at_most {
         String::from(less)
     } else {
@@ -128,7 +141,9 @@ fn overflow(refusal: Refusal) -> String {
         Refusal::Overflow => {
             "see why the backend is slow, add endpoints, or raise the limit on connections or circuitBreaker.maxPendingRequests"
         }
-        Refusal::Overload => "see why the backend is slow, add endpoints, or raise the limit on connections",
+        Refusal::Overload | Refusal::Stalled => {
+            "see why the backend is slow, add endpoints, or raise the limit on connections"
+        }
         Refusal::Shed => {
             "see why the backend is slow, add endpoints, raise the limit on connections, or raise queue.maxWait"
         }
@@ -145,7 +160,7 @@ fn died(story: &Story<'_>, death: Death) -> Option<String> {
     let attempt = story.history.and_then(|history| history.last());
     let fresh_close = attempt.is_some_and(|attempt| {
         attempt.idle_age.is_none()
-            && matches!(attempt.end, AttemptEnd::Died(ended) if ended.death == Death::Closed && ended.written > 0)
+            && matches!(attempt.end, AttemptEnd::Died(ended) if ended.death == Death::Closed && ended.written > 0 && ended.grade != Grade::Begun)
     });
     if !fresh_close || !story.around.is_empty() {
         return stop;

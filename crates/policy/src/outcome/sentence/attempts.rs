@@ -24,7 +24,12 @@ pub(super) fn last(story: &Story<'_>) -> String {
         AttemptEnd::Died(ended) => died(attempt, ended, story.around),
         AttemptEnd::BadResponse => format!("The response of the endpoint {at} is malformed."),
         AttemptEnd::TimedOut(_) => format!("The endpoint {at} did not respond within the attempt's time."),
-        AttemptEnd::GivenUp(_) => format!("evenkeel gave up an attempt at the endpoint {at}."),
+        AttemptEnd::GivenUp(sent) => {
+            let (took, acknowledged) = (Took(attempt.lasted), super::limits::acknowledged(*sent));
+            format!(
+                "The endpoint {at} had not responded within {took}{acknowledged} when another attempt was answered."
+            )
+        }
     }
 }
 
@@ -40,6 +45,15 @@ fn died(attempt: &Attempt, ended: &Ended, around: &str) -> String {
         ),
     };
     let mut text = match ended.death {
+        Death::Closed if ended.grade == Grade::Begun => {
+            format!("The endpoint {at} closed the connection (FIN) inside its response's head.")
+        }
+        Death::Reset if ended.grade == Grade::Begun => {
+            format!("The endpoint {at} reset the connection (RST) inside its response's head.")
+        }
+        Death::Lost if ended.grade == Grade::Begun => {
+            format!("The connection to the endpoint {at} failed inside its response's head.")
+        }
         Death::Closed => format!("The endpoint {at} closed {connection}."),
         Death::Reset => format!("The endpoint {at} reset {connection}."),
         Death::Silent => format!(
@@ -55,8 +69,10 @@ fn died(attempt: &Attempt, ended: &Ended, around: &str) -> String {
         }
         _ => "",
     });
-    text.push(' ');
-    text.push_str(&evidence(ended));
+    if ended.grade != Grade::Begun {
+        text.push(' ');
+        text.push_str(&evidence(ended));
+    }
     if !around.is_empty() {
         text.push(' ');
         text.push_str(around);
@@ -150,10 +166,10 @@ const fn is_an_attempts(failure: &Failure) -> bool {
 /// `evenkeel sent the request 3 times: once, then 2 times by HTTPRoute retry.attempts = 2.`
 fn counted(history: &History, made: u32, settings: &Settings<'_>) -> String {
     let sent = history.sent();
-    let mut text = if sent == made {
-        format!("evenkeel sent the request {made} times: once")
-    } else {
-        format!("evenkeel made {made} attempts, of which {sent} sent the request: one")
+    let mut text = match sent {
+        0 => format!("evenkeel made {made} attempts, none of which sent the request: one"),
+        _ if sent == made => format!("evenkeel sent the request {made} times: once"),
+        _ => format!("evenkeel made {made} attempts, of which {sent} sent the request: one"),
     };
     let mut more = |count: u32, rule: &str| {
         if count > 0 {

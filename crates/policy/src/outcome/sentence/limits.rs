@@ -9,8 +9,22 @@ use crate::plan::{Limits, QueuePlan};
 pub(super) fn head(story: &Story<'_>, limit: HeadLimit) -> String {
     match head_limit(story, limit) {
         (what, Some(setting)) => format!("{what} {setting} allows."),
-        (what, None) => format!("{what} evenkeel takes."),
+        (what, None) => format!(
+            "{what} the {} that evenkeel takes.",
+            Value::Bytes(story.settings.client.trailer_bytes)
+        ),
     }
+}
+
+pub(super) fn body_too_large(story: &Story<'_>) -> String {
+    let progress = &story.progress;
+    let limit = story.settings.request_body();
+    let limit = limit.map_or(String::from("evenkeel takes"), |limit| format!("{limit} allows"));
+    let seen = match progress.received_of {
+        Some(announced) => format!("its Content-Length is {announced}, and evenkeel forwarded nothing of it"),
+        None => format!("{} of it had come", bytes(progress.received, None)),
+    };
+    format!("The request's body has more bytes than {limit}: {seen}.")
 }
 
 pub(super) fn head_timeout(story: &Story<'_>) -> String {
@@ -53,7 +67,14 @@ pub(super) fn timeout(story: &Story<'_>, failure: &Failure) -> String {
         _ => ("The request", settings.request_timeout()),
     };
     let limit = limit.map_or(String::from("it may"), |limit| limit.to_string());
-    format!("{what} took longer than {limit}: {}.", waited_for(story))
+    let waited_for = match failure {
+        Failure::SlowClient => format!(
+            "the client was slow to take its response, of which evenkeel had sent {}",
+            bytes(story.progress.sent, story.progress.sent_of)
+        ),
+        _ => waited_for(story),
+    };
+    format!("{what} took longer than {limit}: {waited_for}.")
 }
 
 fn waited_for(story: &Story<'_>) -> String {
@@ -87,7 +108,7 @@ fn how_long(story: &Story<'_>) -> String {
     format!(" within {}{proof}", Took(attempt.lasted))
 }
 
-fn acknowledged(sent: Sent) -> String {
+pub(super) fn acknowledged(sent: Sent) -> String {
     match sent.acknowledged {
         Some(count) => format!(" ({count} of {} bytes acknowledged)", sent.written),
         None => format!(" ({} bytes sent)", sent.written),
@@ -144,6 +165,13 @@ pub(super) fn overflow(story: &Story<'_>, refusal: Refusal) -> String {
             let limit = Setting::span(name, plan.queue.interval, QueuePlan::default().interval);
             format!(
                 "{scarce} The queue for them had not been empty for {limit}, so the request would have waited in vain."
+            )
+        }
+        Refusal::Stalled => {
+            let name = "BackendTrafficPolicy queue.maxWait";
+            let limit = Setting::span(name, plan.queue.patience, QueuePlan::default().patience);
+            format!(
+                "{scarce} No request to the backend had ended for half of {limit}, so the request would have waited in vain."
             )
         }
         Refusal::Shed => {

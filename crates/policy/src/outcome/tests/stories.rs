@@ -195,6 +195,7 @@ pub(super) fn client_settings() -> ClientSettings {
         head_bytes: Setting::bytes("ClientTrafficPolicy headers.maxBytes", 61440, 61440),
         fields: Setting::count("ClientTrafficPolicy headers.maxFields", 100, 100),
         request_line: Setting::bytes("ClientTrafficPolicy headers.maxRequestLineBytes", 16384, 16384),
+        trailer_bytes: 8192,
     }
 }
 
@@ -215,10 +216,10 @@ proptest! {
         // How often, and never otherwise.
         if made > 1 {
             prop_assert!(!told.contains("did not retry") && !told.contains("not sent again"), "{}", told);
-            let counted = if history.sent() == made {
-                format!("sent the request {made} times")
-            } else {
-                format!("made {made} attempts, of which {} sent the request", history.sent())
+            let counted = match history.sent() {
+                0 => format!("made {made} attempts, none of which sent the request"),
+                sent if sent == made => format!("sent the request {made} times"),
+                sent => format!("made {made} attempts, of which {sent} sent the request"),
             };
             prop_assert!(told.contains(&counted), "{}", told);
         } else {
