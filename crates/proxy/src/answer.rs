@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use policy::attempts::{Outcome, Summary};
 use policy::evidence::{End, Grade};
-use policy::outcome::{Attempt, AttemptEnd, Before, Cause, Ending, Failure, Stop};
+use policy::outcome::{Attempt, AttemptEnd, Before, Cause, Death, Ending, Failure, Stop};
 use policy::plan::MalformedResponses;
 use wire::field::Known;
 use wire::h1::encode::{self, Announce, Onward, Upgrade};
 use wire::h1::framing::{self, BodyLength};
+use wire::h1::head::HeadError;
 use wire::h1::mend;
+use wire::h1::protocol::Protocol;
 use wire::hop::{self, Named};
 
 use crate::affinity::Affinity;
@@ -30,6 +32,7 @@ use crate::stats::ClusterTimes;
 use crate::tried::{Begun, Limits, Tried, TriedEnd};
 use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::Lease;
+use crate::upstream::protocol_probe;
 use crate::upstream::shared::ClusterHandle;
 use rest::Rest;
 
@@ -61,6 +64,10 @@ pub(crate) fn settle<'c>(
         TriedEnd::Unconnected(_, ConnectError::Refused(error)) => {
             Some(Failure::Connect(ConnectError::fault(error)).into())
         }
+        TriedEnd::Dead(lease) if begun_by(&tried) && is_no_response(lease.input.data()) => {
+            let first = lease.input.data();
+            Some(Fault::not_http(HeadError::NotHttp(Protocol::judge(first)), first))
+        }
         TriedEnd::Dead(lease) => {
             let end = tried.facts.map_or(End::Other, |facts| facts.end);
             Some(Fault {
@@ -74,6 +81,7 @@ pub(crate) fn settle<'c>(
     if let Some(fault) = failure {
         let now = exchange.worker.clock.now();
         let shared = &setting.cluster.shared;
+        doubt_protocol(exchange, &tried, &fault.failure, setting);
         shared.with(|state| state.cluster.on_attempt(&summary, begun.leased, now));
         note_failed(exchange, tried, setting.cluster);
         return Err(Box::new(Fault { before, ..fault }));
@@ -86,6 +94,41 @@ pub(crate) fn settle<'c>(
             before,
         }),
         _ => unreachable!("what is no response is a failure"),
+    }
+}
+
+/// Whether an attempt died after bytes had come that may be its response's.
+fn begun_by(tried: &Tried<'_>) -> bool {
+    tried.facts.is_some_and(|facts| facts.response_begun)
+}
+
+/// Whether bytes that came before an end are no beginning of a response.
+fn is_no_response(first: &[u8]) -> bool {
+    let first = first.trim_ascii_start();
+    !first.is_empty() && !first.starts_with(b"HTTP/") && !b"HTTP/".starts_with(first)
+}
+
+/// Notes what an endpoint speaks that does not answer as an HTTP server does, or asks it.
+#[cold]
+fn doubt_protocol(exchange: &Exchange<'_>, tried: &Tried<'_>, failure: &Failure, setting: &Setting<'_>) {
+    let Some(endpoint) = tried.summary.endpoint else {
+        return;
+    };
+    let without_a_byte = |lease: &Lease<'_>| lease.fresh && !begun_by(tried) && lease.written() > 0;
+    let in_doubt = match (failure, &tried.end) {
+        (Failure::OtherProtocol { name }, _) => {
+            let now = exchange.worker.clock.now();
+            let shared = &setting.cluster.shared;
+            return shared.with(|state| state.cluster.speaks(endpoint, name, now));
+        }
+        (Failure::Died(Death::Closed | Death::Reset), TriedEnd::Dead(lease)) => without_a_byte(lease),
+        (Failure::BadResponse { .. }, TriedEnd::Dead(_)) => true,
+        (_, TriedEnd::NotHttp(_, HeadError::NotHttp(_), _)) => true,
+        _ => false,
+    };
+    if in_doubt {
+        let snapshot = &exchange.client.snapshot;
+        protocol_probe::ask(exchange.worker, snapshot, setting.routed.cluster, endpoint);
     }
 }
 

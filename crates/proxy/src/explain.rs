@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use config::model::Downstream;
-use policy::cluster::{EndpointReport, Scarce};
+use policy::cluster::{Address, EndpointReport, Scarce};
 use policy::outcome::{
     ClientSettings, Death, Ending, Failure, History, Phase, Progress, Setting, Settings, Story, sentence,
 };
@@ -175,9 +175,17 @@ impl Exchange<'_> {
             history: self.history.as_deref(),
             settings,
             around,
+            speaks: setting.and_then(|setting| spoken(setting.cluster, self.history.as_deref()?)),
         };
         self.record.sentence(&sentence(&story));
     }
+}
+
+/// What the endpoint of the last attempt speaks, where it is known that it is not HTTP/1.
+fn spoken(cluster: &ClusterHandle, history: &History) -> Option<&'static str> {
+    let endpoint = &history.last()?.endpoint;
+    let is_it = |address: &Address| crate::upstream::connection::name(address) == *endpoint;
+    cluster.shared.with(|state| state.cluster.spoken_at(is_it))
 }
 
 fn client_settings(now: &Downstream) -> ClientSettings {

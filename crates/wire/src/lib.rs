@@ -15,6 +15,7 @@ pub mod onward;
 pub mod path;
 pub mod scan;
 pub mod text;
+pub mod tls;
 
 /// Lets an error be shown by its sentence.
 macro_rules! shown_by_its_sentence {

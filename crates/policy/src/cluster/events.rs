@@ -54,6 +54,11 @@ pub enum EventKind {
     },
     /// Its health check gave no result in time, and it is out of service for it.
     CheckLate,
+    /// Its first bytes say that it speaks another protocol.
+    OtherProtocol {
+        /// Its name, as `TLS`.
+        name: &'static str,
+    },
     /// A response of it was malformed and was mended. Told at most once in [`MENDED_AGAIN`] for each
     /// endpoint.
     Mended {

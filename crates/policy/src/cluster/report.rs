@@ -47,6 +47,8 @@ pub struct EndpointReport {
     pub service: ServiceReport,
     /// Its last failure; `None` if it never failed.
     pub last_error: Option<LastError>,
+    /// What it speaks, where it showed that it is not HTTP/1.
+    pub speaks: Option<&'static str>,
     /// Requests in flight that it bears, where that is learned.
     pub adaptive_limit: Option<u32>,
     /// When it closes idle connections, and what follows.
@@ -251,6 +253,7 @@ impl Cluster {
             leaving: endpoint.held_by == 0,
             service: endpoint.service.report(now),
             last_error: endpoint.service.trouble.report(now),
+            speaks: endpoint.service.trouble.protocol.other(),
             adaptive_limit: match (&self.plan.adaptive, &endpoint.adaptive, &endpoint.saturation) {
                 (Some(plan), Some(adaptive), _) => Some(adaptive.limit(plan)),
                 (None, _, Some(saturation)) if self.plan.saturation_guard == SaturationGuard::On => {

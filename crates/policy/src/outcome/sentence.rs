@@ -88,8 +88,9 @@ fn attempted(story: &Story<'_>, failure: &Failure) -> String {
             format!("The endpoint{at} speaks {name}, not HTTP/1.{}", after(story))
         }
         Failure::BadResponse { what } => format!(
-            "The response of the endpoint{at} is malformed. {what}{}",
-            after(story)
+            "The response of the endpoint{at} is malformed. {what}{}{}",
+            after(story),
+            attempts::spoken(story)
         ),
         Failure::ResponseHeadTooLarge => format!(
             "The head of the response of the endpoint{at} is larger than evenkeel's limit.{}",

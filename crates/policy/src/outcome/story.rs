@@ -20,6 +20,8 @@ pub struct Story<'a> {
     /// Facts about the place where it failed that only the shell can look up, in words: which hostnames
     /// exist, which rule was met, which endpoints are out.
     pub around: &'a str,
+    /// What the last attempt's endpoint speaks, where it has shown that it is not HTTP/1.
+    pub speaks: Option<&'static str>,
 }
 
 /// How an exchange ended.

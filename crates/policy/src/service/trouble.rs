@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::attempts::{Outcome, Summary};
+use crate::cluster::Protocol;
 use crate::evidence::{End, Grade};
 use crate::time::Moment;
 
@@ -40,6 +41,8 @@ pub(crate) struct Trouble {
     pub(crate) told_kept: Option<Moment>,
     /// When it was told that its responses are mended.
     pub(crate) told_mended: Option<Moment>,
+    /// What it speaks, if that is not HTTP.
+    pub(crate) protocol: Protocol,
 }
 
 /// A failure, for `/clusters`.
@@ -108,6 +111,9 @@ impl Trouble {
 
     /// An attempt ended. Gives how many had failed in a row, if this one ends the row.
     pub(crate) fn on_attempt(&mut self, attempted: Attempted, now: Moment) -> u32 {
+        if let Attempted::Answered(_) = attempted {
+            self.protocol.is_http();
+        }
         if attempted.is_good() {
             self.silent = false;
             return std::mem::take(&mut self.row);

@@ -157,6 +157,7 @@ fn troubles(endpoint: &EndpointReport) -> Vec<Line> {
             ("evenkeel_ejections_in_a_row", ejection.times.into()),
         ]);
     }
+    lines.extend(endpoint.speaks.map(|name| ("evenkeel_speaks", Value::from(name))));
     if let Some(error) = &endpoint.last_error {
         lines.extend([
             ("evenkeel_last_error", error.words.clone().into()),

@@ -36,6 +36,11 @@ pub(super) fn close() {
     NETWORK.set(None);
 }
 
+/// Whether this thread's connections lead into a world.
+pub(crate) fn is_simulated() -> bool {
+    NETWORK.with_borrow(Option::is_some)
+}
+
 /// A connection into the world's network; `None` where there is no world.
 pub(crate) fn dial(address: &Address) -> Option<Dialling> {
     let network = NETWORK.with_borrow(Clone::clone)?;

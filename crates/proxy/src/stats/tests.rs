@@ -63,6 +63,7 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
             ago: Duration::from_millis(1500),
             in_a_row: 2,
         }),
+        speaks: None,
         adaptive_limit: None,
         knowledge,
         sentence: knowledge.sentence(),

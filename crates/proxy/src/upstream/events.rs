@@ -15,6 +15,7 @@ pub(super) fn log(cluster: &str, events: &[Event]) {
             EventKind::Ejected { .. }
             | EventKind::Kept { .. }
             | EventKind::CheckLate
+            | EventKind::OtherProtocol { .. }
             | EventKind::Mended { .. } => {
                 tracing::warn!("{line}");
             }
@@ -64,6 +65,13 @@ fn line(cluster: &str, event: &Event) -> String {
         }
         EventKind::Recovered { failures } => {
             format!("{name} answers again after {failures} failures in a row; {serving}")
+        }
+        EventKind::OtherProtocol { name } => {
+            format!(
+                "endpoint {} of cluster {cluster} speaks {name}, not HTTP/1 in plain text, by its own first bytes; check the port in the \
+                 Backend",
+                shown(address)
+            )
         }
         EventKind::Mended { what } => {
             format!(

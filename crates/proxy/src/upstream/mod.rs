@@ -9,4 +9,5 @@ mod events;
 mod failure_evidence;
 pub(crate) mod lease;
 mod permit;
+pub(crate) mod protocol_probe;
 pub(crate) mod shared;

@@ -18,6 +18,11 @@ pub enum Protocol {
     /// A uwsgi packet: modifier 0, a size, modifier 0, and a first key in capital letters. (Most
     /// uwsgi servers close without a word when they are sent HTTP; that leaves no bytes to judge.)
     Uwsgi,
+    /// What a SOCKS server says to what is no SOCKS: version 5 and "no acceptable methods" (RFC 1928), or the
+    /// older eight bytes that begin with 0 and 91.
+    Socks,
+    /// `PROXY ` or the signature of version 2: the header of the PROXY protocol, with which its sender begins.
+    ProxyHeader,
     /// `SSH-`, the identification string of RFC 4253.
     Ssh,
     /// `220 ` or `220-`, the greeting of SMTP and FTP servers alike.
@@ -42,6 +47,7 @@ impl Protocol {
         let bytes = &bytes[..bytes.len().min(EVIDENCE_BYTES)];
         match *bytes {
             [0x15 | 0x16, 3, 1..=4, ..] => Self::Tls,
+            [5, 0xff, ..] | [0, 91, 0, 0, 0, 0, 0, 0, ..] => Self::Socks,
             [0, high, low, 4, 0 | 1, 0, 0, 0, 0] if u16::from_be_bytes([high, low]) % 6 == 0 => Self::Http2,
             [1, 3 | 6 | 7, _, _, _, _, _, _, ..] => Self::FastCgi,
             [0, _, _, 0, 1..=255, 0, b'A'..=b'Z', b'A'..=b'Z' | b'_', ..] => Self::Uwsgi,
@@ -53,7 +59,9 @@ impl Protocol {
     }
 
     fn judge_text(bytes: &[u8]) -> Self {
-        let greetings: [(&[u8], Self); 8] = [
+        let greetings: [(&[u8], Self); 10] = [
+            (b"PROXY ", Self::ProxyHeader),
+            (b"\r\n\r\n\0\r\nQU", Self::ProxyHeader),
             (b"SSH-", Self::Ssh),
             (b"220 ", Self::SmtpOrFtp),
             (b"220-", Self::SmtpOrFtp),
@@ -77,6 +85,8 @@ impl Protocol {
             Self::Http2 => "HTTP/2",
             Self::FastCgi => "FastCGI",
             Self::Uwsgi => "uwsgi",
+            Self::Socks => "SOCKS",
+            Self::ProxyHeader => "the PROXY protocol",
             Self::Ssh => "SSH",
             Self::SmtpOrFtp => "SMTP or FTP",
             Self::Redis => "Redis",
@@ -92,6 +102,8 @@ impl Protocol {
             Self::Http2 => "The peer speaks HTTP/2 only, not HTTP/1.",
             Self::FastCgi => "The peer speaks FastCGI, not HTTP.",
             Self::Uwsgi => "The peer speaks the uwsgi protocol, not HTTP.",
+            Self::Socks => "The peer is a SOCKS proxy, not an HTTP server.",
+            Self::ProxyHeader => "The peer begins with a PROXY protocol header, not with HTTP.",
             Self::Ssh => "The peer is an SSH server, not an HTTP server.",
             Self::SmtpOrFtp => "The peer greets like a mail or FTP server, not an HTTP server.",
             Self::Redis => "The peer is a Redis server, not an HTTP server.",
@@ -130,7 +142,7 @@ mod tests {
 
     #[test]
     fn each_protocol_is_named_by_its_first_bytes_and_by_no_fewer_than_it_needs() {
-        let cases: [(&[u8], Protocol); 18] = [
+        let cases: [(&[u8], Protocol); 22] = [
             (b"\x15\x03\x03\x00\x02\x02\x28", Protocol::Tls),
             (b"\x16\x03\x01\x02\x00\x01", Protocol::Tls),
             (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03", Protocol::Http2),
@@ -138,6 +150,10 @@ mod tests {
             (b"\x01\x06\x00\x01\x00\x20\x00\x00St", Protocol::FastCgi),
             (b"\x01\x03\x00\x01\x00\x08\x00\x00\x00", Protocol::FastCgi),
             (b"\x00\x1c\x01\x00\x0e\x00REQUEST_METHOD", Protocol::Uwsgi),
+            (b"\x05\xff", Protocol::Socks),
+            (b"\x00\x5b\x00\x00\x00\x00\x00\x00", Protocol::Socks),
+            (b"PROXY TCP4 1.2.3.4 5.6.7.8 9 80\r\n", Protocol::ProxyHeader),
+            (b"\r\n\r\n\x00\r\nQUIT\n", Protocol::ProxyHeader),
             (b"SSH-2.0-OpenSSH_9.6\r\n", Protocol::Ssh),
             (b"220 mail.example ESMTP\r\n", Protocol::SmtpOrFtp),
             (b"220-welcome\r\n", Protocol::SmtpOrFtp),

@@ -80,6 +80,10 @@ fn of_failure(story: &Story<'_>, failure: &Failure) -> Option<String> {
             )
         }
         Failure::IdleUpstream | Failure::IdleInResponse => slow(settings.stream_idle()),
+        Failure::BadResponse { .. } => {
+            let name = story.speaks?;
+            format!("check the port in the Backend, which is one where {name} is spoken")
+        }
         Failure::BadRequest { .. }
         | Failure::BadRequestBody { .. }
         | Failure::DownstreamLeft
@@ -157,6 +161,11 @@ fn died(story: &Story<'_>, death: Death) -> Option<String> {
         ));
     }
     let stop = of_stop(story);
+    if let Some(name) = story.speaks {
+        return Some(format!(
+            "check the port in the Backend, which is one where {name} is spoken"
+        ));
+    }
     let attempt = story.history.and_then(|history| history.last());
     let fresh_close = attempt.is_some_and(|attempt| {
         attempt.idle_age.is_none()

@@ -21,7 +21,7 @@ pub(super) fn last(story: &Story<'_>) -> String {
             Some(limit) => format!("The endpoint {at} did not accept a connection within {limit}."),
             None => format!("The endpoint {at} did not accept a connection in time."),
         },
-        AttemptEnd::Died(ended) => died(attempt, ended, story.around),
+        AttemptEnd::Died(ended) => died(attempt, ended, story.around) + &spoken(story),
         AttemptEnd::BadResponse => format!("The response of the endpoint {at} is malformed."),
         AttemptEnd::TimedOut(_) => format!("The endpoint {at} did not respond within the attempt's time."),
         AttemptEnd::GivenUp(sent) => {
@@ -31,6 +31,13 @@ pub(super) fn last(story: &Story<'_>) -> String {
             )
         }
     }
+}
+
+/// What the endpoint speaks instead of HTTP.
+pub(super) fn spoken(story: &Story<'_>) -> String {
+    story.speaks.map_or(String::new(), |name| {
+        format!(" It speaks {name}, not HTTP/1 in plain text, as its first bytes on another connection have shown.")
+    })
 }
 
 /// Who ended a connection, on what evidence.

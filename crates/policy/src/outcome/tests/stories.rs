@@ -183,6 +183,7 @@ fn lived(plan: &ClusterPlan, nature: Nature, fates: &[Fate], reused: bool) -> (F
             auto_timeout: None,
         },
         around: "",
+        speaks: None,
     });
     (last, history, told)
 }
