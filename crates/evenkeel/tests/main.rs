@@ -3,6 +3,7 @@
 
 mod access_log;
 mod admin;
+mod body_limit;
 mod bytes_told;
 mod change_under_load;
 mod client_policy;
@@ -11,6 +12,7 @@ mod conformance;
 mod docs;
 mod drain;
 mod events;
+mod failures;
 mod fields;
 mod harness;
 mod health;

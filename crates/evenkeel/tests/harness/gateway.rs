@@ -59,13 +59,39 @@ impl Gateway {
         Self::start(&[&["-c", &path], more].concat(), Some(file), Some(folder))
     }
 
+    /// Before one upstream, with no more than so many descriptors.
+    #[track_caller]
+    pub(crate) fn with_descriptors(upstream: &str, more: &[&str], descriptors: u32) -> Self {
+        let mut command = Command::new("sh");
+        let limited = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_evenkeel")]);
+        let to = format!("http://{upstream}");
+        let arguments = [&["--to", &to, "--listen", "127.0.0.1:0"], more].concat();
+        Self::launch(command, &arguments, None, None)
+    }
+
     #[track_caller]
     fn start(arguments: &[&str], file: Option<PathBuf>, folder: Option<tempfile::TempDir>) -> Self {
+        Self::launch(
+            Command::new(env!("CARGO_BIN_EXE_evenkeel")),
+            arguments,
+            file,
+            folder,
+        )
+    }
+
+    #[track_caller]
+    fn launch(
+        mut command: Command,
+        arguments: &[&str],
+        file: Option<PathBuf>,
+        folder: Option<tempfile::TempDir>,
+    ) -> Self {
         let workers: &[&str] = match arguments.contains(&"--workers") {
             true => &[],
             false => &["--workers", "2"],
         };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+        let mut child = command
             .args(["run", "--admin", "127.0.0.1:0"])
             .args(workers)
             .args(arguments)
@@ -239,6 +265,16 @@ impl Gateway {
             .parse::<usize>()
             .expect("a number")
             * 1024
+    }
+
+    /// Descriptors that the process has open, of those that a limit of `most` leaves it. (What it inherited may have
+    /// higher numbers.)
+    #[track_caller]
+    pub(crate) fn descriptors(&self, most: u32) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let open = std::fs::read_dir(folder).expect("it runs").map_while(Result::ok);
+        let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
+        open.filter_map(number).filter(|&number| number < most).count()
     }
 
     /// How often a thread of the process has gone to sleep so far.

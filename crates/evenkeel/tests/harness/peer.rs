@@ -76,6 +76,14 @@ impl Peer {
             .expect("an open socket");
     }
 
+    /// Has the kernel drop whatever comes from now on, as if the machine were gone.
+    pub(crate) fn forgets(&self) {
+        let nothing = [socket2::SockFilter::new(6, 0, 0, 0)];
+        socket2::SockRef::from(&self.stream)
+            .attach_filter(&nothing)
+            .expect("Linux");
+    }
+
     /// Reads until `enough` finds an end in what has come; false at the connection's end.
     fn fill_until(&mut self, mut enough: impl FnMut(&[u8]) -> bool) -> bool {
         let mut piece = [0; 64 * 1024];
