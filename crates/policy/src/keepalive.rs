@@ -239,9 +239,13 @@ impl Learner {
         let mut safe = if unexplored { explored } else { reuse };
         let mut bounds = [None, None];
         if explores(price::CLOSE_NEAR_SUSPECT) {
-            bounds[0] = self
-                .doubt()
-                .map(|suspect| suspect.prudent().saturating_sub(ahead));
+            // Closes alike are a timer's that is looked at all the time, or one of a sweep's.
+            let swept = price::CLOSE_SWEPT * ahead.div_duration_f32(price::SWEEP);
+            bounds[0] = self.doubt().map(|suspect| {
+                let alike = !suspect.is_spread() && !explores(swept);
+                let begins = if alike { suspect.onset() } else { suspect.prudent() };
+                begins.saturating_sub(ahead)
+            });
             // As far again below the surprise as it was below the wall.
             bounds[1] = self
                 .surprised

@@ -203,6 +203,21 @@ fn regular_posts_are_written_at_once_from_the_second_minute_on() {
 }
 
 #[test]
+fn while_a_timer_is_only_suspected_few_posts_pay_for_it() {
+    for mean in [1000, 1500] {
+        let (mut posts, mut two_steps) = (0, 0);
+        for seed in 0..100 {
+            let mut world = World::new(Pauses::Poisson(MS(mean)), Closes::Fin(MS(5000)), seed);
+            world.run(MS(60_000));
+            let count = world.run(MS(120_000));
+            (posts, two_steps) = (posts + count.posts, two_steps + count.two_steps);
+            assert_eq!(count.failed, 0, "every {mean} ms");
+        }
+        assert!(two_steps * 66 < posts, "every {mean} ms: {two_steps} of {posts}");
+    }
+}
+
+#[test]
 fn posts_to_a_endpoint_that_resets_by_a_timer_hardly_ever_meet_it() {
     let (mut at_first, mut posts) = (0, 0);
     for seed in 0..100 {

@@ -117,6 +117,16 @@ impl Band {
         self.lo <= other.top() && other.lo <= self.top()
     }
 
+    /// Whether its closes lie further apart than a timer's that is looked at all the time.
+    pub(super) fn is_spread(&self) -> bool {
+        (self.hi - self.lo) * 20 > self.hi
+    }
+
+    /// The youngest age at which a close would be one of a timer that is looked at all the time.
+    pub(super) fn onset(&self) -> Duration {
+        self.lo.saturating_sub(self.lo / 20 + JITTER)
+    }
+
     /// Whether a close at this age is what the band says.
     fn holds(&self, age: Duration) -> bool {
         age + age / 20 + JITTER >= self.lo && age <= self.top()
@@ -315,8 +325,7 @@ impl State {
     /// is refuted.
     fn promote(&mut self) {
         let Some(suspect) = self.suspect else { return };
-        let spread = (suspect.hi - suspect.lo) * 20 > suspect.hi;
-        let needed = CLOSES_WALL + self.strikes + if spread { CLOSES_SPREAD } else { 0 };
+        let needed = CLOSES_WALL + self.strikes + if suspect.is_spread() { CLOSES_SPREAD } else { 0 };
         if suspect.closes < needed || self.wall.is_some_and(|wall| suspect.hi >= wall.lo) {
             return;
         }
