@@ -13,7 +13,7 @@ use clap::Args;
 use crate::race::client::{self, Conditions, Group};
 use crate::race::net::{Lab, lane_address};
 use crate::race::peers::{Peer, Site};
-use crate::race::plan::{Method, Script};
+use crate::race::plan::Method;
 use crate::race::report::{Facts, LabReport, RunReport};
 use crate::race::{self, OutputArgs, bar, install, signals};
 use crate::{Fallible, Verdict};
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &RealArgs) -> Fallible<Verdict> {
         drop(proxy);
         for ((server, started), ran) in running.into_iter().zip(ran) {
             let facts = Facts {
-                script: Script::Aim,
+                script: server.script(),
                 delay: lab.wire.delay,
                 ran,
                 ledger: started.finish()?,
@@ -180,7 +180,7 @@ fn group(args: &RealArgs, index: usize, server: Server) -> Group {
         args.hits
     };
     Group {
-        script: Script::Aim,
+        script: server.script(),
         act: None,
         lanes,
         methods: args.methods.clone(),

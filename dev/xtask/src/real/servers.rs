@@ -15,6 +15,7 @@ use crate::Fallible;
 use crate::race::install;
 use crate::race::ledger::Ledger;
 use crate::race::net::Namespace;
+use crate::race::plan::Script;
 
 /// A real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -97,17 +98,26 @@ impl Server {
 
     /// When it is believed to close idle connections; the lab sees for itself soon.
     pub(crate) fn idle(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Node => 6,
-            Self::Uvicorn | Self::Apache | Self::Go | Self::Hypercorn => 5,
-            Self::Gunicorn | Self::NginxShort => 2,
-            Self::Nginx => 75,
-            Self::Puma | Self::Tomcat => 20,
-            Self::Jetty => 30,
-            Self::Lighttpd => 6,
-            Self::H2o => 10,
+        Duration::from_millis(match self {
+            Self::Node => 6000,
+            Self::Uvicorn | Self::Apache | Self::Go | Self::Hypercorn => 5000,
+            Self::Gunicorn | Self::NginxShort => 2000,
+            Self::Nginx => 75_000,
+            Self::Puma => 20_200,
+            Self::Tomcat => 20_500,
+            Self::Jetty => 30_000,
+            Self::Lighttpd => 6000,
+            Self::H2o => 10_000,
             Self::Uwsgi => 0,
         })
+    }
+
+    /// What its lanes do: where no connection is ever idle, there is no moment to aim at.
+    pub(crate) fn script(self) -> Script {
+        match self {
+            Self::Uwsgi => Script::Steady,
+            _ => Script::Aim,
+        }
     }
 
     /// Whether its answers repeat the id and the length that it was sent.
