@@ -14,6 +14,7 @@ mod drain;
 mod events;
 mod failures;
 mod fields;
+mod freezes;
 mod harness;
 mod health;
 mod limits;

@@ -9,6 +9,7 @@ mod counters;
 mod discipline;
 mod events;
 mod failure;
+mod freezes;
 mod learned;
 mod members;
 mod place;
@@ -36,6 +37,7 @@ pub use scarcity::Scarce;
 pub use service::Check;
 
 use crate::endpoint::Endpoint;
+use crate::freeze::Freezes;
 use crate::health::HealthCounters;
 use crate::keepalive::Band;
 use crate::outlier::Outliers;
@@ -88,6 +90,8 @@ pub struct Cluster {
     events: Vec<Event>,
     /// No later than what `checks_due` has to say next.
     checks_at: Moment,
+    /// Of our own process.
+    freezes: Freezes,
     budget: RetryBudget,
     usual: Option<Box<Usual>>,
     /// No later than what `reap` has to do next.
@@ -129,6 +133,7 @@ impl Cluster {
             health_counters: HealthCounters::default(),
             events: Vec::new(),
             checks_at: Moment::default(),
+            freezes: Freezes::default(),
             budget: RetryBudget::new(),
             usual: None,
             deadline: Moment::NEVER,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::freeze::Freeze;
 use crate::time::Moment;
 
 /// Which time limit has passed. Of several the first in this order counts.
@@ -111,6 +112,8 @@ pub struct Deadlines {
     silence: Moment,
     /// When the client ended its sending side; [`Moment::NEVER`] while it has not.
     ended: Moment,
+    /// The last freeze of our own since it began.
+    freeze: Freeze,
 }
 
 impl Deadlines {
@@ -121,12 +124,25 @@ impl Deadlines {
             bounds,
             silence: after(now, bounds.silence),
             ended: Moment::NEVER,
+            freeze: Freeze {
+                began: now,
+                ended: now,
+            },
         }
     }
 
     /// The client ended its sending side.
     pub fn client_ended(&mut self, now: Moment) {
         self.ended = now;
+    }
+
+    /// This thread was frozen last then: what could not be heard meanwhile is waited for that much longer, but
+    /// for no more than twice as long as otherwise.
+    pub fn excuse(&mut self, freeze: Freeze) {
+        if freeze.ended > self.freeze.ended {
+            self.silence = self.silence + freeze.ended.since(freeze.began.max(self.freeze.ended));
+            self.freeze = freeze;
+        }
     }
 
     /// When to look next, if nothing else is seen until then.
@@ -149,6 +165,15 @@ impl Deadlines {
         Some(which)
     }
 
+    /// The end of a span, which a freeze within it does not shorten.
+    fn after(&self, begin: Moment, span: Option<Duration>) -> Moment {
+        let Some(span) = span else {
+            return Moment::NEVER;
+        };
+        let frozen = self.freeze.ended.since(self.freeze.began.max(begin));
+        begin + span + frozen.min(span)
+    }
+
     /// Every limit with its moment, the one that counts first first.
     fn limits(&self, signs: &Signs) -> [(Which, Moment); 5] {
         let Bounds {
@@ -166,17 +191,17 @@ impl Deadlines {
             (None, Turn::Client) => Moment::NEVER,
         };
         let quiet = match (signs.turn, idle) {
-            (Turn::Client, Some(idle)) if idle < client => (Which::ClientIdle, signs.moved + idle),
-            (Turn::Client, _) => (Which::Client, signs.moved + client),
-            (Turn::Endpoint, _) => (Which::Idle, after(signs.moved, idle)),
+            (Turn::Client, Some(idle)) if idle < client => (Which::ClientIdle, Some(idle)),
+            (Turn::Client, _) => (Which::Client, Some(client)),
+            (Turn::Endpoint, _) => (Which::Idle, idle),
         };
-        let left = self.ended.max(signs.moved) + LEAVING_TAKES;
+        let left = self.ended.max(signs.moved);
         [
-            (Which::Request, after(awaited, request)),
-            (Which::PerTry, after(awaited.max(asked), per_try)),
+            (Which::Request, self.after(awaited, request)),
+            (Which::PerTry, self.after(awaited.max(asked), per_try)),
             (Which::Silence, self.silence),
-            quiet,
-            (Which::Left, left),
+            (quiet.0, self.after(signs.moved, quiet.1)),
+            (Which::Left, self.after(left, Some(LEAVING_TAKES))),
         ]
     }
 }

@@ -4,6 +4,9 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+use crate::freeze::Freeze;
 use crate::plan::{HealthPlan, HealthProbe};
 use crate::time::{Dice, Moment};
 
@@ -71,8 +74,14 @@ enum State {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
-    Waits { next: Moment },
-    Runs { until: Moment },
+    Waits {
+        next: Moment,
+    },
+    Runs {
+        until: Moment,
+        /// Its time was up while we were frozen.
+        excused: bool,
+    },
 }
 
 /// What a check changed.
@@ -133,7 +142,7 @@ impl Health {
     pub fn next_deadline(&self) -> Moment {
         match self.turn {
             Turn::Waits { next } => next,
-            Turn::Runs { until } => until,
+            Turn::Runs { until, .. } => until,
         }
     }
 
@@ -147,8 +156,34 @@ impl Health {
     /// A check begins; the moment is when it must have ended.
     pub fn begin(&mut self, plan: &HealthPlan, now: Moment) -> Moment {
         let until = now + plan.timeout;
-        self.turn = Turn::Runs { until };
+        self.turn = Turn::Runs {
+            until,
+            excused: false,
+        };
         until
+    }
+
+    /// Nothing could be heard for so long: a check that runs has as much more time.
+    pub(crate) fn on_freeze(&mut self, lost: Duration) {
+        if let Turn::Runs { until, .. } = &mut self.turn {
+            *until = *until + lost;
+        }
+    }
+
+    /// Whether a check that runs has had its time. Who asks so late was frozen himself: then it has its time
+    /// once more, once.
+    pub(crate) fn is_late(&mut self, plan: &HealthPlan, now: Moment) -> bool {
+        let Turn::Runs { until, excused } = self.turn else {
+            return false;
+        };
+        if until <= now && !excused && Freeze::seen(until + ASKED_WITHIN, now).is_some() {
+            self.turn = Turn::Runs {
+                until: now + plan.timeout,
+                excused: true,
+            };
+            return false;
+        }
+        until <= now
     }
 
     /// A check has ended, and the next is set: after the interval, give or take a tenth by chance, so
@@ -192,6 +227,9 @@ impl Health {
         change
     }
 }
+
+/// Whoever makes checks asks after each no later than this.
+const ASKED_WITHIN: Duration = Duration::from_millis(50);
 
 impl HealthCounters {
     fn count(&mut self, result: CheckResult) {

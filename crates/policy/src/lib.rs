@@ -12,6 +12,7 @@ pub mod deadline;
 mod endpoint;
 pub mod evidence;
 pub mod filter;
+pub mod freeze;
 pub mod health;
 pub mod keepalive;
 pub mod latency;

@@ -90,6 +90,22 @@ impl Stragglers {
         });
     }
 
+    /// No answer could be seen for so long.
+    pub(crate) fn on_freeze(&mut self, lost: Duration) {
+        for straggler in &mut self.list {
+            for moment in [
+                &mut straggler.until,
+                &mut straggler.fails_at,
+                &mut straggler.doubted_at,
+            ] {
+                *moment = *moment + lost;
+            }
+        }
+        if let Some(followed) = &mut self.followed {
+            followed.until = followed.until + lost;
+        }
+    }
+
     /// An attempt that began at `begun` was answered: an endpoint that answers has done what came before.
     #[inline]
     pub(crate) fn answered(&mut self, begun: Moment) {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use policy::freeze::Freeze;
 use policy::time::Moment;
 
 /// The process's clock: all workers share one origin, so their moments compare.
@@ -25,6 +26,10 @@ thread_local! {
     static HELD: Cell<u64> = const { Cell::new(FLOWING) };
     /// Polls since it was read.
     static POLLS: Cell<u32> = const { Cell::new(0) };
+    /// When this thread reads time again, if nothing keeps it from running.
+    static READ_BY: Cell<Moment> = const { Cell::new(Moment::NEVER) };
+    /// The last span in which it did not run.
+    static FROZEN: Cell<Freeze> = const { Cell::new(Freeze { began: Moment::from_nanos(0), ended: Moment::from_nanos(0) }) };
 }
 
 /// The engine begins another part of its turn: what was read before is old.
@@ -41,8 +46,19 @@ pub(crate) fn pass() {
     POLLS.set(polls);
 }
 
+/// The engine sleeps for no longer than until then.
+pub(crate) fn sleeps_until(at: Moment) {
+    READ_BY.set(at);
+}
+
+/// The last time that this thread was frozen: it was to read time, and did so much later.
+pub(crate) fn last_freeze() -> Freeze {
+    FROZEN.get()
+}
+
 /// The engine of this thread is gone.
 pub(crate) fn flow_freely() {
+    READ_BY.set(Moment::NEVER);
     HELD.set(FLOWING);
 }
 
@@ -64,6 +80,7 @@ impl Clock {
         if held == UNREAD {
             HELD.set(now);
             POLLS.set(0);
+            watch(Moment::from_nanos(now));
         }
         Moment::from_nanos(now)
     }
@@ -74,6 +91,14 @@ impl Clock {
             return simulated.as_nanos();
         }
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1)
+    }
+}
+
+/// A thread that runs an engine reads time many times in each turn, so a gap is time in which it did not run.
+#[inline]
+fn watch(now: Moment) {
+    if let Some(freeze) = Freeze::seen(READ_BY.replace(now), now) {
+        FROZEN.set(freeze);
     }
 }
 
@@ -175,6 +200,27 @@ mod tests {
             again < first + 1_000_000_000,
             "read anew: hardly any time has passed"
         );
+    }
+
+    #[test]
+    fn a_gap_between_two_readings_is_a_freeze_unless_it_was_asked_for() {
+        let clock = Clock::start();
+        stand_still();
+        let first = clock.now();
+        sleeps_until(first + Duration::from_secs(9));
+        std::thread::sleep(Duration::from_millis(70));
+        stand_still();
+        let second = clock.now();
+        assert_eq!(last_freeze(), Freeze::default());
+        std::thread::sleep(Duration::from_millis(70));
+        stand_still();
+        let third = clock.now();
+        let seen = Freeze {
+            began: second,
+            ended: third,
+        };
+        assert_eq!(last_freeze(), seen);
+        flow_freely();
     }
 
     #[test]

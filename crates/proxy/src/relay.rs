@@ -7,6 +7,7 @@ use std::task::Poll;
 use policy::deadline::{Bounds, Deadlines, Turn, Which};
 
 use crate::body::{BadBody, Download, DownloadEnd, Pulse, Sender, Upload, UploadEnd};
+use crate::clock;
 use crate::downstream::client::Client;
 use crate::downstream::leaving::{Ended, Waiter};
 use crate::engine::Alarm;
@@ -181,8 +182,9 @@ async fn until_done(
         if let Some(done) = relayed.await {
             return done;
         }
-        let signs = pulse.signs();
-        match deadlines.passed(&signs, worker.clock.now()) {
+        let (signs, now) = (pulse.signs(), worker.clock.now());
+        deadlines.excuse(clock::last_freeze());
+        match deadlines.passed(&signs, now) {
             // It runs once the request is whole: what a client is waited for then is its response.
             Some(Which::Request) if signs.turn == Turn::Client => return Err(RelayEnd::ClientSlow),
             Some(Which::Request) => return Err(RelayEnd::Late),

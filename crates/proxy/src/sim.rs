@@ -65,6 +65,12 @@ pub async fn sleep_until(moment: Moment) {
     engine::sleep_until(moment).await;
 }
 
+/// Stops the proxy's process for `span`, as soon as it has nothing to do: its clock goes on, and what was due
+/// meanwhile is late. All else in the world stands still as well.
+pub fn freeze(span: Duration) {
+    clock::freeze(span);
+}
+
 /// Starts a task of the world.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     engine::spawn(task);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use policy::time::{Dice, Moment};
-use proxy::sim::{Proxy, now, run, sleep, spawn, use_network};
+use proxy::sim::{Proxy, freeze, now, run, sleep, spawn, use_network};
 
 use crate::client::Clients;
 use crate::endpoint::{Endpoint, Mood};
@@ -28,6 +28,12 @@ const DRAIN: Duration = Duration::from_secs(60);
 
 /// Alarms of the proxy's go off so late.
 const ALARMS_LATE: Duration = Duration::from_millis(5);
+
+/// The process is stopped so often on average …
+const FREEZE_EVERY: Duration = Duration::from_secs(40);
+
+/// … and for so long at most.
+const FREEZE_MAX: Duration = Duration::from_millis(1500);
 
 /// What a seed told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +130,8 @@ impl Process {
         let proxy = Proxy::start(self.plan.model(&mut self.dice), self.plan.workers).expect("workers");
         let clients = Clients::new(proxy.clone(), self.ledger.clone(), Dice::seeded(self.dice.bits()));
         spawn(watch(proxy.clone(), self.plan.clone(), self.ledger.clone()));
+        let chance = self.dice.clone().bits();
+        spawn(stop_and_go(Dice::seeded(!chance), self.ledger.clone()));
         // The worker listens once its task has run.
         sleep(Duration::from_millis(1)).await;
         for _ in 0..3 + self.dice.below(6) {
@@ -314,6 +322,17 @@ impl Process {
         let seen = net.connections();
         self.ledger.note("drained", u64::from(seen), 0);
         self.ledger.forget();
+    }
+}
+
+/// Stops the process now and then, in trouble and calm alike: that costs no request its answer, and no endpoint
+/// its place.
+async fn stop_and_go(mut dice: Dice, ledger: Rc<Ledger>) {
+    loop {
+        sleep(dice.up_to(FREEZE_EVERY * 2)).await;
+        let span = dice.up_to(FREEZE_MAX);
+        ledger.note("stops", 0, dice.bits());
+        freeze(span);
     }
 }
 

@@ -31,6 +31,18 @@ fn another_day_breaks_none_either() {
 }
 
 #[test]
+fn hours_of_many_worlds_break_none() {
+    for seed in 1..=6 {
+        let story = live(seed, DAY / 16);
+        assert!(
+            story.violations.is_empty(),
+            "seed {seed:#x}: {:#?}",
+            story.violations
+        );
+    }
+}
+
+#[test]
 fn the_same_seed_tells_the_same_story_and_another_does_not() {
     let span = DAY / 8;
     let story = live(0xbee, span);

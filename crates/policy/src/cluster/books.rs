@@ -105,13 +105,17 @@ impl Cluster {
     }
 
     /// The endpoint closed this connection, which had been idle until `now` but for a request that
-    /// met the close. Those of an endpoint that leaves say nothing about its timer.
+    /// met the close. Those of an endpoint that leaves say nothing about its timer, nor do those that may have
+    /// come at any time of our own freeze.
     pub(super) fn learn(&mut self, gone: &Connection, how: IdleEnd, now: Moment) {
         let sign = match how {
             IdleEnd::Fin => Sign::Fin,
             IdleEnd::Reset => Sign::Reset,
             IdleEnd::Unsolicited => return,
         };
+        if self.freezes.hides(now) && gone.idle_since < self.freezes.ended() {
+            return;
+        }
         let endpoint = self
             .endpoints
             .get_mut(gone.endpoint)
@@ -125,6 +129,9 @@ impl Cluster {
     /// A close met a request. One that proves nothing contradicts what was believed, and moves it at
     /// once; others may follow.
     pub(super) fn learn_met(&mut self, gone: &Connection, reset: bool, proven: bool, now: Moment) {
+        if self.was_frozen_with(gone) {
+            return;
+        }
         if proven || reset {
             self.learn(gone, if reset { IdleEnd::Reset } else { IdleEnd::Fin }, now);
         }
@@ -143,7 +150,7 @@ impl Cluster {
     /// Nothing came back of what a request sent. Whatever forgot this flow, or killed its host, has
     /// done so to those that idle as long: they go, unseen by any client.
     pub(super) fn learn_silence(&mut self, gone: &Connection, now: Moment) {
-        if gone.uses <= 1 {
+        if gone.uses <= 1 || self.was_frozen_with(gone) {
             return;
         }
         let written = gone.idle_since + gone.idle_age;
@@ -158,6 +165,12 @@ impl Cluster {
             self.close_locally(idle.connection);
             self.evicted.push(idle.connection);
         }
+    }
+
+    /// Whether we were frozen after this connection was taken for its request: who knows when that was written,
+    /// or what came back since.
+    fn was_frozen_with(&self, gone: &Connection) -> bool {
+        gone.idle_since + gone.idle_age < self.freezes.ended()
     }
 
     /// Whether the keep-alive timer that was learned or announced explains the close of this

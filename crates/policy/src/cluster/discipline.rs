@@ -25,6 +25,8 @@ pub(super) struct Discipline {
     turned: Option<Moment>,
     /// When a request last ended, or, if none has since, when the first of those in flight began.
     moved: Moment,
+    /// Who gathered during a freeze of our own is no sign of overload until then.
+    settled: Moment,
 }
 
 /// Who is served next.
@@ -38,7 +40,7 @@ impl Discipline {
     pub(super) fn overloaded(&self, plan: &QueuePlan, now: Moment) -> bool {
         let paused = |emptied| now.since(emptied) >= plan.interval;
         self.busy_since
-            .is_some_and(|since| now.since(since) >= plan.interval)
+            .is_some_and(|since| now.since(since.max(self.settled)) >= plan.interval)
             && !self.emptied.is_some_and(paused)
     }
 
@@ -104,6 +106,15 @@ impl Discipline {
             (self.busy_since, self.emptied) = (None, None);
         }
         self.turned = None;
+    }
+
+    /// Nothing could happen for so long, and what gathered meanwhile is dealt with by `settled`.
+    pub(super) fn on_freeze(&mut self, lost: Duration, settled: Moment) {
+        for moment in [&mut self.busy_since, &mut self.emptied, &mut self.turned] {
+            *moment = moment.map(|moment| moment + lost);
+        }
+        self.moved = self.moved + lost;
+        self.settled = settled;
     }
 
     /// A request ended, or one began while none was in flight.

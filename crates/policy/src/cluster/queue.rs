@@ -5,12 +5,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::discipline::{Discipline, Order};
 use super::{Ask, ConnectionId, EndpointId, Members, Refusal, Resend, Reuse, Ticket, WorkerId, Writing};
 use crate::plan::{ClusterPlan, QueuePlan};
 use crate::slab::Slab;
 use crate::time::Moment;
+
+/// After a freeze whatever gathered is seen within this.
+const SEEN_WITHIN: Duration = Duration::from_millis(100);
 
 /// All who wait, in lines.
 #[derive(Debug, Default)]
@@ -182,6 +186,18 @@ impl Queue {
     pub(super) fn refuse(&mut self, ticket: Ticket, why: Refusal, plan: &QueuePlan, now: Moment) {
         self.step_out(ticket, Waiter::Refused(why), plan, now);
         self.calls.push_back(ticket);
+    }
+
+    /// Nobody could be served for so long, until now: no wait ends sooner for it, nor before what gathered
+    /// meanwhile can have been seen. A thread that slept knows only when it was to wake, not when it stopped.
+    pub(super) fn on_freeze(&mut self, lost: Duration, ended: Moment) {
+        for (until, ticket) in std::mem::take(&mut self.until) {
+            let later = (until + lost).max(ended + SEEN_WITHIN);
+            let place = self.place_mut(ticket);
+            place.since = place.since + later.since(until);
+            place.until = later;
+            self.until.insert((later, ticket));
+        }
     }
 
     /// When a ticket's wait ends at the latest; at once if it is over.

@@ -29,12 +29,14 @@ pub struct Check {
 
 impl Cluster {
     /// What became of an attempt that began at `begun`: each is reported once, when its response's
-    /// head has come or it has failed. A keep-alive race is no fault and changes nothing. `begun` is no
+    /// head has come or it has failed. A keep-alive race is no fault and changes nothing; nor is what our own
+    /// freeze may have made late. `begun` is no
     /// earlier than the request's last byte; how long it took tells nothing where more was to come.
     pub fn on_attempt(&mut self, summary: &Summary, begun: Moment, now: Moment) {
         let Some(id) = summary.endpoint else { return };
         let latency = now.since(begun);
-        let timed = summary.arrival == Arrival::Whole;
+        let frozen = self.freezes.touches(begun);
+        let timed = summary.arrival == Arrival::Whole && !frozen;
         let answered = matches!(summary.result, attempts::Outcome::Status(_));
         if let Some(usual) = &mut self.usual
             && timed
@@ -43,6 +45,9 @@ impl Cluster {
             usual.latencies.record(latency, now);
         }
         let Some(outcome) = blame(summary) else { return };
+        if frozen && outcome == outlier::Outcome::Local {
+            return;
+        }
         self.changed(None);
         let overflows = self.outliers.counters().ejections_overflow;
         let (plan, Some(endpoint)) = (&self.plan, self.endpoints.get_mut(id)) else {
@@ -50,7 +55,9 @@ impl Cluster {
         };
         if answered {
             endpoint.stragglers.answered(begun);
-            endpoint.on_answer(latency, now);
+            if !frozen {
+                endpoint.on_answer(latency, now);
+            }
         }
         let good = matches!(outcome, outlier::Outcome::Status(..500));
         endpoint.service.success += u64::from(good);
@@ -101,6 +108,9 @@ impl Cluster {
     /// An attempt that began at `begun` is given up without an answer, and not for its endpoint's
     /// fault: the client has left, or a hedge was faster. It has lasted as long as it has, though.
     pub fn on_given_up(&mut self, id: EndpointId, begun: Moment, now: Moment) {
+        if self.freezes.touches(begun) {
+            return;
+        }
         let waited = now.since(begun);
         if let Some(usual) = &mut self.usual {
             usual.latencies.record(waited, now);
@@ -128,7 +138,7 @@ impl Cluster {
             }
             let unknown = || Health::unknown(plan, now, dice);
             let health = endpoint.service.health.get_or_insert_with(unknown);
-            if !health.due(now) && health.next_deadline() <= now {
+            if health.is_late(plan, now) {
                 late.push(id);
                 continue;
             }

@@ -11,6 +11,9 @@ impl Cluster {
     /// An attempt that began at `begun` has lost to its hedge, and its connection cannot be followed: it
     /// is handed back apart from this. See [`Handback::Outrun`](super::Handback::Outrun).
     pub fn on_outrun(&mut self, id: EndpointId, begun: Moment, now: Moment) {
+        if self.freezes.touches(begun) {
+            return;
+        }
         if let Some(endpoint) = self.endpoints.get_mut(id).filter(|endpoint| endpoint.held_by > 0) {
             endpoint.stragglers.lost(begun, None, now);
             self.deadline = self.deadline.min(endpoint.stragglers.due());
@@ -30,10 +33,11 @@ impl Cluster {
         };
         assert!(connection.in_flight(), "{id:?} was handed back twice");
         let endpoint_id = connection.endpoint;
+        let frozen = self.freezes.touches(begun);
         let Some(endpoint) = self.endpoints.get_mut(endpoint_id) else {
             panic!("{id:?} has outlived its endpoint")
         };
-        if endpoint.held_by == 0 || !endpoint.stragglers.wants_to_follow() {
+        if frozen || endpoint.held_by == 0 || !endpoint.stragglers.wants_to_follow() {
             self.on_outrun(endpoint_id, begun, now);
             self.end_lease(id);
             self.counters.cx_destroy += 1;
@@ -90,6 +94,9 @@ impl Cluster {
 
     /// A straggler was answered after all: how late is what the adaptive limit wants to know.
     fn late_answer(&mut self, id: EndpointId, begun: Moment, now: Moment) {
+        if self.freezes.touches(begun) {
+            return;
+        }
         let (Some(plan), Some(endpoint)) = (&self.plan.adaptive, self.endpoints.get_mut(id)) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! Stories of one cluster; `machine` has random ones, `world` long ones.
 
 mod events;
+mod freezes;
 mod hedged;
 mod machine;
 mod overload;

@@ -25,12 +25,13 @@ impl Cluster {
         }
         let (id, since, state) = (ended.endpoint, ended.idle_since, ended.state);
         let plan = self.plan.clone();
+        let hidden = self.freezes.hides(now);
         let endpoint = self.endpoint(id);
         let gone = match state {
             State::Opening | State::Leased | State::Followed => return false,
             State::Idle => {
                 let (age, idle) = (now.since(since), endpoint.idle.len());
-                if how != IdleEnd::Unsolicited && !endpoint.explains(age, &plan.keep_alive) {
+                if how != IdleEnd::Unsolicited && !hidden && !endpoint.explains(age, &plan.keep_alive) {
                     endpoint.service.leaving.on_close(age, idle, now);
                     endpoint.on_unexplained_close(now);
                 }
@@ -88,7 +89,9 @@ impl Cluster {
             self.share();
         }
         let due = self.endpoints.iter().map(|(_, endpoint)| endpoint.due(plan));
-        self.deadline = due.min().unwrap_or(Moment::NEVER);
+        let due = due.min().unwrap_or(Moment::NEVER);
+        // What a freeze hid is looked at once it must have been seen.
+        self.deadline = due.max(self.freezes.hides_until());
         gone
     }
 
@@ -126,6 +129,8 @@ impl Cluster {
         now: Moment,
         gone: &mut Vec<ConnectionId>,
     ) -> bool {
+        // The end of one that idled too long may have come, and not been seen yet.
+        let hidden = self.freezes.hides(now);
         let endpoint = self.endpoint(id);
         let limit = *endpoint.limit(plan);
         let mut past = endpoint.idle.extract(|idle| now.since(idle.since) > limit.reuse);
@@ -142,7 +147,7 @@ impl Cluster {
             probing = Some(connection);
         }
         let mut changed = false;
-        for idle in &past {
+        for idle in past.iter().filter(|_| !hidden) {
             changed |= endpoint.on_outlived(now.since(idle.since));
         }
         self.counters.cx_idle_timeout += past.len() as u64;
@@ -161,6 +166,9 @@ impl Cluster {
         now: Moment,
         gone: &mut Vec<ConnectionId>,
     ) -> bool {
+        if self.freezes.hides(now) {
+            return false;
+        }
         let endpoint = self.endpoint(id);
         let Some(probe) = &mut endpoint.probe else {
             return false;

@@ -42,6 +42,27 @@ fn a_wait_without_a_byte_is_idle_after_its_span_and_no_later() {
 }
 
 #[test]
+fn a_freeze_gives_its_time_back_to_what_it_fell_into() {
+    let freeze = |began, ended| Freeze {
+        began: at(began),
+        ended: at(ended),
+    };
+    let mut deadlines = Deadlines::begin(BOUNDS, at(100));
+    deadlines.excuse(freeze(0, 100));
+    assert_eq!(deadlines.next(&awaiting(100)), at(1_100), "it was over before");
+    deadlines.excuse(freeze(600, 900));
+    assert_eq!(deadlines.next(&awaiting(100)), at(1_400));
+    assert_eq!(deadlines.passed(&awaiting(100), at(1_399)), None);
+    assert_eq!(deadlines.next(&awaiting(950)), at(1_950), "a byte came since");
+    deadlines.excuse(freeze(1_000, 9_000));
+    assert_eq!(
+        deadlines.next(&awaiting(950)),
+        at(2_950),
+        "no more than as long again"
+    );
+}
+
+#[test]
 fn a_stuck_client_is_told_from_a_slow_endpoint() {
     let mut deadlines = Deadlines::begin(BOUNDS, at(0));
     let signs = uploading(0, Turn::Client);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy::cluster::Gauges;
+use policy::freeze::Freeze;
 use policy::time::Moment;
 
 use super::Control;
@@ -53,7 +54,11 @@ impl Control {
                 false => TURN,
             };
             drop(snapshot);
+            let due = self.clock.now() + pause;
             tokio::time::sleep(pause).await;
+            if let Some(freeze) = Freeze::seen(due, self.clock.now()) {
+                tell(&self.snapshot(), freeze);
+            }
         }
     }
 
@@ -79,6 +84,13 @@ fn rest(snapshot: &Snapshot, now: Moment) -> Duration {
     let due = |handle: &ClusterHandle| handle.shared.with(|state| state.cluster.next_deadline());
     let next = snapshot.clusters().iter().map(due).min();
     next.map_or(REST, |next| next.since(now).clamp(TURN, REST))
+}
+
+/// The process was frozen: nobody who waits is to be sent away for that, whoever looks first.
+fn tell(snapshot: &Snapshot, freeze: Freeze) {
+    for handle in snapshot.clusters() {
+        handle.shared.with(|state| state.cluster.on_freeze(freeze));
+    }
 }
 
 impl Upkeep {

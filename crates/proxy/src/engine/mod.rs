@@ -15,6 +15,7 @@
 //! A task that has spent its budget (`budget.rs`) is polled behind all others of the next turn.
 
 mod alarms;
+mod awaited;
 mod budget;
 mod crossing;
 mod gather;
@@ -39,6 +40,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 pub(crate) use alarms::Alarm;
+pub(crate) use awaited::Awaited;
 pub(crate) use budget::{budget, poll_budget, spend, yield_now};
 pub(crate) use gather::count_request;
 pub(crate) use source::Source;
@@ -49,6 +51,7 @@ use policy::time::Moment;
 
 use crate::clock::{self, Clock};
 use alarms::Alarms;
+use awaited::Heartbeat;
 use gather::Gather;
 use sources::{Here, Sources};
 use stages::Stages;
@@ -128,6 +131,7 @@ impl Engine {
     fn turn_until<T>(&self, mut poll: mio::Poll, mut done: impl FnMut() -> Option<T>) -> io::Result<T> {
         let mut events = mio::Events::with_capacity(EVENTS);
         let mut gather = Gather::default();
+        let mut heartbeat = Heartbeat::default();
         loop {
             self.tasks.run();
             while self.stages.advance(|task| self.tasks.wake(task)) {
@@ -159,6 +163,8 @@ impl Engine {
             };
             let timeout = self.inbox.about_to_sleep(timeout);
             let awake_until = self.clock.now();
+            let timeout = heartbeat.bound(timeout, awake_until);
+            clock::sleeps_until(timeout.map_or(Moment::NEVER, |timeout| awake_until + timeout));
             #[cfg(feature = "sim")]
             let (asked, timeout) = (timeout, crate::sim::clock::instead_of_sleeping(timeout));
             match poll.poll(&mut events, timeout) {
@@ -181,6 +187,7 @@ impl Engine {
                 self.sources.forget(source);
             }
             let news = events.iter().count();
+            heartbeat.saw(news);
             self.stages.begin(news);
             self.dispatch(&events);
             let pause = gather.pause(news, gather::requests(), self.clock.now());

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::pin::{Pin, pin};
+use std::time::{Duration, Instant};
 
 use policy::cluster::Address;
+use policy::freeze;
 use policy::health::{self, CheckResult, Failure, HttpAnswer};
 use policy::plan::{HealthPlan, HealthProbe};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -102,10 +104,24 @@ pub(super) async fn make(address: &Address, plan: &HealthPlan, limit: Duration) 
             }
         }
     };
-    match tokio::time::timeout(limit, found).await {
-        Ok(Ok(finding) | Err(finding)) => finding,
-        Err(_) => Finding::Late(plan.timeout),
+    match within(limit, pin!(found)).await {
+        Some(Ok(finding) | Err(finding)) => finding,
+        None => Finding::Late(plan.timeout),
     }
+}
+
+/// Waits for `work` for as long, in which this process has to run: the time is given once more where it was frozen.
+async fn within<T>(limit: Duration, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    for last in [false, true] {
+        let due = Instant::now() + limit;
+        if let Ok(done) = tokio::time::timeout_at(due.into(), &mut work).await {
+            return Some(done);
+        }
+        if last || due.elapsed() < freeze::NOTICED {
+            return None;
+        }
+    }
+    None
 }
 
 /// Asks what the probe asks over an open connection. Both sides of the result are findings; the

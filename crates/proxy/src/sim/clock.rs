@@ -14,6 +14,8 @@ const TURNS_MAX: u32 = 2_000_000;
 thread_local! {
     static NOW: Cell<Option<Moment>> = const { Cell::new(None) };
     static TURNS: Cell<u32> = const { Cell::new(0) };
+    /// The world is to stand still for so long, and its clock to go on.
+    static FREEZE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     static DICE: RefCell<Dice> = const { RefCell::new(Dice::seeded(0)) };
     /// For polls in vain.
     static VAIN: RefCell<Dice> = const { RefCell::new(Dice::seeded(0)) };
@@ -27,6 +29,7 @@ impl Begun {
     pub(super) fn at(begin: Moment, seed: u64) -> Self {
         NOW.set(Some(begin));
         TURNS.set(0);
+        FREEZE.set(Duration::ZERO);
         DICE.set(Dice::seeded(seed));
         VAIN.set(Dice::seeded(!seed));
         Self(())
@@ -74,12 +77,18 @@ pub(crate) fn instead_of_sleeping(timeout: Option<Duration>) -> Option<Duration>
     NOW.get().map_or(timeout, |_| Some(Duration::ZERO))
 }
 
+/// See [`super::freeze`].
+pub(super) fn freeze(span: Duration) {
+    FREEZE.set(FREEZE.get() + span);
+}
+
 /// The engine would have slept for `asked`, and no socket has news: that time has passed.
 pub(crate) fn pass(asked: Option<Duration>) {
     let Some(now) = NOW.get() else { return };
     let asked = asked.expect("nothing will ever happen again: no task is ready, no alarm is set");
-    if asked > Duration::ZERO {
-        NOW.set(Some(now + asked));
+    let slept = asked + FREEZE.take();
+    if slept > Duration::ZERO {
+        NOW.set(Some(now + slept));
         TURNS.set(0);
     } else {
         TURNS.set(TURNS.get() + 1);

@@ -102,8 +102,9 @@ impl<'a> Asker<'a, '_> {
             asked_before,
             ..self.question()
         };
+        let now = self.worker.clock.now();
         let found = self.handle.shared.with(|state| {
-            let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
+            let dice = &mut self.worker.dice.borrow_mut();
             let checkout = state.cluster.checkout(&question, now, dice);
             with_socket(state, checkout)
         });
@@ -304,9 +305,12 @@ impl<'a> Asker<'a, '_> {
             ticket: Some(ticket),
         };
         let alarm = engine::alarm();
+        let _awaited = engine::Awaited::begin();
         let claimed = std::future::poll_fn(|cx| {
+            // Before the lock: a freeze that this shows is told first.
+            let now = self.worker.clock.now();
             shared.with(|state| {
-                let (now, dice) = (self.worker.clock.now(), &mut self.worker.dice.borrow_mut());
+                let dice = &mut self.worker.dice.borrow_mut();
                 match state.cluster.claim(ticket, &self.question(), now, dice) {
                     Some(checkout) => {
                         // Whoever ends its wait itself was not called.

@@ -18,7 +18,7 @@ use super::failure_evidence::FailureEvidence;
 use super::lease::Lease;
 use crate::body::{BadBody, Pulse, Sender, Upload, UploadEnd};
 use crate::buffer::{READ_SIZE, ReadBuffer};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::downstream::client::Client;
 use crate::engine::{self, Stage};
 use crate::io::poll_fill;
@@ -174,6 +174,8 @@ pub(crate) struct Timekeeper<'a> {
     alarm: &'a engine::Alarm,
     deadlines: Deadlines,
     pulse: Pulse<'a>,
+    /// An answer is waited for.
+    _awaited: engine::Awaited,
 }
 
 impl<'a> Timekeeper<'a> {
@@ -192,6 +194,7 @@ impl<'a> Timekeeper<'a> {
             alarm,
             deadlines,
             pulse,
+            _awaited: engine::Awaited::begin(),
         }
     }
 
@@ -206,8 +209,9 @@ impl<'a> Timekeeper<'a> {
         loop {
             ready!(self.alarm.poll_due(cx));
             let unheard = || !evidence.begun.get() && to.written() > 0 && to.acknowledged() == Some(0);
-            let signs = self.pulse.signs();
-            match self.deadlines.passed(&signs, self.worker.clock.now()) {
+            let (signs, now) = (self.pulse.signs(), self.worker.clock.now());
+            self.deadlines.excuse(clock::last_freeze());
+            match self.deadlines.passed(&signs, now) {
                 Some(Which::Silence | Which::PerTry) if unheard() => {
                     return Poll::Ready(Ended::Died(End::Silent));
                 }

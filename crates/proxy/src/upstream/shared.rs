@@ -12,6 +12,7 @@ use policy::plan::ClusterPlan;
 use policy::time::Moment;
 
 use super::connection::Connection;
+use crate::clock;
 use crate::fault::Fault;
 use crate::transport::Transport;
 
@@ -80,6 +81,10 @@ impl SharedCluster {
     /// Visits the state. A closure cannot await, so the lock crosses none.
     pub(crate) fn with<T>(&self, visit: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
+        let freeze = clock::last_freeze();
+        if freeze.ended > state.cluster.frozen_until() {
+            state.cluster.on_freeze(freeze);
+        }
         let result = visit(&mut state);
         if state.cluster.has_news() {
             state.wake_granted();

@@ -8,6 +8,7 @@ use super::*;
 use crate::attempts::{Outcome, Summary};
 use crate::deadline::Arrival;
 use crate::evidence::End;
+use crate::freeze::Freeze;
 use crate::health::CheckResult;
 use crate::keepalive::Limit;
 use crate::plan::{AdaptivePlan, Balance, HashOn, HashPlan, HashTable, HealthPlan, HealthProbe};
@@ -38,6 +39,8 @@ enum Step {
     Told(usize, u8),
     Checked(usize, bool),
     Retry(bool),
+    /// Our own process stands still for so long.
+    Freeze(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -69,6 +72,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (pick(), 0_u8..4).prop_map(|(at, how)| Step::Told(at, how)),
         1 => (pick(), any::<bool>()).prop_map(|(at, good)| Step::Checked(at, good)),
         1 => any::<bool>().prop_map(Step::Retry),
+        1 => (50_u64..2000).prop_map(Step::Freeze),
     ];
     prop::collection::vec(step, 1..200)
 }
@@ -354,6 +358,13 @@ impl Shell {
     fn step(&mut self, step: Step) {
         match step {
             Step::Wait(millis) => self.now = self.now + Duration::from_millis(millis),
+            Step::Freeze(millis) => {
+                let began = self.now;
+                self.now = began + Duration::from_millis(millis);
+                let freeze = Freeze::seen(began, self.now).unwrap();
+                self.cluster.on_freeze(freeze);
+                assert_eq!(self.cluster.frozen_until(), self.now);
+            }
             Step::Checkout {
                 worker,
                 resend,
