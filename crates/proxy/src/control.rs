@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use config::model::Model;
+use config::model::{Dump, Model};
 use policy::cluster::Cluster;
 use policy::time::Moment;
 use tokio::runtime::Handle;
@@ -69,6 +69,9 @@ pub(crate) struct Control {
 #[derive(Debug)]
 struct State {
     model: Arc<Model>,
+    /// The text of the configuration in force. It weighs more than all that is made of it, and old snapshots have
+    /// no use for it.
+    dump: Dump,
     snapshot: Arc<Snapshot>,
     /// Those before it, kept until nobody else does: what ends with the last use of one takes
     /// milliseconds where there are many clusters, which no worker is to spend.
@@ -81,7 +84,7 @@ struct State {
 impl Control {
     /// Binds and builds the first snapshot; gives each worker's listening sockets.
     pub(crate) fn start(
-        model: Model,
+        mut model: Model,
         orders: Vec<UnboundedSender<Order>>,
         stats: Vec<Arc<WorkerStats>>,
         log: LogWriter,
@@ -91,6 +94,7 @@ impl Control {
         let clock = Clock::start();
         let mut bound = BTreeMap::new();
         let sockets = bind(&model, orders.len(), &mut bound)?;
+        let dump = std::mem::take(&mut model.dump);
         let model = Arc::new(model);
         let (discovery, endpoints) = runtime.block_on(async {
             let mut discovery = Discovery::new();
@@ -117,6 +121,7 @@ impl Control {
             orders,
             state: Mutex::new(State {
                 model,
+                dump,
                 snapshot: snapshot.clone(),
                 retired: Vec::new(),
                 clusters,
@@ -145,15 +150,17 @@ impl Control {
     }
 
     /// Swaps the configuration once its sockets are bound and its names resolved.
-    pub(crate) fn reload(&self, model: Model, runtime: &Handle) -> io::Result<()> {
+    pub(crate) fn reload(&self, mut model: Model, runtime: &Handle) -> io::Result<()> {
         let mut bound = self.state().bound.clone();
         let log = self.next_log(&model)?;
         let sockets = bind(&model, self.orders.len(), &mut bound)?;
+        let dump = std::mem::take(&mut model.dump);
         let model = Arc::new(model);
         runtime.block_on(async {
             let mut discovery = self.discovery.lock().await;
             discovery.refresh(&model.clusters, Instant::now()).await;
             self.publish(model, &discovery, bound, sockets);
+            self.state().dump = dump;
         });
         self.names_changed.notify_one();
         if let Some(log) = log {
@@ -425,7 +432,9 @@ impl AdminSource for Control {
     }
 
     fn config(&self) -> serde_json::Value {
-        self.state().model.dump.to_json()
+        // It is read again, which takes a while: not under the lock.
+        let dump = self.state().dump.clone();
+        dump.to_json()
     }
 
     fn drain(&self) {
