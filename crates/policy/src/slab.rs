@@ -44,6 +44,10 @@ impl<K: Key, T> Slab<K, T> {
 
     pub(crate) fn insert(&mut self, thing: T) -> K {
         let place = self.free.pop().unwrap_or_else(|| {
+            if self.places.is_empty() {
+                // Most clusters have one endpoint, and room for four would be a kilobyte each.
+                self.places.reserve_exact(1);
+            }
             self.places.push((0, None));
             self.places.len() as u32 - 1
         });

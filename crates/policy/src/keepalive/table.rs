@@ -9,8 +9,8 @@ use crate::time::nanos;
 /// fade: all are halved when there are [`ENTRIES_MAX`] survivals, and each close takes a 64th off.
 #[derive(Clone, Debug)]
 pub(super) struct Survival {
-    alive: Box<[f32; CELLS]>,
-    closed: Box<[f32; CELLS]>,
+    alive: Cells,
+    closed: Cells,
     alive_total: f32,
     /// Whether any close is remembered.
     closes: bool,
@@ -19,8 +19,8 @@ pub(super) struct Survival {
 impl Survival {
     pub(super) fn new() -> Self {
         Self {
-            alive: Box::new([0.0; CELLS]),
-            closed: Box::new([0.0; CELLS]),
+            alive: Cells::default(),
+            closed: Cells::default(),
             alive_total: 0.0,
             closes: false,
         }
@@ -28,7 +28,7 @@ impl Survival {
 
     #[inline]
     pub(super) fn survived(&mut self, age: Duration) {
-        self.alive[cell(age)] += 1.0;
+        *self.alive.at(age) += 1.0;
         self.alive_total += 1.0;
         if self.alive_total >= ENTRIES_MAX {
             self.halve();
@@ -42,13 +42,13 @@ impl Survival {
 
     pub(super) fn closed(&mut self, age: Duration) {
         self.fade(CLOSE_FADE);
-        self.closed[cell(age)] += 1.0;
+        *self.closed.at(age) += 1.0;
         self.closes = true;
     }
 
     /// Whether at least `count` survived in cells wholly beyond `age`.
     pub(super) fn beyond(&self, age: Duration, count: f32) -> bool {
-        self.alive[(cell(age) + 1).min(CELLS)..].iter().sum::<f32>() >= count
+        self.alive.beyond(age).iter().sum::<f32>() >= count
     }
 
     /// From the youngest to the oldest age at which a close within the next `window` is more likely
@@ -66,14 +66,15 @@ impl Survival {
             return None;
         }
         for at in (0..CELLS).rev() {
-            reached += self.alive[at] + self.closed[at];
-            if self.closed[at] == 0.0 || edge(at + 1) > below {
+            let closed = self.closed.get(at);
+            reached += self.alive.get(at) + closed;
+            if closed == 0.0 || edge(at + 1) > below {
                 continue;
             }
             let (lower, upper) = (edge(at), edge(at + 1));
             // Of a cell that is wider than the window a part of its closes is within it.
             let part = window.div_duration_f32(upper - lower).min(1.0);
-            if too_likely(self.closed[at] * part / reached) {
+            if too_likely(closed * part / reached) {
                 let to = found.map_or(upper, |ages| ages.to);
                 let from = lower.saturating_sub(window);
                 found = Some(Ages { from, to });
@@ -84,24 +85,56 @@ impl Survival {
 
     /// Survivals beyond `age` belong to a time that is over.
     pub(super) fn forget_beyond(&mut self, age: Duration) {
-        self.alive[(cell(age) + 1).min(CELLS)..].fill(0.0);
-        self.alive_total = self.alive.iter().sum();
+        self.alive.beyond_mut(age).fill(0.0);
+        self.alive_total = self.alive.all().iter().sum();
     }
 
     /// The closes belong to a time that is over.
     pub(super) fn forget_closes(&mut self) {
-        self.closed.fill(0.0);
+        self.closed = Cells::default();
         self.closes = false;
     }
 
     fn fade(&mut self, by: f32) {
-        for entry in self.alive.iter_mut().chain(self.closed.iter_mut()) {
+        for entry in self.alive.all_mut().iter_mut().chain(self.closed.all_mut()) {
             *entry *= by;
             if *entry < FORGOTTEN {
                 *entry = 0.0;
             }
         }
-        self.alive_total = self.alive.iter().sum();
+        self.alive_total = self.alive.all().iter().sum();
+    }
+}
+
+/// Counts by idle age. They take 1.6 KiB from the first one on: of the endpoints of a large configuration few
+/// are ever asked.
+#[derive(Clone, Debug, Default)]
+struct Cells(Option<Box<[f32; CELLS]>>);
+
+impl Cells {
+    fn all(&self) -> &[f32] {
+        self.0.as_deref().map_or(&[], |cells| &cells[..])
+    }
+
+    fn all_mut(&mut self) -> &mut [f32] {
+        self.0.as_deref_mut().map_or(&mut [], |cells| &mut cells[..])
+    }
+
+    fn get(&self, at: usize) -> f32 {
+        self.all().get(at).copied().unwrap_or_default()
+    }
+
+    fn at(&mut self, age: Duration) -> &mut f32 {
+        &mut self.0.get_or_insert_with(|| Box::new([0.0; CELLS]))[cell(age)]
+    }
+
+    /// Those wholly beyond an age.
+    fn beyond(&self, age: Duration) -> &[f32] {
+        self.all().get(cell(age) + 1..).unwrap_or_default()
+    }
+
+    fn beyond_mut(&mut self, age: Duration) -> &mut [f32] {
+        self.all_mut().get_mut(cell(age) + 1..).unwrap_or_default()
     }
 }
 
