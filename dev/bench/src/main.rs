@@ -21,7 +21,7 @@ type Step = Box<dyn FnMut()>;
 type Make = fn() -> Step;
 
 /// Every step by its name.
-const STEPS: [(&str, Make); 16] = [
+const STEPS: [(&str, Make); 17] = [
     ("parse request", parse::request),
     ("parse response", parse::response),
     ("check request", parse::check),
@@ -29,6 +29,7 @@ const STEPS: [(&str, Make); 16] = [
     ("route of 1", || route::find(1)),
     ("route of 1000", || route::find(1_000)),
     ("route of 10000", || route::find(10_000)),
+    ("expression of 300", || route::express(300)),
     ("checkout and hand back", pool::checkout),
     ("decide", pool::decide),
     ("read and forward request", onward::request),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use policy::route::{
     ClusterRef, ListenerHost, ListenerId, MatchSpec, Matched, PathMatch, RequestView, Route, RouteSpec,
-    RouteTable, RuleSpec, WeightedBackend,
+    RouteTable, RuleSpec, WeightedBackend, anchored,
 };
 use wire::field::Known;
 use wire::h1::head::RequestHead;
@@ -90,17 +90,48 @@ pub(crate) fn matched<'a>(table: &'a RouteTable, head: &RequestHead) -> Matched<
 pub(crate) fn table(routes: usize) -> RouteTable {
     let others = (1..routes).map(|number| {
         let host = format!("host{}.example.com", number / ROUTES_PER_HOST);
-        spec(number, host, format!("/api/v1/{}", number % ROUTES_PER_HOST))
+        let prefix = format!("/api/v1/{}", number % ROUTES_PER_HOST);
+        spec(number, host, PathMatch::Prefix(prefix))
     });
-    let ours = spec(0, "www.example.com".to_owned(), "/assets".to_owned());
+    let ours = spec(
+        0,
+        "www.example.com".to_owned(),
+        PathMatch::Prefix("/assets".to_owned()),
+    );
+    routed(others.chain([ours]).collect())
+}
+
+fn routed(specs: Vec<RouteSpec>) -> RouteTable {
     let listener = ListenerHost {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 80)),
         hostname: None,
     };
-    RouteTable::build(others.chain([ours]).collect(), &[listener])
+    RouteTable::build(specs, &[listener])
 }
 
-fn spec(number: usize, host: String, prefix: String) -> RouteSpec {
+/// A route is found among so many of one hostname, each told by an expression that begins
+/// like all others; ours counts last.
+pub(crate) fn express(routes: usize) -> Step {
+    let host = || "www.example.com".to_owned();
+    let others = (1..routes).map(|number| {
+        let expression = format!("/a[^/]*/app/{number}/[a-z.0-9]+[.]json");
+        spec(
+            number,
+            host(),
+            PathMatch::Regex(anchored(&expression).expect("an expression")),
+        )
+    });
+    let ours = PathMatch::Regex(anchored("/a[^/]*/app/[a-z.0-9]+[.]js").expect("an expression"));
+    let (table, head) = (
+        routed(others.chain([spec(0, host(), ours)]).collect()),
+        heads::request(),
+    );
+    Box::new(move || {
+        black_box(matched(&table, black_box(&head)));
+    })
+}
+
+fn spec(number: usize, host: String, path: PathMatch) -> RouteSpec {
     let action = Route {
         name: format!("httproute/default/route-{number}/rule/0").into(),
         filters: Vec::new(),
@@ -120,7 +151,7 @@ fn spec(number: usize, host: String, prefix: String) -> RouteSpec {
         hostnames: vec![host],
         rules: vec![RuleSpec {
             matches: vec![MatchSpec {
-                path: Some(PathMatch::Prefix(prefix)),
+                path: Some(path),
                 ..MatchSpec::default()
             }],
             action: Arc::new(action),
