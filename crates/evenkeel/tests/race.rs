@@ -613,3 +613,27 @@ fn a_farewell_is_nobodys_answer_and_the_line_describes_the_connection_that_died(
         "{line}"
     );
 }
+
+#[test]
+fn of_two_answers_to_one_request_the_first_is_not_passed_on() {
+    let upstream = Upstream::scripted(|number, mut peer| {
+        while let Some(request) = peer.request() {
+            if number == 0 && request.field("x-late").is_some() {
+                // The first had been on its way when the request came.
+                let both = [reply("somebody else's"), reply("late")].concat();
+                peer.try_send(both);
+                continue;
+            }
+            peer.try_send(reply("ok"));
+        }
+    });
+    let gateway = Gateway::before(&upstream);
+    let mut client = gateway.connect();
+    client.send(GET);
+    assert_eq!(client.response().text(), "ok");
+    std::thread::sleep(Duration::from_millis(60));
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Late: 1\r\n\r\n");
+    let response = client.response();
+    assert_eq!((response.status(), response.text()), (200, "ok".into()));
+    assert_eq!(upstream.connections(), 2);
+}

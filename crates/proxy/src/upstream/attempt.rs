@@ -122,6 +122,10 @@ pub(crate) async fn run(
             evidence.begun.set(false);
             Attempted::Dead(evidence.facts(lease, End::Farewell))
         }
+        Ok(()) if lease.has_two_answers(response) => {
+            evidence.begun.set(false);
+            Attempted::Dead(evidence.facts(lease, End::Stale))
+        }
         Ok(()) => Attempted::Response,
         Err(Ended::Died(End::Stale)) => {
             let end = await_fin(lease).await;

@@ -10,8 +10,8 @@ use policy::cluster::{Cluster, Handback, Parked as Verdict, Resend};
 use policy::evidence::{Facts, is_farewell, raced};
 use policy::plan::MalformedResponses;
 use policy::time::Moment;
-use wire::h1::framing::keeps_alive;
-use wire::h1::head::{ResponseHead, Scan};
+use wire::h1::framing::{BodyLength, keeps_alive, response_body};
+use wire::h1::head::{Method, ResponseHead, Scan};
 
 use super::connection::Connection;
 use super::permit::Permit;
@@ -165,12 +165,16 @@ impl Lease<'_> {
         (!self.fresh).then_some(self.hold.heard_within())
     }
 
-    /// Until when what comes back may have been on its way before the request arrived: for a round
-    /// trip, and as long again on paths that are long enough for that to cost no look.
+    /// Until when the kernel is asked whether what comes back was on its way before the request arrived:
+    /// always on a connection that idled long enough for a look to cost nothing, since the worker may
+    /// notice late what came early; else for a round trip, and as long again on longer paths.
     pub(crate) fn doubt_answers_until(&self, written: Moment) -> Moment {
         let round_trip = self.hold.round_trip;
         if self.fresh {
             return Moment::default();
+        }
+        if self.facts.deserve_a_look() {
+            return Moment::NEVER;
         }
         written
             + round_trip
@@ -188,6 +192,24 @@ impl Lease<'_> {
         }
         let stays = keeps_alive(response.version, &response.fields);
         is_farewell(response.status, stays, lasted, self.hold.patience)
+    }
+
+    /// Whether a second response follows behind this one's body, all of it read already. One request has one
+    /// answer, so the first of them was sent before. Not asked of busy connections.
+    pub(crate) fn has_two_answers(&self, response: &ResponseHead) -> bool {
+        if self.fresh || !self.facts.deserve_a_look() || self.input.is_empty() {
+            return false;
+        }
+        // Read as for a GET: behind the head of an answer to HEAD there is no body to look behind.
+        let length = match response_body(response, Method::Get) {
+            Ok(BodyLength::None) => 0,
+            Ok(BodyLength::Length(bytes)) => bytes,
+            _ => return false,
+        };
+        let behind = usize::try_from(length)
+            .ok()
+            .and_then(|at| self.input.data().get(at..));
+        behind.is_some_and(|rest| rest.starts_with(b"HTTP/1."))
     }
 
     /// Notes how it died, and whether that was a race.
