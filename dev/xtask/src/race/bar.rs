@@ -36,6 +36,8 @@ enum ErrorBar {
     RareOnceKnown,
     /// At most one in a thousand of the requests that met a close.
     OneInThousand,
+    /// At most one in a thousand of the requests in the window, where nobody sees what met a close.
+    OneInThousandInWindow,
     /// At most one of a hundred requests that met a close of an endpoint after its first three.
     RareAfterFirst,
     Any,
@@ -86,6 +88,10 @@ pub(crate) fn of(peer: Peer, way: Way) -> Bar {
         },
         Script::Aim if matches!(way, Way::LateFin | Way::Proxied) => Bar {
             risky: ErrorBar::RareAfterFirst,
+            ..strict
+        },
+        Script::Aim if way == Way::UnixSocket => Bar {
+            risky: ErrorBar::OneInThousandInWindow,
             ..strict
         },
         Script::Aim => strict,
@@ -178,7 +184,8 @@ impl Bar {
             ErrorBar::RareOnceKnown if report.warm_errors * 10_000 < report.warm.max(1) => 0,
             ErrorBar::RareOnceKnown => report.warm_errors,
             ErrorBar::OneInThousand if report.error_count() * 1_000 <= report.met => 0,
-            ErrorBar::OneInThousand => report.error_count(),
+            ErrorBar::OneInThousandInWindow if report.error_count() * 1_000 <= report.in_window => 0,
+            ErrorBar::OneInThousand | ErrorBar::OneInThousandInWindow => report.error_count(),
             ErrorBar::RareAfterFirst if report.later_errors * 100 <= report.later_met => 0,
             ErrorBar::RareAfterFirst => report.later_errors,
             ErrorBar::Any => 0,
