@@ -276,10 +276,15 @@ impl Endpoint {
         }
     }
 
+    /// Beyond this age its connections are taken for forgotten now, if silence was met lately.
+    pub(crate) fn silent_limit(&self, now: Moment) -> Duration {
+        self.silence.limit(now).unwrap_or(Duration::MAX)
+    }
+
     /// When its idle connections and its probe next need a look.
-    pub(crate) fn due(&self, plan: &KeepAlivePlan) -> Moment {
+    pub(crate) fn due(&self, plan: &KeepAlivePlan, now: Moment) -> Moment {
         let just_after = Duration::from_nanos(1);
-        let limit = self.fresh_limit(plan).reuse;
+        let limit = self.fresh_limit(plan).reuse.min(self.silent_limit(now));
         let idle = self
             .idle
             .oldest()

@@ -42,9 +42,8 @@ impl Cluster {
         } else {
             // Those already idle reach their limit before this one.
             if endpoint.idle.is_empty() {
-                self.deadline = self
-                    .deadline
-                    .min(now + endpoint.limit(&self.plan.keep_alive).reuse);
+                let limit = endpoint.limit(&self.plan.keep_alive).reuse;
+                self.deadline = self.deadline.min(now + limit.min(endpoint.silent_limit(now)));
             }
             self.deadline = self.deadline.min(connection.retire_at);
             let idle = Idle {
@@ -62,7 +61,7 @@ impl Cluster {
             Parked::Keep
         };
         if changed {
-            self.learned(endpoint_id);
+            self.learned(endpoint_id, now);
         }
         parked
     }
@@ -122,7 +121,7 @@ impl Cluster {
             .filter(|endpoint| endpoint.held_by > 0);
         let Some(endpoint) = endpoint else { return };
         if endpoint.on_closed(now.since(gone.idle_since), sign, now) {
-            self.learned(gone.endpoint);
+            self.learned(gone.endpoint, now);
         }
     }
 
@@ -181,9 +180,9 @@ impl Cluster {
     }
 
     /// An endpoint's limit may have changed: its idle connections may be due earlier.
-    fn learned(&mut self, id: EndpointId) {
+    fn learned(&mut self, id: EndpointId, now: Moment) {
         if let Some(endpoint) = self.endpoints.get(id) {
-            self.deadline = self.deadline.min(endpoint.due(&self.plan.keep_alive));
+            self.deadline = self.deadline.min(endpoint.due(&self.plan.keep_alive, now));
         }
         self.share();
     }

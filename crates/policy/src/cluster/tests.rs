@@ -226,6 +226,26 @@ fn past_a_learned_limit_nothing_is_reused_and_one_connection_stays_to_watch() {
 }
 
 #[test]
+fn after_a_silence_no_connection_that_is_too_old_for_use_is_kept() {
+    let mut story = Story::new(1, ClusterPlan::default());
+    let met = story.idle(1, 0)[0];
+    assert_eq!(reused(&story.get(1000)).0, met);
+    story.cluster.hand_back(met, Handback::Silent, ME, AT(1900));
+    let kept = story.idle(3, 1900);
+    assert!(story.cluster.next_deadline() <= AT(1900 + 900));
+    let plan = story.plan.clone();
+    assert!(story.cluster.reap(&plan, AT(2700)).is_empty());
+    assert_eq!(story.cluster.reap(&plan, AT(2801)), kept);
+    assert_eq!(story.cluster.describe(AT(2801))[0].open, 0);
+    assert!(story.cluster.next_deadline() > AT(2801), "no look in vain");
+    // What was closed so may have been dead: it refutes nothing.
+    let idle = story.idle(1, 2801)[0];
+    assert_eq!(reused(&story.get(3600)).0, idle);
+    story.answer(idle, 3600);
+    assert!(matches!(story.get(4510), Checkout::Open { .. }));
+}
+
+#[test]
 fn a_probe_that_outlives_the_wall_says_so_at_once_and_three_of_them_raise_the_limit() {
     let mut story = Story::new(1, ClusterPlan::default());
     let mut at = story.teach(2000, IdleEnd::Fin);

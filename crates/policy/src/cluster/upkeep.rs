@@ -88,7 +88,7 @@ impl Cluster {
         if changed {
             self.share();
         }
-        let due = self.endpoints.iter().map(|(_, endpoint)| endpoint.due(plan));
+        let due = self.endpoints.iter().map(|(_, endpoint)| endpoint.due(plan, now));
         let due = due.min().unwrap_or(Moment::NEVER);
         // What a freeze hid is looked at once it must have been seen.
         self.deadline = due.max(self.freezes.hides_until());
@@ -150,6 +150,9 @@ impl Cluster {
         for idle in past.iter().filter(|_| !hidden) {
             changed |= endpoint.on_outlived(now.since(idle.since));
         }
+        // What silence forbids would never be used again. It shows nothing of what it has outlived.
+        let silent = endpoint.silent_limit(now);
+        past.extend(endpoint.idle.extract(|idle| now.since(idle.since) > silent));
         self.counters.cx_idle_timeout += past.len() as u64;
         gone.extend(past.into_iter().map(|idle| idle.connection));
         if let Some(probe) = probing.and_then(|connection| self.connections.get_mut(connection)) {
