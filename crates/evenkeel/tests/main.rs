@@ -31,6 +31,7 @@ mod quickstart;
 mod race;
 mod reload;
 mod routing;
+mod saturation;
 mod slow_uploads;
 mod state_file;
 mod waiting;

@@ -31,6 +31,8 @@ struct Endpoint {
     refused: Vec<Moment>,
     ever_bound: bool,
     most: u32,
+    /// Requests come evenly, not by chance.
+    even: bool,
 }
 
 impl Endpoint {
@@ -48,6 +50,7 @@ impl Endpoint {
             refused: Vec::new(),
             ever_bound: false,
             most: 1024,
+            even: false,
         }
     }
 
@@ -64,7 +67,11 @@ impl Endpoint {
         mut takes: impl FnMut(&mut Dice, Moment) -> Duration,
     ) {
         let mut at = AT(from);
+        let even = self.even;
         let gap = |dice: &mut Dice| {
+            if even {
+                return Duration::from_secs_f64(1.0 / per_second);
+            }
             let chance = (dice.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
             Duration::from_secs_f64(-chance.ln() / per_second)
         };
@@ -161,6 +168,38 @@ fn the_same_without_a_quiet_time_before() {
     }
 }
 
+/// As threads of a server do that were all idle when the crowd came.
+#[test]
+fn workers_in_step_are_noticed_as_well() {
+    for per_second in [130.0, 240.0, 400.0] {
+        let mut endpoint = Endpoint::new(8, 1);
+        endpoint.even = true;
+        endpoint.offer((0, 20_000), per_second, |_, _| MS(100));
+        let (rate, median) = endpoint.told(8_000, 20_000);
+        assert!(
+            rate >= 77.0 && median <= MS(300),
+            "{rate} {median:?} of {per_second}"
+        );
+    }
+}
+
+#[test]
+fn other_services_are_noticed_as_well() {
+    for (workers, takes) in [(2, 30), (4, 200), (16, 50), (32, 400), (100, 100)] {
+        let capacity = workers as f64 * 1000.0 / takes as f64;
+        let mut endpoint = Endpoint::new(workers, 1);
+        endpoint.offer((0, 10_000), capacity / 2.0, about(takes));
+        assert!(!endpoint.ever_bound);
+        endpoint.offer((10_000, 40_000), capacity * 3.0, about(takes));
+        let (rate, median) = endpoint.told(30_000, 40_000);
+        let few = MS(takes * 12 / workers as u64);
+        assert!(
+            rate >= capacity * 0.95 && median <= (MS(takes) * 3).max(few * 2),
+            "{rate} {median:?} of {workers} workers of {takes} ms"
+        );
+    }
+}
+
 #[test]
 fn more_workers_are_noticed_while_it_is_bounded() {
     let mut endpoint = Endpoint::new(8, 3);
@@ -187,8 +226,44 @@ fn a_stall_and_what_follows_it_are_not_saturation() {
     assert!(!endpoint.ever_bound);
 }
 
+/// What stays in flight behind a quick head: streams, downloads.
+#[test]
+fn streams_that_pile_up_are_not_saturation() {
+    for head in [5, 150, 900] {
+        let (mut machine, mut dice) = (Saturation::new(AT(0)), Dice::seeded(1));
+        for count in 0..10_000_u32 {
+            let now = AT(u64::from(count) * 10);
+            let took = MS(head) + dice.up_to(MS(head / 4));
+            machine.on_answer(took, count, now);
+            assert!(machine.bears_more(count, now), "{head} ms, {count} in flight");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+    /// An endpoint that becomes slower and has no queue: a slow dependency, a cold start the other way round.
+    #[test]
+    fn an_endpoint_that_becomes_slower_is_not_bounded_for_long(
+        per_second in 5_f64..600.0,
+        first in 20_u64..2_000,
+        then in 20_u64..4_000,
+        within in 0_u64..20_000,
+        spread in 0_u64..=30,
+        even in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let mut endpoint = Endpoint::new(usize::MAX, seed);
+        (endpoint.most, endpoint.even) = (u32::MAX, even);
+        endpoint.offer((0, 60_000), per_second, move |dice, now| {
+            let gone = now.since(AT(5_000)).as_millis() as u64;
+            let takes = if gone >= within { then } else { (first * (within - gone) + then * gone) / within };
+            MS(takes) + dice.up_to(MS(takes * spread / 100))
+        });
+        let refused = endpoint.refused.len() as f64;
+        prop_assert!(refused <= per_second * 2.0, "{refused} of {per_second} a second");
+    }
+
     /// Long polls, streams, kinds of requests that come and go: whatever is slow without a queue.
     #[test]
     fn what_is_slow_without_a_queue_is_never_bounded_for_long(
