@@ -552,6 +552,39 @@ fn statuses_the_owner_names_are_retried() {
     assert_eq!(Gateway::configured(&text).ask(POST).text(), "ok");
 }
 
+/// An answer that nobody gets is read to its end where it is here: its connection carries what follows.
+#[test]
+fn an_answer_that_is_retried_leaves_its_connection_to_be_used_again() {
+    for body in [
+        "Content-Length: 4\r\n\r\nbusy",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nbusy\r\n0\r\n\r\n",
+        "Content-Length: 0\r\n\r\n",
+    ] {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let upstream =
+            Upstream::answering(
+                move |_| match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % 2 {
+                    0 => format!("HTTP/1.1 503 Busy\r\n{body}"),
+                    _ => reply("ok"),
+                },
+            );
+        let rules = format!(
+            "  - retry: {{attempts: 2, codes: [503]}}\n    backendRefs: [{}]\n",
+            yaml::reference("app")
+        );
+        let text = format!(
+            "{}{}{}",
+            yaml::gateway(free_port()),
+            yaml::route("r", &rules),
+            yaml::backend("app", &[upstream.address])
+        );
+        let gateway = Gateway::configured(&text);
+        (0..5).for_each(|_| assert_eq!(gateway.ask(POST).text(), "ok"));
+        assert_eq!(upstream.connections(), 1, "{body:?}");
+        assert_eq!(upstream.requests().len(), 10, "{body:?}");
+    }
+}
+
 #[test]
 fn a_second_endpoint_serves_when_the_first_refuses() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -1,6 +1,7 @@
 //! How an exchange is answered: by the endpoint's response, or by a failure's verdict.
 
 mod rest;
+mod unused;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use crate::upstream::lease::Lease;
 use crate::upstream::protocol_probe;
 use crate::upstream::shared::ClusterHandle;
 use rest::Rest;
+pub(crate) use unused::read_off;
 
 /// What an exchange's attempts and its answer depend on.
 pub(crate) struct Setting<'a> {

@@ -291,7 +291,7 @@ impl<'a> Exchange<'a> {
                 return Ok(answer::send(self, setting, next).await);
             };
             let rule = attempts.rule(why);
-            postmortem::note_again(self, tried, (why, rule), cluster);
+            postmortem::note_again(self, tried, (why, rule), (cluster, upload));
             (reuse, before.made_again) = (how, true);
             let latest = limits.until(upload, now).request();
             upload.rewind();

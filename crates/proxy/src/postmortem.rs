@@ -4,6 +4,8 @@ use policy::attempts::Why;
 use policy::evidence::{End, Facts, grade};
 use policy::outcome::{Attempt, AttemptEnd, Death, Ended, Rule, Sent};
 
+use crate::answer::read_off;
+use crate::body::Upload;
 use crate::exchange::Exchange;
 use crate::record::{ClosedBy, Evidence, SavedBy};
 use crate::tried::{Begun, Tried, TriedEnd};
@@ -15,7 +17,7 @@ pub(crate) fn note_again(
     exchange: &mut Exchange<'_>,
     tried: Tried<'_>,
     (why, rule): (Why, Rule),
-    cluster: &ClusterHandle,
+    (cluster, upload): (&ClusterHandle, &Upload),
 ) {
     let raced = tried.summary.reused && tried.facts.is_some();
     tracing::debug!(
@@ -32,7 +34,20 @@ pub(crate) fn note_again(
         Why::Replay(_) => SavedBy::Proof,
         Why::Retry | Why::Race => SavedBy::Retry,
     }));
-    note_failed(exchange, tried, cluster);
+    match tried.end {
+        TriedEnd::Response(lease) => {
+            note(
+                exchange,
+                attempt_on(&lease, tried.begun, AttemptEnd::Status(tried.status)),
+            );
+            // Where the endpoint still takes the request, its connection is of no use.
+            match upload.sent_whole() {
+                true => read_off(lease, &exchange.work.response, exchange.work.request.method),
+                false => lease.close(),
+            }
+        }
+        _ => note_failed(exchange, tried, cluster),
+    }
     exchange.rule = rule;
 }
 
