@@ -1,5 +1,7 @@
 //! Bytes -> data, trailers, end: a body's decoder, resumable at any byte.
 
+mod passing;
+
 use std::ops::Range;
 
 use memchr::memchr;
@@ -12,6 +14,8 @@ use crate::field::Fields;
 use crate::hop::{Named, TrailerFate, trailer_fate};
 use crate::known::Known;
 use crate::shown_by_its_sentence;
+
+pub use passing::{Boundary, Run};
 
 /// Decodes one body. Feed it what came; what it consumed need not be kept.
 ///
@@ -151,33 +155,6 @@ impl DecodeError {
 shown_by_its_sentence!(DecodeError);
 
 impl BodyDecoder {
-    /// How many bytes follow that are data whatever they are, so that they need not be looked at:
-    /// the rest of a body of known length, or of a chunk.
-    #[must_use]
-    pub const fn plain(&self) -> u64 {
-        match self.state {
-            State::Length { left } | State::Chunk { left } => left,
-            _ => 0,
-        }
-    }
-
-    /// `count` of those bytes went past without being decoded.
-    ///
-    /// # Panics
-    /// If there were not as many.
-    pub fn passed(&mut self, count: u64) {
-        match &mut self.state {
-            State::Length { left } | State::Chunk { left } if *left >= count => *left -= count,
-            _ => panic!("{count} bytes passed that were not plain data"),
-        }
-        self.data += count;
-        match self.state {
-            State::Length { left: 0 } => self.state = State::Ended,
-            State::Chunk { left: 0 } => self.state = State::ChunkCr,
-            _ => {}
-        }
-    }
-
     /// A decoder for a body framed like this.
     #[must_use]
     pub const fn new(length: BodyLength) -> Self {

@@ -312,3 +312,119 @@ fn trailers_that_connection_names_end_here() {
     assert_eq!(trailers.len(), 1);
     assert_eq!(trailers.get_named(b"x-kept"), Some(&b"2"[..]));
 }
+
+/// What goes on of `input` as it came, when it arrives in pieces that end at `ends`: whatever is not taken as it is,
+/// is decoded.
+fn run_through(input: &[u8], ends: &[usize]) -> (Vec<u8>, Vec<u8>, Result<bool, DecodeError>) {
+    let limits = Limits::default();
+    let mut decoder = BodyDecoder::new(BodyLength::Chunked);
+    let (mut data, mut raw, mut at) = (Vec::new(), Vec::new(), 0);
+    for &end in ends {
+        loop {
+            let boundary = decoder.boundary();
+            let run = decoder.run(&input[at..end]);
+            let passed = &input[at..at + run.bytes];
+            raw.extend_from_slice(passed);
+            // A second decoder that goes on from where it stood says the same of what went on.
+            let (mut second, mut seen, mut from) = (BodyDecoder::from_boundary(boundary), 0, 0);
+            while from < passed.len() {
+                let step = second.decode(&passed[from..], &limits, &mut Fields::default());
+                let step = step.expect("what went on is well formed");
+                if let Part::Data(range) = &step.part {
+                    data.extend_from_slice(&passed[from..][range.clone()]);
+                    seen += range.len() as u64;
+                }
+                from += step.consumed;
+                if !matches!(step.part, Part::Data(_)) {
+                    break;
+                }
+            }
+            assert_eq!(seen, run.data);
+            at += run.bytes;
+            match decoder.decode(&input[at..end], &limits, &mut Fields::default()) {
+                Ok(Step { consumed, part }) => {
+                    if let Part::Data(range) = &part {
+                        data.extend_from_slice(&input[at..][range.clone()]);
+                    }
+                    at += consumed;
+                    match part {
+                        Part::Data(_) => {}
+                        Part::NeedMore => break,
+                        Part::End => return (data, raw, Ok(true)),
+                    }
+                }
+                Err(error) => return (data, raw, Err(error)),
+            }
+        }
+    }
+    (data, raw, Ok(false))
+}
+
+#[test]
+fn chunks_as_we_would_write_them_go_on_as_they_came() {
+    let body = b"5\r\nhello\r\nA\r\n0123456789\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n";
+    let (data, raw, end) = run_through(body, &[body.len()]);
+    assert_eq!(raw, body);
+    assert_eq!((data.len(), end), (31, Ok(true)));
+}
+
+#[test]
+fn what_is_not_ours_to_pass_on_is_decoded() {
+    for (body, passed) in [
+        ("5;a=b\r\nhello\r\n0\r\n\r\n", "\r\n0\r\n\r\n"),
+        ("05\r\nhello\r\n0\r\n\r\n", "\r\n0\r\n\r\n"),
+        ("00\r\n\r\n", ""),
+        ("2\r\nok\r\n0\r\nTrailer: x\r\n\r\n", "2\r\nok\r\n"),
+    ] {
+        let mut decoder = BodyDecoder::new(BodyLength::Chunked);
+        let run = decoder.run(body.as_bytes());
+        let (_, raw, end) = run_through(body.as_bytes(), &[body.len()]);
+        assert_eq!(raw, passed.as_bytes(), "{body:?}");
+        assert!(passed.starts_with("2") || run == Run::default(), "{body:?}");
+        assert_eq!(end, Ok(true), "{body:?}");
+    }
+    for (body, error) in [
+        ("5 \r\nhello\r\n", DecodeError::BadChunkSize),
+        ("5\nhello\r\n", DecodeError::BareLf),
+        ("5;a=\r\nhello\r\n", DecodeError::BadExtension),
+        ("2\r\nokk\r\n", DecodeError::BadChunkEnd),
+        ("2\r\nok\n0\r\n\r\n", DecodeError::BadChunkEnd),
+        ("ffffffffffffffff\r\n", DecodeError::ChunkTooLarge),
+        ("10000000000000000\r\n", DecodeError::BadChunkSize),
+        ("+5\r\nhello\r\n", DecodeError::BadChunkSize),
+    ] {
+        assert_eq!(
+            run_through(body.as_bytes(), &[body.len()]).2,
+            Err(error),
+            "{body:?}"
+        );
+    }
+}
+
+proptest! {
+    /// However it arrives, a body is read alike with and without runs, and all that was run is well formed.
+    #[test]
+    fn runs_change_nothing_of_what_a_body_says(
+        pieces in prop::collection::vec(
+            prop_oneof![
+                prop::sample::select(vec!["5\r\nhello\r\n", "0a\r\n0123456789\r\n", "B\r\nhello world\r\n", "1;x=y\r\n!\r\n",
+                    "0\r\n\r\n", "0\r\nT: v\r\n\r\n", "3\r\nab\r\n", "5\nhello\r\n", "\r\n", "g\r\n", ";", "5"])
+                    .prop_map(str::to_owned),
+                "[0-9a-f;\r\n]{0,6}",
+            ],
+            0..8,
+        ),
+        cuts in prop::collection::vec(0_usize..64, 0..6),
+    ) {
+        let body = pieces.concat().into_bytes();
+        let mut ends: Vec<usize> = cuts.into_iter().filter(|cut| *cut < body.len()).collect();
+        ends.push(body.len());
+        ends.sort_unstable();
+        let plain = decode(BodyLength::Chunked, &body, &ends, &Limits::default());
+        let (data, _, end) = run_through(&body, &ends);
+        prop_assert_eq!(&end, &plain.end);
+        if end.is_ok() {
+            prop_assert_eq!(data, plain.data);
+        }
+    }
+}
