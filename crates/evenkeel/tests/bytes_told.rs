@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::harness::{End, Gateway, Peer, Upstream, free_port, yaml};
+use nix::sys::signal::Signal;
+
+use crate::harness::{End, Gateway, Peer, Upstream, eventually, free_port, yaml};
 
 /// More than sockets and pipes hold, so that a client that stops reading has not had it all.
 const LARGE: usize = 64 << 20;
@@ -175,4 +177,110 @@ fn an_upgrade_comes_behind_the_whole_request() {
     client.send("0\r\n\r\nraw");
     assert_eq!(client.try_head().expect("a head").status(), 101);
     assert_eq!(client.take(8), b"hellobye");
+}
+
+/// What bodies are made of here: no head and no framing has it.
+const DATA: u8 = b'~';
+
+/// Bytes of bodies in what a client received, heads and framing left out.
+fn data(received: &[u8]) -> u64 {
+    received.iter().filter(|&&byte| byte == DATA).count() as u64
+}
+
+/// Answers a request with small chunks that never end: more than sockets hold.
+fn endless_chunks(mut peer: Peer) {
+    if peer.request().is_some() {
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let chunks = [b"3e8\r\n".as_slice(), &[DATA; 1000], b"\r\n"]
+            .concat()
+            .repeat(50);
+        while peer.try_send(&chunks) {}
+    }
+}
+
+#[test]
+fn a_chunked_response_that_its_client_stops_reading_is_told_to_the_byte() {
+    let upstream = Upstream::scripted(|_, peer| endless_chunks(peer));
+    let gateway = gateway(&upstream, "  timeout: {http: {streamIdleTimeout: 500ms}}\n");
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.try_head().expect("a head");
+    gateway.log_lines(1);
+    let sent = data(&client.rest());
+    assert!(sent > 100_000, "{sent}");
+    assert_eq!(told(&gateway), (0, sent));
+}
+
+#[test]
+fn a_relay_that_a_drain_cuts_off_is_told_to_the_byte() {
+    for chunked in [true, false] {
+        let upstream = Upstream::scripted(move |_, mut peer| {
+            if chunked {
+                endless_chunks(peer);
+            } else if peer.request().is_some() {
+                peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n"));
+                while peer.try_send(vec![DATA; 100_000]) {}
+            }
+        });
+        let text = yaml::simple(free_port(), upstream.address, "");
+        let arguments = ["--access-log", "json", "--drain-timeout", "300ms"];
+        let mut gateway = Gateway::configured_with(&text, &arguments);
+        let mut client = gateway.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.try_head().expect("a head");
+        std::thread::sleep(Duration::from_millis(300));
+        gateway.signal(Signal::SIGTERM);
+        gateway.exit();
+        let sent = data(&client.rest());
+        assert!(sent > 100_000, "{sent}");
+        assert_eq!(told(&gateway), (0, sent), "chunked: {chunked}");
+    }
+}
+
+/// Responses that are here whole, for a client that asks for many and reads none: what the last one's line says is
+/// what is missing of all that it finds when it reads at last.
+#[test]
+fn a_response_whose_last_write_fails_is_told_to_the_byte() {
+    const REQUESTS: usize = 700;
+    let body = [DATA; 30_000].as_slice();
+    let chunks: Vec<u8> = body
+        .chunks(700)
+        .flat_map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat())
+        .collect();
+    let plain = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n".as_slice(),
+        body,
+    ]
+    .concat();
+    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice();
+    let chunked = [head, &chunks, b"0\r\n\r\n"].concat();
+    for answer in [plain, chunked] {
+        let answer = String::from_utf8(answer).expect("text");
+        let upstream = Upstream::answering(move |_| answer.clone());
+        let policy = "apiVersion: evenkeel.dev/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: {name: clients}\nspec:\n  \
+                      targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]\n  \
+                      timeout: {http: {streamIdleTimeout: 500ms}}\n---\n";
+        let text = format!("{}{policy}", yaml::simple(free_port(), upstream.address, ""));
+        let gateway = Gateway::configured_with(&text, &["--access-log", "json"]);
+        let mut client = gateway.connect();
+        // In one piece, so that all of it is read, and nothing resets the connection when it is closed.
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(REQUESTS));
+        let last = |line: &serde_json::Value| line["envoy_response_flags"] != "-";
+        let mut lines = Vec::new();
+        eventually("the client to be given up", || {
+            lines = gateway
+                .log_lines(0)
+                .iter()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .collect();
+            lines.iter().any(last).then_some(())
+        });
+        let received = data(&client.rest());
+        let sent: u64 = lines.iter().filter_map(|line| line["bytes_sent"].as_u64()).sum();
+        assert_eq!(sent, received, "{:#?}", lines.last());
+        assert!(
+            !received.is_multiple_of(30_000),
+            "the last one was cut: {received}"
+        );
+    }
 }

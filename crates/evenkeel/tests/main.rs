@@ -34,4 +34,5 @@ mod routing;
 mod saturation;
 mod slow_uploads;
 mod state_file;
+mod streaming;
 mod waiting;

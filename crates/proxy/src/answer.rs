@@ -212,6 +212,7 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, setting: &Setting<'_>, nex
     if sent == Sent::All {
         return next;
     }
+    exchange.record.bytes_sent(exchange.client.taken_of_body());
     let so_far = SoFar {
         sent: exchange.record.sent(),
         ..SoFar::default()
@@ -315,10 +316,14 @@ impl Relaying<'_> {
     fn begin(&mut self, exchange: &mut Exchange<'_>, upload: &Upload) -> Result<Begin, DownloadEnd> {
         let framing = (self.from, self.to);
         let named = std::mem::take(&mut self.named);
-        if !upload.sent_whole() {
-            return Ok(Begin::Rest(Download::new(framing, named)));
-        }
         let client = &mut *exchange.client;
+        if !upload.sent_whole() {
+            return Ok(Begin::Rest(Box::new(Download::new(
+                framing,
+                named,
+                client.out.len(),
+            ))));
+        }
         let limits = client.snapshot.limits(client.listener);
         let Client { out, behind, .. } = client;
         Download::begin(framing, named, (&mut self.lease.input, limits), (out, behind))

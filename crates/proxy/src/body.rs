@@ -15,7 +15,7 @@ use wire::h1::framing::BodyLength;
 
 use crate::worker::Worker;
 
-pub(crate) use download::{Begin, Download, DownloadEnd};
+pub(crate) use download::{Begin, Download, DownloadEnd, Taken};
 pub(crate) use upload::{BadBody, Sender, Upload, UploadEnd};
 
 /// A body of at least this goes on from the buffer that it was read into, if all of it is there: its new head is

@@ -40,13 +40,6 @@ pub(crate) fn poll_fill(
     read
 }
 
-/// Writes all of `bytes` and clears them.
-pub(crate) async fn flush(transport: &Transport, bytes: &mut Vec<u8>) -> io::Result<()> {
-    write_all(transport, bytes).await?;
-    bytes.clear();
-    Ok(())
-}
-
 /// Writes all of `bytes`.
 pub(crate) async fn write_all(transport: &Transport, bytes: &[u8]) -> io::Result<()> {
     let mut written = 0;
@@ -57,16 +50,4 @@ pub(crate) async fn write_all(transport: &Transport, bytes: &[u8]) -> io::Result
         }
     }
     Ok(())
-}
-
-/// Writes `first` and then `second`, with as few calls as the kernel allows.
-pub(crate) async fn write_both(transport: &Transport, first: &[u8], second: &[u8]) -> io::Result<()> {
-    let mut written = 0;
-    while written < first.len() {
-        match poll_fn(|cx| transport.poll_write_both(cx, &first[written..], second)).await? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            count => written += count,
-        }
-    }
-    write_all(transport, &second[written - first.len()..]).await
 }

@@ -36,19 +36,19 @@ pub(crate) enum RelayEnd {
     ClientSlow,
 }
 
-/// Relays a response's body to its end, and says how much of it. What is left in the client's buffer is
-/// the caller's to flush.
+/// Relays a response's body to its end. What is left in the client's buffer is the caller's to flush.
+///
+/// # Errors
+/// Why it ended before that; then nothing is left in the client's buffer.
 pub(crate) async fn run(
     worker: &Worker,
     lease: &mut Lease<'_>,
     upload: &mut Upload,
-    mut download: Download,
+    download: &mut Download,
     client: &mut Client,
     bounds: Bounds,
-) -> (u64, Result<(), RelayEnd>) {
+) -> Result<(), RelayEnd> {
     let pulse = Pulse::new(worker, upload.finished_at());
-    // What is not of the body goes first.
-    let head = (client.out.len() as u64).saturating_sub(download.encoded());
     let sent_before = client.connection.transport.sent();
     let Client {
         connection,
@@ -96,20 +96,17 @@ pub(crate) async fn run(
         }
     };
     let done = until_done(worker, alarm, bounds, &pulse, pin!(work)).await;
-    if done.is_ok() {
-        return (download.relayed, done);
+    if done.is_err() {
+        if let Err(RelayEnd::Upstream(_)) = done
+            && client_transport.sent() > sent_before
+            && let Ok(count) = client_transport.try_write(out)
+        {
+            // What came before the end is the client's, as far as it takes it at once.
+            download.note_taken((&out[..count], &[]));
+        }
+        out.clear();
     }
-    if let Err(RelayEnd::Upstream(_)) = done
-        && client_transport.sent() > sent_before
-    {
-        // What came before the end is the client's, as far as it takes it at once.
-        let _ = client_transport.try_write(out);
-    }
-    out.clear();
-    (
-        download.sent_of(client_transport.sent() - sent_before, head),
-        done,
-    )
+    done
 }
 
 /// Sends the rest of a request whose response's head is there already.

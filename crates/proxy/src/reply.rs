@@ -133,6 +133,9 @@ async fn send(
     }
     let limit = exchange.client.downstream().body_timeout;
     if exchange.client.flush(limit).await != Sent::All {
+        if exchange.work.request.method != Method::Head {
+            exchange.record.bytes_sent(exchange.client.taken_of_body());
+        }
         return Next::Drop;
     }
     if persists { Next::Request } else { Next::Close }

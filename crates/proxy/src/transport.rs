@@ -228,6 +228,14 @@ impl Transport {
         }
     }
 
+    /// Writes two pieces at once, without waiting.
+    pub(crate) fn try_write_both(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        self.note_written(match (first, second) {
+            (all, []) | ([], all) => sys::send(self, all),
+            (first, second) => sys::send_both(self, first, second),
+        })
+    }
+
     /// Writes two pieces at once, tried before it is awaited.
     pub(crate) fn poll_write_both(
         &self,
@@ -236,7 +244,7 @@ impl Transport {
         second: &[u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            match self.note_written(sys::send_both(self, first, second)) {
+            match self.try_write_both(first, second) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_write_ready(cx)),
                 done => return Poll::Ready(done),
             }

@@ -26,7 +26,7 @@ use crate::upstream::lease::Lease;
 /// What is to be waited for.
 pub(super) enum Rest<'a> {
     /// More of the body is to come, or of the request to go.
-    Body(Relaying<'a>, Download),
+    Body(Relaying<'a>, Box<Download>),
     /// The connection becomes a tunnel.
     Upgrade(Relaying<'a>),
 }
@@ -39,48 +39,77 @@ impl Rest<'_> {
         setting: &Setting<'_>,
         upload: &mut Upload,
     ) -> Result<Next, Box<Fault>> {
-        let next = match self {
-            Self::Upgrade(relaying) => {
-                return upgrade(exchange, relaying.lease, setting, upload).await;
-            }
-            Self::Body(mut relaying, download) => {
-                let sent = exchange.client.connection.transport.sent();
-                let bounds = setting.limits.relay(exchange.client, setting.cluster);
-                let (worker, client) = (exchange.worker, &mut *exchange.client);
-                let relay = relay::run(worker, &mut relaying.lease, upload, download, client, bounds);
-                match relay.await {
-                    (count, Ok(())) => relaying.end(exchange, setting, upload, count),
-                    (count, Err(end)) => {
-                        exchange.record.bytes_sent(count);
-                        exchange.record.bytes_received(upload.received);
-                        let so_far = SoFar::of(upload).and_sent(count, relaying.from);
-                        let begun = relaying.begun;
-                        let attempt = attempt_on(&relaying.lease, begun, AttemptEnd::BadResponse);
-                        let to = relaying.to;
-                        relaying.lease.close();
-                        let untouched = exchange.client.connection.transport.sent() == sent;
-                        let cut = Cut {
-                            end,
-                            untouched,
-                            to,
-                            so_far,
-                            attempt,
-                        };
-                        return cut_short(exchange, cut, setting);
-                    }
-                }
-            }
-        };
-        let limit = exchange.client.downstream().body_timeout;
-        let sent = exchange.client.flush(limit).await;
-        if sent == Sent::All {
-            return Ok(next);
+        match self {
+            Self::Upgrade(relaying) => upgrade(exchange, relaying.lease, setting, upload).await,
+            Self::Body(relaying, download) => relay_body(exchange, relaying, download, setting, upload).await,
         }
-        let so_far = SoFar {
-            sent: exchange.record.sent(),
-            ..SoFar::of(upload)
+    }
+}
+
+/// Relays a body to its end.
+async fn relay_body(
+    exchange: &mut Exchange<'_>,
+    mut relaying: Relaying<'_>,
+    mut download: Box<Download>,
+    setting: &Setting<'_>,
+    upload: &mut Upload,
+) -> Result<Next, Box<Fault>> {
+    let sent = exchange.client.connection.transport.sent();
+    let bounds = setting.limits.relay(exchange.client, setting.cluster);
+    let (from, to) = (relaying.from, relaying.to);
+    let told = Told {
+        record: &mut exchange.record,
+        download: &mut download,
+        upload,
+    };
+    let (worker, client) = (exchange.worker, &mut *exchange.client);
+    let relay = relay::run(
+        worker,
+        &mut relaying.lease,
+        told.upload,
+        told.download,
+        client,
+        bounds,
+    );
+    let done = relay.await;
+    drop(told);
+    let so_far = |download: &Download| SoFar::of(upload).and_sent(download.sent(), from);
+    if let Err(end) = done {
+        let attempt = attempt_on(&relaying.lease, relaying.begun, AttemptEnd::BadResponse);
+        relaying.lease.close();
+        let cut = Cut {
+            end,
+            untouched: exchange.client.connection.transport.sent() == sent,
+            to,
+            so_far: so_far(&download),
+            attempt,
         };
-        Ok(cut(exchange, setting, not_taken(sent), so_far))
+        return cut_short(exchange, cut, setting);
+    }
+    let next = relaying.end(exchange, setting, upload, download.relayed());
+    let limit = exchange.client.downstream().body_timeout;
+    let flushed = exchange.client.flush(limit).await;
+    if flushed != Sent::All {
+        download.note_taken(exchange.client.taken());
+        exchange.record.bytes_sent(download.sent());
+        let so_far = so_far(&download);
+        return Ok(cut(exchange, setting, not_taken(flushed), so_far));
+    }
+    Ok(next)
+}
+
+/// What a record is told of a relay, however that ends, a drop by a drain included: what the client has taken of the
+/// response's body, and what it has sent of the request's.
+struct Told<'a> {
+    record: &'a mut Record,
+    download: &'a mut Download,
+    upload: &'a mut Upload,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.record.bytes_sent(self.download.sent());
+        self.record.bytes_received(self.upload.received);
     }
 }
 

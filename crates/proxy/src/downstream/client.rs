@@ -8,13 +8,15 @@ use std::time::Duration;
 use config::model::Downstream;
 use policy::route::ListenerId;
 use policy::time::Moment;
+use wire::h1::framing;
+use wire::h1::head::{Limits, Method, ResponseHead, Scan};
 
 use super::connection::Connection;
 use super::lobby::Visitor;
+use crate::body::Taken;
 use crate::buffer::{self, READ_SIZE, ReadBuffer};
 use crate::engine::Alarm;
 use crate::io::fill;
-use crate::transport::Transport;
 use crate::wait::within;
 use crate::worker::{Current, Worker};
 
@@ -37,6 +39,8 @@ pub(crate) struct Client {
     pub(crate) out: Vec<u8>,
     /// … and then this, as it came from the endpoint.
     pub(crate) behind: ReadBuffer,
+    /// So many bytes of both have been taken, while not all have: buffers hold far less than 4 GiB.
+    taken: u32,
     pub(crate) alarm: Alarm,
     /// Whether the request being served is HTTP/1.0.
     pub(crate) http_10: bool,
@@ -73,6 +77,7 @@ impl Client {
             input,
             heard,
             behind: ReadBuffer::default(),
+            taken: 0,
             out: buffer::outgoing(),
             alarm,
             http_10: false,
@@ -127,20 +132,52 @@ impl Client {
     pub(crate) fn send(&mut self) -> Sent {
         let transport = &self.connection.transport;
         // In one piece there is less for the kernel to look at.
-        if !self.behind.is_empty() && self.behind.put_before(&self.out) {
+        if !self.behind.is_empty() && self.taken == 0 && self.behind.put_before(&self.out) {
             self.out.clear();
         }
-        let mut written = 0;
-        let sent = send_all(transport, &self.out, &mut written);
-        self.out.drain(..written);
-        if sent != Sent::All || self.behind.is_empty() {
-            return sent;
+        let mut taken = self.taken as usize;
+        for (before, piece) in [(0, self.out.as_slice()), (self.out.len(), self.behind.data())] {
+            while taken < before + piece.len() {
+                match transport.try_write(&piece[taken - before..]) {
+                    Ok(count) if count > 0 => {
+                        taken += count;
+                        self.taken = u32::try_from(taken).unwrap_or(u32::MAX);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Part,
+                    _ => return Sent::Failed,
+                }
+            }
         }
-        let mut written = 0;
-        let sent = send_all(transport, self.behind.data(), &mut written);
-        self.behind.consume(written);
-        self.behind.release();
-        sent
+        self.forget();
+        Sent::All
+    }
+
+    /// What was taken of what is to be sent, while not all has been.
+    pub(crate) fn taken(&self) -> (&[u8], &[u8]) {
+        let taken = self.taken as usize;
+        let of_out = taken.min(self.out.len());
+        (&self.out[..of_out], &self.behind.data()[..taken - of_out])
+    }
+
+    /// Bytes of the body that were taken of a response that was whole before any of it was sent.
+    #[cold]
+    pub(crate) fn taken_of_body(&self) -> u64 {
+        let (first, second) = self.taken();
+        let sent = [first, second].concat();
+        let (mut head, mut at) = (ResponseHead::default(), 0);
+        // Interim responses may stand before it.
+        while let Ok(Some(length)) = head.read(&sent[at..], &mut Scan::default(), &Limits::default()) {
+            at += length;
+            if head.status >= 200 {
+                let Ok(body) = framing::response_body(&head, Method::Get) else {
+                    break;
+                };
+                let mut taken = Taken::nothing(body, at);
+                taken.part(&sent);
+                return taken.data();
+            }
+        }
+        0
     }
 
     /// Writes what is to be sent. It is [`Sent::Part`] if the client took nothing of it for `limit`.
@@ -162,6 +199,7 @@ impl Client {
     pub(crate) fn forget(&mut self) {
         self.out.clear();
         self.behind = ReadBuffer::default();
+        self.taken = 0;
     }
 
     /// Dropping the connection resets it from now on, so that nobody takes what was sent for whole.
@@ -191,16 +229,4 @@ impl Client {
             }
         }
     }
-}
-
-/// Writes what the client takes now of `bytes`, and says in `written` how much that was.
-fn send_all(transport: &Transport, bytes: &[u8], written: &mut usize) -> Sent {
-    while *written < bytes.len() {
-        match transport.try_write(&bytes[*written..]) {
-            Ok(count) if count > 0 => *written += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Part,
-            _ => return Sent::Failed,
-        }
-    }
-    Sent::All
 }
