@@ -106,6 +106,9 @@ pub(crate) struct RunArgs {
     /// systemd has set that (`StateDirectory=`), else `off`.
     #[arg(long, value_name = "FILE|off")]
     pub(crate) state_file: Option<PathBuf>,
+    /// Memory that all unfinished request heads may take together, as 64Mi; past it, the oldest are answered with 408.
+    #[arg(long, value_name = "BYTES", default_value = "64Mi", value_parser = bytes)]
+    pub(crate) unfinished_heads_max: usize,
     /// Access log on standard output; without it, as the configuration says (text by default).
     #[arg(long, value_enum, value_name = "off|text|json", hide_possible_values = true)]
     pub(crate) access_log: Option<AccessLogChoice>,
@@ -266,6 +269,31 @@ impl FromStr for Admin {
     }
 }
 
+/// A number of bytes, alone or in one unit: `2097152`, `64Mi`.
+fn bytes(text: &str) -> Result<usize, String> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let shift = match unit {
+        "" => 0,
+        "Ki" => 10,
+        "Mi" => 20,
+        "Gi" => 30,
+        _ => {
+            return Err(format!(
+                "`{text}` is no size: write a number and Ki, Mi or Gi, as 64Mi"
+            ));
+        }
+    };
+    let count = number
+        .parse::<usize>()
+        .ok()
+        .and_then(|count| count.checked_mul(1 << shift));
+    // Less would shed heads that come in two pieces.
+    count
+        .filter(|count| (1 << 20..=1 << 40).contains(count))
+        .ok_or_else(|| format!("`{text}` is out of range: from 1Mi to 1024Gi"))
+}
+
 /// A span of time in one unit: `500ms`, `20s`, `5m`, `1h`.
 fn time(text: &str) -> Result<Duration, String> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -320,6 +348,25 @@ mod tests {
         assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
         for wrong in ["", "5", "s", "1.5s", "-1s", "1d", "99999999999999999999s"] {
             assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_carry_their_unit() {
+        assert_eq!(bytes("64Mi"), Ok(64 << 20));
+        assert_eq!(bytes("2097152"), Ok(2 << 20));
+        for wrong in [
+            "",
+            "Mi",
+            "64M",
+            "64MiB",
+            "-1Mi",
+            "1Ki",
+            "0",
+            "99999999999999999999",
+            "99999999Gi",
+        ] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -94,6 +94,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
         admin: args.admin.0,
         drain_timeout: args.drain_timeout,
         state_file: state_file::of(args.state_file.as_ref())?,
+        unfinished_heads_max: args.unfinished_heads_max,
         logging: Some(logging::control()),
     };
     let server = Server::start(model, options)

@@ -99,6 +99,7 @@ fn serves(manifest: &Manifest) {
         admin: None,
         drain_timeout: Duration::ZERO,
         state_file: None,
+        unfinished_heads_max: proxy::server::UNFINISHED_HEADS_MAX,
         logging: None,
     };
     let server =

@@ -31,18 +31,24 @@ fn cost(gateway: &Gateway, hold: impl Fn() -> Peer) -> usize {
 }
 
 #[test]
-fn a_client_that_sends_one_byte_costs_2_kib_at_most_and_leaves_nothing_behind() {
+fn an_unfinished_head_costs_its_bytes_and_2_kib_at_most_and_leaves_nothing_behind() {
     const MANY: usize = 1500;
     let upstream = Upstream::saying("ok");
-    for before in ["", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+    let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(3000));
+    for (before, begun) in [
+        ("", "G"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "G"),
+        ("", &long),
+        ("\r\n", "G"),
+    ] {
         let gateway = Gateway::to(upstream.address, &["--access-log", "off"]);
         (0..50).for_each(|_| assert_eq!(gateway.get("a", "/").text(), "ok"));
         let rest = gateway.resident_bytes();
         let mut clients: Vec<Peer> = (0..MANY)
             .map(|_| {
                 let mut client = gateway.connect();
-                client.send(format!("{before}G"));
-                if !before.is_empty() {
+                client.send(format!("{before}{begun}"));
+                if before.len() > 2 {
                     assert_eq!(client.response().text(), "ok");
                 }
                 client
@@ -53,12 +59,15 @@ fn a_client_that_sends_one_byte_costs_2_kib_at_most_and_leaves_nothing_behind() 
         });
         std::thread::sleep(Duration::from_millis(200));
         let cost = gateway.resident_bytes().saturating_sub(rest) / MANY;
-        println!("one byte behind {before:?}: {cost} bytes");
-        assert!(cost <= 2048, "{cost} bytes");
+        println!("{} bytes behind {before:?}: {cost} bytes", begun.len());
+        assert!(cost <= begun.len() + 2048, "{cost} bytes");
         // Whoever goes on is served.
         let mut last = clients.pop().expect("many");
-        last.send("ET / HT");
-        last.send("TP/1.1\r\nHost: a\r\n\r\n");
+        if begun == "G" {
+            last.send("ET / HT");
+            last.send("TP/1.1\r\nHost: a");
+        }
+        last.send("\r\n\r\n");
         assert_eq!(last.response().text(), "ok");
         // A few at a time: those that leave within one turn take a request task each, to be logged.
         while !clients.is_empty() {
@@ -69,8 +78,60 @@ fn a_client_that_sends_one_byte_costs_2_kib_at_most_and_leaves_nothing_behind() 
             (gateway.stat("downstream_cx_active") <= 2).then_some(())
         });
         let after = gateway.resident_bytes();
+        println!("{after} bytes after {rest}");
+        if begun.len() > 1000 {
+            continue; // The allocator keeps some of it, for whoever comes next.
+        }
         assert!(after <= rest + rest / 5, "{after} bytes after {rest}");
     }
+}
+
+/// All unfinished heads together take no more than they may: the oldest make room, and are told.
+#[test]
+fn the_oldest_unfinished_heads_make_room_for_others() {
+    const MANY: usize = 800;
+    let upstream = Upstream::saying("ok");
+    let arguments = [
+        "--access-log",
+        "json",
+        "--workers",
+        "1",
+        "--unfinished-heads-max",
+        "1Mi",
+    ];
+    let gateway = Gateway::to(upstream.address, &arguments);
+    let begun = format!("GET /unfinished HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(3000));
+    let mut clients: Vec<Peer> = (0..MANY)
+        .map(|_| {
+            let mut client = gateway.connect();
+            client.send(&begun);
+            client
+        })
+        .collect();
+    // 1 MiB is room for 330 of them.
+    let shed = eventually("the oldest to be shed", || {
+        Some(gateway.stat("downstream_cx_head_overflow")).filter(|&shed| shed >= 450)
+    });
+    assert!(shed < 500, "{shed} of {MANY}");
+    let first = clients.remove(0).response();
+    assert_eq!(first.status(), 408);
+    let line: serde_json::Value = serde_json::from_str(&gateway.log_lines(1)[0]).expect("JSON");
+    assert_eq!(line["envoy_response_code_details"], "overload", "{line}");
+    assert!(line.to_string().contains("--unfinished-heads-max"), "{line}");
+    assert_eq!(gateway.said().matches("request heads were unfinished").count(), 1);
+    // The youngest are served once they are whole, and so is everybody else.
+    let mut last = clients.pop().expect("many");
+    last.send("\r\n\r\n");
+    assert_eq!(last.response().text(), "ok");
+    assert_eq!(gateway.get("a", "/").text(), "ok");
+    // A head that grows makes room, too.
+    let mut growing = clients.pop().expect("many");
+    growing.send("y".repeat(40_000));
+    eventually("others to be shed", || {
+        (gateway.stat("downstream_cx_head_overflow") > shed).then_some(())
+    });
+    growing.send("\r\n\r\n");
+    assert_eq!(growing.response().text(), "ok");
 }
 
 #[test]

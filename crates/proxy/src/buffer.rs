@@ -118,6 +118,19 @@ impl ReadBuffer {
         assert!(self.end <= self.store.len(), "read more than there was room");
     }
 
+    /// Puts `bytes` behind what is held, which may be nothing, in as much memory as they take.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        if self.store.is_empty() {
+            self.space(READ_SIZE);
+        }
+        let end = self.end + bytes.len();
+        if self.store.len() < end {
+            self.store.resize(end, 0);
+        }
+        self.store[self.end..end].copy_from_slice(bytes);
+        self.end = end;
+    }
+
     /// Puts `bytes` before what is held; false if there is no room for them.
     pub(crate) fn put_before(&mut self, bytes: &[u8]) -> bool {
         let Some(start) = self.start.checked_sub(bytes.len()) else {
@@ -195,6 +208,15 @@ mod tests {
         assert!(!buffer.put_before(&[b' '; HEADROOM]), "that is too long");
         assert_eq!(buffer.data(), b"longer head, body");
         assert!(!ReadBuffer::default().put_before(b"no memory, no room"));
+    }
+
+    #[test]
+    fn bytes_are_appended_however_many() {
+        let mut buffer = ReadBuffer::default();
+        buffer.append(b"some, ");
+        let many = vec![b'x'; 3 * READ_SIZE];
+        buffer.append(&many);
+        assert_eq!(buffer.data(), [b"some, ".as_slice(), &many].concat());
     }
 
     #[test]

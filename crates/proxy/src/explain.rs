@@ -102,6 +102,7 @@ impl Exchange<'_> {
             | Failure::HeadLimit(_)
             | Failure::BodyTooLarge
             | Failure::HeadTimeout
+            | Failure::HeadShed
             | Failure::BodyTimeout
             | Failure::IdleDownstream
             | Failure::SlowClient

@@ -102,6 +102,7 @@ impl Fault {
                 | Failure::HeadLimit(_)
                 | Failure::BodyTooLarge
                 | Failure::HeadTimeout
+                | Failure::HeadShed
                 | Failure::BodyTimeout
         )
     }

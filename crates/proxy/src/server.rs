@@ -28,9 +28,15 @@ pub struct Options {
     pub drain_timeout: Duration,
     /// Where what is learned of endpoints outlives the process; `None` is nowhere.
     pub state_file: Option<PathBuf>,
+    /// Bytes that all unfinished heads may take together; each worker has its share.
+    pub unfinished_heads_max: usize,
     /// How the levels of the operational log are read and changed; `None` where they cannot be.
     pub logging: Option<Logging>,
 }
+
+/// What all unfinished heads may take together unless something else is said: 64 MiB. It is 20,000 heads of 3 KiB,
+/// which no honest traffic has at a time.
+pub const UNFINISHED_HEADS_MAX: usize = 64 << 20;
 
 /// The levels of the operational log, for the admin. The subscriber is the program's own.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +119,7 @@ impl Server {
                 stats,
                 connections: control.connections.clone(),
                 connections_max,
+                begun_heads_max: options.unfinished_heads_max / count,
             };
             let watching = control.clone();
             workers.push(
@@ -231,6 +238,7 @@ mod tests {
             admin: None,
             drain_timeout: Duration::from_millis(50),
             state_file: None,
+            unfinished_heads_max: UNFINISHED_HEADS_MAX,
             logging: None,
         };
         Server::start(model, options).expect("a server")

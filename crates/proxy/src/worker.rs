@@ -110,6 +110,8 @@ pub(crate) struct Setup {
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) connections: Arc<ConnectionCounts>,
     pub(crate) connections_max: usize,
+    /// Bytes that its unfinished heads may take.
+    pub(crate) begun_heads_max: usize,
 }
 
 impl Worker {
@@ -151,13 +153,14 @@ impl Worker {
             stats,
             connections,
             connections_max,
+            begun_heads_max,
         } = setup;
         let flush = Rc::new(engine::alarm());
         let begun = flusher(&flush, clock);
         let worker = Rc::new(Self {
             id,
             clock,
-            lobby: Lobby::new(),
+            lobby: Lobby::new(begun_heads_max),
             dice: RefCell::new(Dice::seeded(crate::clock::entropy())),
             watch_queue: Arc::default(),
             log: RefCell::new(WorkerLog::new(log, stats.clone(), move || clock.now(), begun)),

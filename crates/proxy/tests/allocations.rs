@@ -51,6 +51,7 @@ fn a_request_in_the_steady_state_allocates_nothing() {
         admin: None,
         drain_timeout: Duration::from_secs(1),
         state_file: None,
+        unfinished_heads_max: proxy::server::UNFINISHED_HEADS_MAX,
         logging: None,
     };
     let server = Server::start(model, options).expect("a server");

@@ -85,6 +85,7 @@ fn start_gateway(demo: &Demo, listen: SocketAddr, admin: Option<SocketAddr>) -> 
         admin,
         drain_timeout: Duration::from_secs(1),
         state_file: None,
+        unfinished_heads_max: proxy::server::UNFINISHED_HEADS_MAX,
         logging: None,
     };
     Server::start(model, options).map_err(|why| failed("the gateway", &why))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use policy::outcome::Told;
 
 use super::stage::{Endpoint, Made, Row, Scene, nobody};
-use crate::harness::{Message, Upstream};
+use crate::harness::{Message, Peer, Upstream, eventually};
 
 /// More than sockets and pipes hold.
 const LARGE: usize = 64 << 20;
@@ -273,6 +273,39 @@ pub(super) fn head_timeout() -> Vec<Made> {
          timeout.http.requestHeadersReceivedTimeout = 300ms; 20 bytes of it had come. To prevent this: raise \
          ClientTrafficPolicy timeout.http.requestHeadersReceivedTimeout.",
     );
+    vec![Made::By(row)]
+}
+
+/// Heads that never end take all the memory that they may, and the first of them makes room.
+pub(super) fn head_shed() -> Vec<Made> {
+    let act = |scene: &Scene<'_>| {
+        let mut first = scene.client();
+        first.send("GET / HTTP/1.1\r\nHost");
+        eventually("the first to wait with what it sent", || {
+            (scene.gateway.stat("downstream_cx_active") == 1).then_some(())
+        });
+        let begun = format!("GET /setup HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(30_000));
+        // 1 MiB is room for 34 of them.
+        let _others: Vec<Peer> = (0..40)
+            .map(|_| {
+                let mut client = scene.client();
+                client.send(&begun);
+                client
+            })
+            .collect();
+        Some(first.response())
+    };
+    let row = Row {
+        alone: Some((&["--workers", "1", "--unfinished-heads-max", "1Mi"], None)),
+        closed_by: "local",
+        ..Row::new(
+            act,
+            "The client had not finished its request's head (20 bytes of it had come), and it was the oldest when all \
+             unfinished heads took more memory than --unfinished-heads-max allows. To prevent this: raise \
+             --unfinished-heads-max, or lower ClientTrafficPolicy timeout.http.requestHeadersReceivedTimeout = 10s (the default), so \
+             that slow clients leave sooner.",
+        )
+    };
     vec![Made::By(row)]
 }
 

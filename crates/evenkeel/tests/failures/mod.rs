@@ -32,6 +32,7 @@ fn rows(cause: Cause) -> Vec<Made> {
         Cause::NotImplemented => client::not_implemented(),
         Cause::UnknownVersion => client::version(),
         Cause::RequestHeadTimeout => client::head_timeout(),
+        Cause::RequestHeadShed => client::head_shed(),
         Cause::RequestBodyTimeout => client::body_timeout(),
         Cause::ClientLeft => client::left(),
         Cause::ClientStuck => client::stuck(),

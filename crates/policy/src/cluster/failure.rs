@@ -33,6 +33,7 @@ impl Cluster {
             | Failure::Connect(_)
             | Failure::ConnectTimeout
             | Failure::HeadTimeout
+            | Failure::HeadShed
             | Failure::ClientOtherProtocol { .. }
             | Failure::NoRoute
             | Failure::NoCluster

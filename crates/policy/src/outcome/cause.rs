@@ -93,6 +93,8 @@ causes! {
     UnknownVersion = client::VERSION;
     /// The request's head did not come in time.
     RequestHeadTimeout = client::HEAD_TIMEOUT;
+    /// The request's head was the oldest of too many unfinished ones.
+    RequestHeadShed = client::HEAD_SHED;
     /// The request's body did not come on.
     RequestBodyTimeout = client::BODY_TIMEOUT;
     /// The client left.

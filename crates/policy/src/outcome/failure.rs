@@ -35,6 +35,8 @@ pub enum Failure {
     BodyTooLarge,
     /// The client's head did not come in time.
     HeadTimeout,
+    /// The client's head had begun and was the oldest when all unfinished heads took more memory than they may.
+    HeadShed,
     /// The client's body did not come on.
     BodyTimeout,
     /// The client left.
@@ -163,6 +165,7 @@ impl Failure {
             Self::HeadLimit(HeadLimit::RequestLine) => Cause::RequestLineTooLong,
             Self::BodyTooLarge => Cause::RequestBodyTooLarge,
             Self::HeadTimeout => Cause::RequestHeadTimeout,
+            Self::HeadShed => Cause::RequestHeadShed,
             Self::BodyTimeout => Cause::RequestBodyTimeout,
             Self::DownstreamLeft => Cause::ClientLeft,
             Self::NoRoute => Cause::NoRoute,

@@ -50,6 +50,7 @@ fn failed(story: &Story<'_>, failure: &Failure) -> String {
         Failure::HeadLimit(limit) => limits::head(story, *limit),
         Failure::BodyTooLarge => limits::body_too_large(story),
         Failure::HeadTimeout => limits::head_timeout(story),
+        Failure::HeadShed => limits::head_shed(story),
         Failure::BodyTimeout => limits::body_timeout(story),
         Failure::IdleDownstream => limits::stuck(story),
         Failure::DownstreamLeft => left(story),

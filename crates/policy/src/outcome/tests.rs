@@ -22,6 +22,7 @@ fn failures() -> Vec<Failure> {
         },
         Failure::ClientOtherProtocol { name },
         Failure::HeadTimeout,
+        Failure::HeadShed,
         Failure::BodyTimeout,
         Failure::DownstreamLeft,
         Failure::NoRoute,

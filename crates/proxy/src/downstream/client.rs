@@ -42,6 +42,8 @@ pub(crate) struct Client {
     /// So many bytes of both have been taken, while not all have: buffers hold far less than 4 GiB.
     taken: u32,
     pub(crate) alarm: Alarm,
+    /// Whether its head, which is unfinished, has to make room for others.
+    pub(super) shed: bool,
     /// Whether the request being served is HTTP/1.0.
     pub(crate) http_10: bool,
     /// Whether it asked for its connection to be closed with the answer: it sends nothing more, so
@@ -80,6 +82,7 @@ impl Client {
             taken: 0,
             out: buffer::outgoing(),
             alarm,
+            shed: false,
             http_10: false,
             expects_close: false,
             listener: snapshot.listener(*connection.address),

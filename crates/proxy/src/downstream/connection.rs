@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 
 use policy::time::Moment;
 
-use super::lobby::BegunHead;
+use super::begun::BegunHead;
 use crate::transport::Transport;
 use crate::worker::{Current, Worker};
 
@@ -37,6 +37,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Whether it waits with a head that began then.
+    pub(super) fn began_at(&self, heard: Moment) -> bool {
+        self.begun.as_ref().is_some_and(|begun| begun.heard == heard)
+    }
+
     /// Takes an accepted connection in.
     pub(crate) fn open(
         worker: &Rc<Worker>,

@@ -53,13 +53,24 @@ pub(crate) async fn dismiss(worker: Rc<Worker>, connection: Box<Connection>) {
 /// Serves what a client asks now.
 async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
     if let Some(begun) = client.connection.begun.take() {
-        client.heard = begun.put_before(&mut client.input);
+        begun.put_into(&mut client.input);
+        (client.heard, client.shed) = (begun.heard, begun.shed);
     }
     if client.input.is_empty() {
         match client.receive() {
             // Whoever ends without asking anything has nothing to be told.
             Ok(0) => return Next::Drop,
-            Ok(_) => {}
+            Ok(_) => {
+                let Client {
+                    connection,
+                    input,
+                    heard,
+                    ..
+                } = &mut *client;
+                if worker.lobby.leave_begun(worker, connection, input.data(), *heard) {
+                    return Next::Request;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Request,
             Err(_) => return Next::Drop,
         }
@@ -113,6 +124,9 @@ enum BadHead {
 }
 
 async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
+    if std::mem::take(&mut exchange.client.shed) {
+        return Err(BadHead::Refused(Failure::HeadShed.into()));
+    }
     let Exchange { client, work, .. } = exchange;
     let limits = client.snapshot.limits(client.listener);
     let mut scan = Scan::default();

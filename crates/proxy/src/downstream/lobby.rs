@@ -19,11 +19,12 @@ use std::time::Duration;
 
 use policy::time::Moment;
 use slab::Slab;
-use wire::h1::head::{RequestHead, Scan};
+use wire::h1::head::RequestHead;
 
+use super::begun::{BegunHeads, is_unfinished};
 use super::connection::Connection;
 use super::h1;
-use crate::buffer::{HEADROOM, READ_SIZE, ReadBuffer};
+use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::engine::{self, Alarm, Spawned, Stage};
 use crate::worker::{Current, Worker};
 
@@ -36,17 +37,6 @@ const SPARE_SERVERS: usize = 256;
 /// Visitors of whom something was read hold memory for it; past so many, the next are read only when a
 /// server has them.
 const HEARD_MAX: usize = 128;
-
-/// A head of which more than this has come is read by a server, as it is likely to be whole soon.
-const BEGUN_MAX: usize = HEADROOM;
-
-/// A head that has begun and is not whole.
-#[derive(Debug)]
-pub(super) struct BegunHead {
-    bytes: Box<[u8]>,
-    /// When the first of them was read.
-    heard: Moment,
-}
 
 /// A worker's waiting connections.
 #[derive(Debug)]
@@ -62,6 +52,8 @@ pub(crate) struct Lobby {
     looks: RefCell<BinaryHeap<Reverse<(Moment, u32)>>>,
     /// For a look whether a head is whole.
     head: RefCell<RequestHead>,
+    /// The memory of those that are not.
+    begun: BegunHeads,
     /// Goes off at the first look.
     alarm: Alarm,
 }
@@ -108,8 +100,8 @@ struct Place {
 }
 
 impl Lobby {
-    /// An empty one, for this thread's engine.
-    pub(crate) fn new() -> Self {
+    /// An empty one, for this thread's engine, whose unfinished heads may take so many bytes.
+    pub(crate) fn new(begun_most: usize) -> Self {
         Self {
             places: RefCell::default(),
             visitors: RefCell::default(),
@@ -117,6 +109,7 @@ impl Lobby {
             free: RefCell::default(),
             looks: RefCell::default(),
             head: RefCell::default(),
+            begun: BegunHeads::up_to(begun_most),
             alarm: engine::alarm(),
         }
     }
@@ -157,6 +150,7 @@ impl Lobby {
             place.waiting = Some(connection);
         }
         self.look_at(door, due);
+        self.shed_begun(worker);
         if knocked {
             self.knock(worker, door);
         }
@@ -187,6 +181,7 @@ impl Lobby {
                     place.waiting = Some(connection);
                 }
                 self.look_at(door, due);
+                self.shed_begun(worker);
             }
             Heard::End => {}
         }
@@ -232,10 +227,20 @@ impl Lobby {
                 });
             }
         }
-        if let Some(begun) = connection.begun.take() {
-            heard = begun.put_before(&mut input);
-        }
-        if self.leave_begun(worker, &mut connection, input.data(), heard) {
+        if let Some(mut begun) = connection.begun.take() {
+            let goes_on = {
+                let current = connection.last.clone().unwrap_or_else(|| worker.snapshot());
+                let limits = current.limits(current.listener(*connection.address));
+                begun.goes_on(input.data(), &mut self.head.borrow_mut(), limits)
+            };
+            if goes_on {
+                connection.begun = Some(begun);
+                return Heard::Nothing(connection);
+            }
+            heard = begun.heard;
+            input.consume(input.data().len());
+            begun.put_into(&mut input);
+        } else if self.leave_begun(worker, &mut connection, input.data(), heard) {
             return Heard::Nothing(connection);
         }
         Heard::Visitor(Visitor {
@@ -254,23 +259,50 @@ impl Lobby {
         bytes: &[u8],
         heard: Moment,
     ) -> bool {
-        // Most requests end with their heads. A body's beginning is looked for where it is cheap.
+        // Most requests end with their heads. Where a body's beginning is there, too, the search ends before it.
         let whole =
             |bytes: &[u8]| bytes.ends_with(b"\r\n\r\n") || bytes.windows(4).any(|four| four == b"\r\n\r\n");
-        if bytes.is_empty() || bytes.len() > BEGUN_MAX || whole(bytes) {
+        if bytes.is_empty() || !bytes.starts_with(b"\r\n") && whole(bytes) {
             return false;
         }
         let current = connection.last.clone().unwrap_or_else(|| worker.snapshot());
         let limits = current.limits(current.listener(*connection.address));
-        let read = self.head.borrow_mut().read(bytes, &mut Scan::default(), limits);
-        if !matches!(read, Ok(None)) {
+        if bytes.len() >= limits.head_bytes || !is_unfinished(bytes, &mut self.head.borrow_mut(), limits) {
             return false;
         }
-        connection.begun = Some(Box::new(BegunHead {
-            bytes: bytes.into(),
-            heard,
-        }));
+        connection.begun = Some(Box::new(self.begun.begin(bytes, heard)));
+        let is_waiting = |heard, door: u32| {
+            let places = self.places.borrow();
+            let waiting = places.get(door as usize).and_then(|place| place.waiting.as_ref());
+            waiting.is_some_and(|connection| connection.began_at(heard))
+        };
+        self.begun.waits_at(heard, connection.door, is_waiting);
         true
+    }
+
+    /// Sheds the oldest unfinished heads, while all of them together take more memory than they may.
+    fn shed_begun(&self, worker: &Rc<Worker>) {
+        while self.begun.is_full()
+            && let Some((heard, door)) = self.begun.take_oldest()
+        {
+            let mut places = self.places.borrow_mut();
+            let place = places.get_mut(door as usize);
+            let waiting = place.and_then(|place| place.waiting.take_if(|other| other.began_at(heard)));
+            drop(places);
+            let Some(mut connection) = waiting else { continue };
+            if let Some(begun) = &mut connection.begun {
+                begun.make_room();
+            }
+            self.begun.note_shed(worker);
+            self.usher(
+                worker,
+                Visitor {
+                    connection,
+                    input: ReadBuffer::default(),
+                    heard,
+                },
+            );
+        }
     }
 
     /// The next connection that has something to say, for the free server that has this seat; `None` if
@@ -439,16 +471,6 @@ impl Drop for Listing<'_> {
     }
 }
 
-impl BegunHead {
-    /// Puts it before what has come since; says when it began.
-    pub(super) fn put_before(&self, input: &mut ReadBuffer) -> Moment {
-        input.space(READ_SIZE);
-        let there = input.put_before(&self.bytes);
-        assert!(there, "a begun head is no longer than the room before a read");
-        self.heard
-    }
-}
-
 /// When a waiting connection has been idle too long, or its head has taken too long.
 fn due(worker: &Worker, connection: &Connection) -> Moment {
     let current = worker.snapshot();
@@ -476,7 +498,7 @@ mod tests {
     use crate::clock::Clock;
 
     fn with_lobby(test: impl AsyncFnOnce(Lobby) + 'static) {
-        engine::run(Clock::start(), async { test(Lobby::new()).await }).expect("an engine");
+        engine::run(Clock::start(), async { test(Lobby::new(1 << 20)).await }).expect("an engine");
     }
 
     #[test]

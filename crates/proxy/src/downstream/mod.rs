@@ -1,5 +1,6 @@
 //! The client's side: where connections wait, who serves them, what they are answered.
 
+pub(crate) mod begun;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod count;

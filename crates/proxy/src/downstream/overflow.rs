@@ -76,7 +76,7 @@ fn warn(worker: &Worker, full: &Full) {
     }
 }
 
-/// Clients that were refused, and when that was said.
+/// Clients that were refused for one reason, and when that was said.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     said: Option<Moment>,
@@ -85,7 +85,7 @@ pub(crate) struct Refusals {
 
 impl Refusals {
     /// One more; their number since the last time, if it is to be said now.
-    fn count(&mut self, now: Moment) -> Option<u64> {
+    pub(super) fn count(&mut self, now: Moment) -> Option<u64> {
         self.since += 1;
         if self.said.is_some_and(|said| now.since(said) < WARNED_AGAIN) {
             return None;

@@ -90,6 +90,7 @@ impl Proxy {
                 stats: stats.clone(),
                 connections: connections.clone(),
                 connections_max: CONNECTIONS_MAX,
+                begun_heads_max: crate::server::UNFINISHED_HEADS_MAX,
             };
             engine::spawn(async move {
                 // Nobody listens if the world ends first.

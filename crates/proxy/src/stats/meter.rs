@@ -109,6 +109,7 @@ downstream! {
     Counter cx_idle_timeout "Connections closed because no request came for the idle timeout."
     Counter cx_drain_close "Connections closed by a drain."
     Counter cx_overflow "Connections refused because too many were open."
+    Counter cx_head_overflow "Connections closed because unfinished heads took too much memory, and theirs was the oldest."
     Counter cx_protocol_error "Connections closed because what the client sent was not HTTP that we accept."
     Counter cx_rx_bytes_total "Bytes received from clients."
     Counter cx_tx_bytes_total "Bytes sent to clients."

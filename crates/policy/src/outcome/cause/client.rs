@@ -161,6 +161,19 @@ pub(super) const HEAD_TIMEOUT: Row = refused(
     ],
 );
 
+pub(super) const HEAD_SHED: Row = refused(
+    408,
+    "overload",
+    "request header timeout",
+    [
+        "All unfinished request heads took more memory than they may, and this one was the oldest.",
+        "Clients that hold many connections open with unfinished heads, mostly on purpose. The counter is \
+         `downstream_cx_head_overflow`.",
+        "`--unfinished-heads-max` (default 64Mi), or a shorter `timeout.http.requestHeadersReceivedTimeout` of the \
+         ClientTrafficPolicy.",
+    ],
+);
+
 pub(super) const BODY_TIMEOUT: Row = Row {
     flag: Some(Flag::SI),
     told: Told::Status(408),

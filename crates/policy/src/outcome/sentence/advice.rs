@@ -38,6 +38,10 @@ fn of_failure(story: &Story<'_>, failure: &Failure) -> Option<String> {
             )
         }
         Failure::HeadTimeout => raise(settings.client.head_timeout),
+        Failure::HeadShed => format!(
+            "raise --unfinished-heads-max, or lower {}, so that slow clients leave sooner",
+            settings.client.head_timeout
+        ),
         Failure::BodyTimeout | Failure::IdleDownstream => {
             format!("see why the client is slow, or {}", raise(client_idle(story)))
         }

@@ -33,6 +33,14 @@ pub(super) fn head_timeout(story: &Story<'_>) -> String {
     format!("The client did not finish its request's head within {limit}; {came} of it had come.")
 }
 
+pub(super) fn head_shed(story: &Story<'_>) -> String {
+    let came = bytes(story.progress.received, None);
+    format!(
+        "The client had not finished its request's head ({came} of it had come), and it was the oldest when all \
+         unfinished heads took more memory than --unfinished-heads-max allows."
+    )
+}
+
 pub(super) fn body_timeout(story: &Story<'_>) -> String {
     let came = bytes(story.progress.received, story.progress.received_of);
     let limit = client_idle(story);
