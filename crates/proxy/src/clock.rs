@@ -22,6 +22,11 @@ const POLLS_A_READING: u32 = 4;
 /// This thread has no engine: time is read whenever it is asked for.
 const FLOWING: u64 = u64::MAX;
 
+const NEVER_FROZEN: Freeze = Freeze {
+    began: Moment::from_nanos(0),
+    ended: Moment::from_nanos(0),
+};
+
 thread_local! {
     static HELD: Cell<u64> = const { Cell::new(FLOWING) };
     /// Polls since it was read.
@@ -29,7 +34,7 @@ thread_local! {
     /// When this thread reads time again, if nothing keeps it from running.
     static READ_BY: Cell<Moment> = const { Cell::new(Moment::NEVER) };
     /// The last span in which it did not run.
-    static FROZEN: Cell<Freeze> = const { Cell::new(Freeze { began: Moment::from_nanos(0), ended: Moment::from_nanos(0) }) };
+    static FROZEN: Cell<Freeze> = const { Cell::new(NEVER_FROZEN) };
 }
 
 /// The engine begins another part of its turn: what was read before is old.
@@ -59,6 +64,8 @@ pub(crate) fn last_freeze() -> Freeze {
 /// The engine of this thread is gone.
 pub(crate) fn flow_freely() {
     READ_BY.set(Moment::NEVER);
+    // The next engine may count from another origin.
+    FROZEN.set(NEVER_FROZEN);
     HELD.set(FLOWING);
 }
 

@@ -163,7 +163,11 @@ impl Engine {
             };
             let timeout = self.inbox.about_to_sleep(timeout);
             let awake_until = self.clock.now();
-            let timeout = heartbeat.bound(timeout, awake_until);
+            let beat = heartbeat.bound(timeout, awake_until);
+            // A simulated world would turn for each.
+            #[cfg(feature = "sim")]
+            let beat = crate::sim::clock::asked(timeout, beat);
+            let timeout = beat;
             clock::sleeps_until(timeout.map_or(Moment::NEVER, |timeout| awake_until + timeout));
             #[cfg(feature = "sim")]
             let (asked, timeout) = (timeout, crate::sim::clock::instead_of_sleeping(timeout));
