@@ -287,7 +287,7 @@ fn aim(gateway: &Gateway, request: &str, idle: Duration, rounds: u32) -> (usize,
 /// [`aim`], again and again until a request has met a close: without one, no failure would prove nothing.
 fn aim_until_met(gateway: &Gateway, request: &str, idle: Duration) -> (usize, usize) {
     let (mut asked, mut failed) = (0, 0);
-    for _ in 0..20 {
+    for _ in 0..60 {
         let more = aim(gateway, request, idle, 30);
         (asked, failed) = (asked + more.0, failed + more.1);
         // Found closed before the first write, or only then.
