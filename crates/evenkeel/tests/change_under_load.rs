@@ -19,7 +19,7 @@ const PATHS: usize = 6;
 const LANES: u64 = 8;
 /// The log line that says a configuration is in force is written by one thread, and the workers
 /// take it up on theirs; an answer this much later may still be under the old one.
-const TAKE_UP: Duration = Duration::from_millis(100);
+const TAKE_UP: Duration = Duration::from_millis(200);
 
 /// Routes that nobody asks for, before those that are asked for: what a large configuration costs.
 fn other_routes(count: u64) -> String {

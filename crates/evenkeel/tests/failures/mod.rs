@@ -126,8 +126,9 @@ fn play(format: &'static str) -> Vec<String> {
         let number = rows[..place].iter().filter(|(other, _)| other == cause).count();
         let name = cause.map_or("saved".to_owned(), |cause| format!("{cause:?}"));
         // One row that does not come about hides no other.
-        let played = catch_unwind(AssertUnwindSafe(|| stage.play(place, row)));
-        let Ok(seen) = played else {
+        // On a busy machine what leads up to a failure may be late, and fail first.
+        let play = || catch_unwind(AssertUnwindSafe(|| stage.play(place, row))).ok();
+        let Some(seen) = (0..3).find_map(|_| play()) else {
             complaints.push(format!("{name} {number} ({format}) did not come about"));
             continue;
         };

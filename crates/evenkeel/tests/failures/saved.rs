@@ -51,7 +51,7 @@ fn hesitates() -> Endpoint {
     let met = AtomicUsize::new(0);
     Endpoint::of(Upstream::answering(move |request| {
         if request.target() == "/" && met.fetch_add(1, Ordering::SeqCst) == 0 {
-            std::thread::sleep(Duration::from_millis(1500));
+            std::thread::sleep(Duration::from_secs(4));
         }
         reply("ok")
     }))
