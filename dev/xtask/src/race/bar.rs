@@ -11,7 +11,7 @@ pub(crate) struct Bar {
     risky: ErrorBar,
     /// Errors of idempotent methods.
     idempotent: ErrorBar,
-    /// Which requests may fail that the backend had received, unread, when it closed.
+    /// Which requests may fail whose close leaves no proof.
     unread: Unread,
     /// Whether an idempotent request may be applied twice.
     spares_repetition: bool,
@@ -43,14 +43,14 @@ enum ErrorBar {
     Any,
 }
 
-/// No proof can tell a request that was received and not read from one that was applied. So a POST among
-/// them fails, unless its head's end was still held back.
+/// No proof can tell a request that was received and not read from one that was applied, nor one whose later bytes were
+/// acknowledged before a busy proxy saw the FIN. So a POST among them fails, unless its head's end was still held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unread {
-    /// All of them: the lab's own backends make few.
+    /// All that were received, unread: the lab's own backends make few.
     Spared,
     /// Up to one in [`UNREAD_ONE_IN`] of the POSTs in the window, or [`UNREAD_FEW`] where these are few: what the
-    /// risk model takes an unknown server to do (docs/race.md).
+    /// risk model takes an unknown server's closes to leave without proof (docs/race.md).
     Rare,
 }
 
@@ -222,12 +222,12 @@ impl Bar {
 }
 
 impl Bar {
-    /// How many of the failed requests that the backend had received unread are no failure.
+    /// How many failed requests that must not be repeated are no failure.
     fn spared(&self, report: &MethodReport) -> u64 {
         match self.unread {
             Unread::Spared => report.unread_errors,
             Unread::Rare => report
-                .unread_errors
+                .error_count()
                 .min((report.in_window / UNREAD_ONE_IN).max(UNREAD_FEW)),
         }
     }
