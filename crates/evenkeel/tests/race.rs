@@ -438,29 +438,6 @@ fn a_wall_is_learned_shown_and_kept_away_from() {
 }
 
 #[test]
-fn a_post_in_two_steps_waits_for_a_close_and_not_for_a_delayed_acknowledgement() {
-    let upstream = Upstream::saying("ok");
-    let gateway = unlearned(&upstream);
-    let mut client = gateway.connect();
-    let mut fastest = Duration::MAX;
-    for _ in 0..12 {
-        client.send(GET);
-        assert_eq!(client.response().status(), 200);
-        std::thread::sleep(Duration::from_millis(130));
-        let asked = std::time::Instant::now();
-        client.send(POST);
-        assert_eq!(client.response().status(), 200);
-        fastest = fastest.min(asked.elapsed());
-    }
-    assert!(gateway.stat("race_priced") >= 12, "written in two steps");
-    // The kernel at the other end acknowledges the first part 40 ms later.
-    assert!(
-        fastest < Duration::from_millis(25),
-        "{fastest:?} over a path of no length"
-    );
-}
-
-#[test]
 fn steady_traffic_reuses_its_connections() {
     let upstream = Upstream::saying("ok");
     let gateway = Gateway::before(&upstream);

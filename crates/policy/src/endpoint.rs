@@ -200,9 +200,9 @@ impl Endpoint {
     /// ages that no request has survived; closes that speak within the path's length come at any.
     pub(crate) fn hold(&self, age: Duration, siblings: Duration, plan: &KeepAlivePlan) -> Hold {
         let survived = self.learner.explored().max(siblings);
-        let learns = plan.learning == Learning::On;
+        let knows = plan.learning == Learning::On && age <= survived;
         Hold {
-            suspects_silence: self.silence.was_met() || (learns && age > survived),
+            suspects_silence: self.silence.was_met() || !knows,
             ..self.path.hold()
         }
     }

@@ -162,6 +162,13 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// How long an acknowledgement is waited for where its absence tells nothing: an RST of a connection that is gone
+    /// comes a round trip after the first part, and is noticed late on a busy machine.
+    #[must_use]
+    pub fn answered_within(&self) -> Duration {
+        self.patience + NOTICED_WITHIN
+    }
+
     /// Within what time something that was sent is acknowledged by a peer that still knows of the
     /// connection: TCP has repeated it twice by then.
     #[must_use]
@@ -169,6 +176,9 @@ impl Hold {
         HEARD_WITHIN + self.round_trip
     }
 }
+
+/// See [`Hold::answered_within`].
+const NOTICED_WITHIN: Duration = Duration::from_millis(5);
 
 /// See [`Hold::heard_within`]. With the connection that takes the place of the dead one, and the answer on
 /// it, a client waits for a second and three round trips at most.

@@ -249,7 +249,7 @@ async fn two_step(worker: &Worker, upload: &mut Upload, to: &Sender<'_>, hold: H
             None if patient => return Ok(()),
             Some(0) if waited >= hold.heard_within() => return Err(End::Silent),
             Some(count) if count >= to.written() && (hold.endpoint_acknowledges || patient) => return Ok(()),
-            Some(_) if patient && !hold.suspects_silence => return Ok(()),
+            Some(_) if waited >= hold.answered_within() && !hold.suspects_silence => return Ok(()),
             _ => {}
         }
         let readable = poll_fn(|cx| to.transport.poll_read_ready(cx));
