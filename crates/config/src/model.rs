@@ -203,6 +203,15 @@ impl Default for PathRules {
     }
 }
 
+impl Downstream {
+    /// From a head's first byte to its last, at most.
+    #[must_use]
+    pub fn head_limit(&self) -> Duration {
+        self.request_timeout
+            .map_or(self.head_timeout, |whole| whole.min(self.head_timeout))
+    }
+}
+
 impl Default for Downstream {
     fn default() -> Self {
         Self {

@@ -42,6 +42,11 @@ impl Connection {
         self.begun.as_ref().is_some_and(|begun| begun.heard == heard)
     }
 
+    /// The configuration that its next request is read under.
+    pub(super) fn current(&self, worker: &Worker) -> Rc<Current> {
+        self.last.clone().unwrap_or_else(|| worker.snapshot())
+    }
+
     /// Takes an accepted connection in.
     pub(crate) fn open(
         worker: &Rc<Worker>,

@@ -61,13 +61,7 @@ async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) 
             // Whoever ends without asking anything has nothing to be told.
             Ok(0) => return Next::Drop,
             Ok(_) => {
-                let Client {
-                    connection,
-                    input,
-                    heard,
-                    ..
-                } = &mut *client;
-                if worker.lobby.leave_begun(worker, connection, input.data(), *heard) {
+                if leaves_begun(worker, client) {
                     return Next::Request;
                 }
             }
@@ -88,16 +82,16 @@ async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) 
         client.refresh();
         // It was read before, and waited behind what its client asked earlier.
         client.heard = worker.clock.now();
-        let Client {
-            connection,
-            input,
-            heard,
-            ..
-        } = &mut *client;
-        if worker.lobby.leave_begun(worker, connection, input.data(), *heard) {
+        if leaves_begun(worker, client) {
             return Next::Request;
         }
     }
+}
+
+/// Leaves what has come of the next head with its connection, if the head is not whole.
+fn leaves_begun(worker: &Worker, client: &mut Client) -> bool {
+    let (connection, input) = (&mut client.connection, client.input.data());
+    worker.lobby.leave_begun(worker, connection, input, client.heard)
 }
 
 /// One exchange, from its head's first byte to its log line.
@@ -146,8 +140,7 @@ async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
         if !timed {
             // Total, not per read: a trickle must not hold the connection.
             let settings = client.downstream();
-            let whole = settings.request_timeout.unwrap_or(settings.head_timeout);
-            client.alarm.set(client.heard + settings.head_timeout.min(whole));
+            client.alarm.set(client.heard + settings.head_limit());
             timed = true;
         }
         let most = limits.head_bytes + READ_SIZE;

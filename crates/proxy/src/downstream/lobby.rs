@@ -229,7 +229,7 @@ impl Lobby {
         }
         if let Some(mut begun) = connection.begun.take() {
             let goes_on = {
-                let current = connection.last.clone().unwrap_or_else(|| worker.snapshot());
+                let current = connection.current(worker);
                 let limits = current.limits(current.listener(*connection.address));
                 begun.goes_on(input.data(), &mut self.head.borrow_mut(), limits)
             };
@@ -265,7 +265,7 @@ impl Lobby {
         if bytes.is_empty() || !bytes.starts_with(b"\r\n") && whole(bytes) {
             return false;
         }
-        let current = connection.last.clone().unwrap_or_else(|| worker.snapshot());
+        let current = connection.current(worker);
         let limits = current.limits(current.listener(*connection.address));
         if bytes.len() >= limits.head_bytes || !is_unfinished(bytes, &mut self.head.borrow_mut(), limits) {
             return false;
@@ -480,8 +480,7 @@ fn due(worker: &Worker, connection: &Connection) -> Moment {
         Some(last) => last.downstream(last.listener(*connection.address)),
     };
     if let Some(begun) = &connection.begun {
-        let whole = settings.request_timeout.unwrap_or(settings.head_timeout);
-        return begun.heard + settings.head_timeout.min(whole);
+        return begun.heard + settings.head_limit();
     }
     let idle = settings.idle_timeout;
     if worker.draining.get() || listener.is_none() {
