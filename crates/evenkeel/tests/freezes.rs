@@ -16,13 +16,7 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// A gateway before these endpoints, with this policy for them.
 #[track_caller]
 fn before(endpoints: &[std::net::SocketAddr], spec: &str) -> Gateway {
-    let text = format!(
-        "{}{}{}{}",
-        yaml::gateway(free_port()),
-        yaml::route("all", &yaml::to("app")),
-        yaml::backend("app", endpoints),
-        yaml::policy("app", spec)
-    );
+    let text = yaml::ruled(free_port(), &yaml::to("app"), endpoints) + &yaml::policy("app", spec);
     Gateway::configured(&text)
 }
 

@@ -14,13 +14,7 @@ const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4
 /// A gateway before these endpoints, with this policy for them.
 #[track_caller]
 fn before(endpoints: &[SocketAddr], spec: &str) -> Gateway {
-    let text = format!(
-        "{}{}{}{}",
-        yaml::gateway(free_port()),
-        yaml::route("all", &yaml::to("app")),
-        yaml::backend("app", endpoints),
-        yaml::policy("app", spec)
-    );
+    let text = yaml::ruled(free_port(), &yaml::to("app"), endpoints) + &yaml::policy("app", spec);
     Gateway::configured_with(&text, &["--access-log", "json"])
 }
 

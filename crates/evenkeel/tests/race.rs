@@ -461,12 +461,7 @@ fn an_owners_retry_of_0_attempts_is_none_at_all() {
         "  - retry: {{attempts: 0}}\n    backendRefs: [{}]\n",
         yaml::reference("app")
     );
-    let text = format!(
-        "{}{}{}",
-        yaml::gateway(free_port()),
-        yaml::route("r", &rules),
-        yaml::backend("app", &[upstream.address])
-    );
+    let text = yaml::ruled(free_port(), &rules, &[upstream.address]);
     let gateway = Gateway::configured(&text);
     let mut client = gateway.connect();
     client.send(GET);
@@ -483,12 +478,7 @@ fn an_owners_retry_repeats_every_method_and_pauses() {
         "  - retry: {{attempts: 2, backoff: 100ms}}\n    backendRefs: [{}]\n",
         yaml::reference("app")
     );
-    let text = format!(
-        "{}{}{}",
-        yaml::gateway(free_port()),
-        yaml::route("r", &rules),
-        yaml::backend("app", &[upstream.address])
-    );
+    let text = yaml::ruled(free_port(), &rules, &[upstream.address]);
     let gateway = Gateway::configured(&text);
     let mut client = gateway.connect();
     client.send(GET);
@@ -520,12 +510,7 @@ fn statuses_the_owner_names_are_retried() {
         "  - retry: {{attempts: 2, codes: [503]}}\n    backendRefs: [{}]\n",
         yaml::reference("app")
     );
-    let text = format!(
-        "{}{}{}",
-        yaml::gateway(free_port()),
-        yaml::route("r", &rules),
-        yaml::backend("app", &[upstream.address])
-    );
+    let text = yaml::ruled(free_port(), &rules, &[upstream.address]);
     assert_eq!(Gateway::configured(&text).ask(POST).text(), "ok");
 }
 
@@ -549,12 +534,7 @@ fn an_answer_that_is_retried_leaves_its_connection_to_be_used_again() {
             "  - retry: {{attempts: 2, codes: [503]}}\n    backendRefs: [{}]\n",
             yaml::reference("app")
         );
-        let text = format!(
-            "{}{}{}",
-            yaml::gateway(free_port()),
-            yaml::route("r", &rules),
-            yaml::backend("app", &[upstream.address])
-        );
+        let text = yaml::ruled(free_port(), &rules, &[upstream.address]);
         let gateway = Gateway::configured(&text);
         (0..5).for_each(|_| assert_eq!(gateway.ask(POST).text(), "ok"));
         assert_eq!(upstream.connections(), 1, "{body:?}");
@@ -568,12 +548,7 @@ fn a_second_endpoint_serves_when_the_first_refuses() {
     let address = dead.local_addr().expect("bound");
     drop(dead);
     let alive = Upstream::saying("ok");
-    let text = format!(
-        "{}{}{}",
-        yaml::gateway(free_port()),
-        yaml::route("r", &yaml::to("app")),
-        yaml::backend("app", &[address, alive.address])
-    );
+    let text = yaml::ruled(free_port(), &yaml::to("app"), &[address, alive.address]);
     let gateway = Gateway::configured(&text);
     for _ in 0..20 {
         assert_eq!(

@@ -157,12 +157,7 @@ fn field_filters_edit_both_heads() {
          backendRefs: [{}]\n",
         yaml::reference("app")
     );
-    let text = format!(
-        "{}{}{}",
-        yaml::gateway(free_port()),
-        yaml::route("r", &rules),
-        yaml::backend("app", &[upstream.address])
-    );
+    let text = yaml::ruled(free_port(), &rules, &[upstream.address]);
     let gateway = Gateway::configured(&text);
     let told = gateway.ask("GET / HTTP/1.1\r\nHost: a\r\nX-Set: old\r\nX-Add: one\r\nX-Gone: 1\r\n\r\n");
     for message in [upstream.only_request(), told.clone()] {
@@ -222,12 +217,7 @@ fn rewrites_change_path_and_host_upstream() {
          {{path: {{type: ReplaceFullPath, replaceFullPath: /two}}}}}}]\n    backendRefs: [{app}]\n",
         app = yaml::reference("app")
     );
-    let text = format!(
-        "{}{}{}",
-        yaml::gateway(free_port()),
-        yaml::route("r", &rules),
-        yaml::backend("app", &[upstream.address])
-    );
+    let text = yaml::ruled(free_port(), &rules, &[upstream.address]);
     let gateway = Gateway::configured(&text);
     assert_eq!(
         gateway.get("a.example", "/api/users?q=1").text(),
@@ -395,12 +385,7 @@ fn requests_are_spread_over_the_endpoints_of_a_backend() {
         .iter()
         .map(|(_, upstream)| upstream.address)
         .collect();
-    let text = format!(
-        "{}{}{}",
-        yaml::gateway(free_port()),
-        yaml::route("r", &yaml::to("app")),
-        yaml::backend("app", &endpoints)
-    );
+    let text = yaml::ruled(free_port(), &yaml::to("app"), &endpoints);
     let gateway = Gateway::configured(&text);
     let mut client = gateway.connect();
     for _ in 0..100 {

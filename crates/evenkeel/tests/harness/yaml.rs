@@ -63,6 +63,11 @@ pub(crate) fn policy(backend: &str, spec: &str) -> String {
     )
 }
 
+/// A route on `port` with these rules, and the Backend `app` for them, with these endpoints.
+pub(crate) fn ruled(port: u16, rules: &str, endpoints: &[SocketAddr]) -> String {
+    gateway(port) + &route("all", rules) + &backend("app", endpoints)
+}
+
 /// Everything on `port` to one Backend, `app`, with a policy if `spec` is not empty.
 pub(crate) fn simple(port: u16, upstream: SocketAddr, spec: &str) -> String {
     let policy = if spec.is_empty() {
@@ -70,10 +75,5 @@ pub(crate) fn simple(port: u16, upstream: SocketAddr, spec: &str) -> String {
     } else {
         policy("app", spec)
     };
-    format!(
-        "{}{}{}{policy}",
-        gateway(port),
-        route("all", &to("app")),
-        backend("app", &[upstream])
-    )
+    ruled(port, &to("app"), &[upstream]) + &policy
 }

@@ -14,13 +14,30 @@ use super::*;
 use crate::attempts::Why;
 use crate::evidence::Grade;
 use crate::keepalive::Source;
-use crate::plan::{ClusterPlan, Limits};
+use crate::plan::{ClusterPlan, HealthPlan, HealthProbe, Limits};
 
 const ME: WorkerId = WorkerId(0);
 const AT: fn(u64) -> Moment = Moment::from_millis;
 
 pub(super) fn address(port: u16) -> Address {
     Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+/// Checks by connecting, of which each counts, in whole milliseconds.
+fn checks(timeout: u64, interval: u64, initial_jitter: u64) -> HealthPlan {
+    let one = std::num::NonZeroU32::MIN;
+    HealthPlan {
+        timeout: Duration::from_millis(timeout),
+        interval: Duration::from_millis(interval),
+        initial_jitter: Duration::from_millis(initial_jitter),
+        unhealthy_threshold: one,
+        healthy_threshold: one,
+        port: None,
+        probe: HealthProbe::Tcp {
+            send: vec![],
+            receive: vec![],
+        },
+    }
 }
 
 /// A cluster with endpoints on ports 1, 2, …, and what it takes to ask it.

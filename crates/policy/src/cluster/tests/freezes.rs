@@ -9,7 +9,7 @@ use crate::evidence::End;
 use crate::freeze::Freeze;
 use crate::health::{CheckResult, HealthCounters};
 use crate::latency::AutoAnswer;
-use crate::plan::{AdaptivePlan, AutoTimeout, Balance, HealthPlan, HealthProbe, OutlierPlan, QueuePlan};
+use crate::plan::{AdaptivePlan, AutoTimeout, Balance, OutlierPlan, QueuePlan};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -189,18 +189,7 @@ fn a_close_met_by_a_request_that_was_written_who_knows_when_moves_no_limit() {
 
 #[test]
 fn a_check_that_ran_during_a_freeze_has_its_time_once_more() {
-    let health = HealthPlan {
-        timeout: MS(1000),
-        interval: MS(3000),
-        initial_jitter: MS(0),
-        unhealthy_threshold: std::num::NonZeroU32::MIN,
-        healthy_threshold: std::num::NonZeroU32::MIN,
-        port: None,
-        probe: HealthProbe::Tcp {
-            send: vec![],
-            receive: vec![],
-        },
-    };
+    let health = checks(1000, 3000, 0);
     let plan = ClusterPlan {
         health: Some(health),
         ..ClusterPlan::default()

@@ -11,7 +11,7 @@ use crate::evidence::End;
 use crate::freeze::Freeze;
 use crate::health::CheckResult;
 use crate::keepalive::Limit;
-use crate::plan::{AdaptivePlan, Balance, HashOn, HashPlan, HashTable, HealthPlan, HealthProbe};
+use crate::plan::{AdaptivePlan, Balance, HashOn, HashPlan, HashTable};
 use crate::plan::{KeepAlivePlan, OutlierPlan, Percent, QueuePlan};
 
 /// One step of the shell's; numbers choose among what it holds.
@@ -132,18 +132,7 @@ fn plan() -> impl Strategy<Value = ClusterPlan> {
                 least: 1,
                 ..AdaptivePlan::default()
             }),
-            health: Some(HealthPlan {
-                timeout: Duration::from_millis(100),
-                interval: Duration::from_millis(300),
-                initial_jitter: Duration::from_millis(300),
-                unhealthy_threshold: std::num::NonZeroU32::MIN,
-                healthy_threshold: std::num::NonZeroU32::MIN,
-                port: None,
-                probe: HealthProbe::Tcp {
-                    send: vec![],
-                    receive: vec![],
-                },
-            }),
+            health: Some(checks(100, 300, 300)),
             ..ClusterPlan::default()
         }
     })

@@ -6,9 +6,7 @@ use crate::attempts::{Outcome, Summary};
 use crate::deadline::Arrival;
 use crate::evidence::End;
 use crate::health::{Change, CheckResult, Failure};
-use crate::plan::{
-    AdaptivePlan, AutoTimeout, Balance, HealthPlan, HealthProbe, HedgePlan, OutlierPlan, RetryBudgetPlan,
-};
+use crate::plan::{AdaptivePlan, AutoTimeout, Balance, HealthPlan, HedgePlan, OutlierPlan, RetryBudgetPlan};
 
 /// Nothing is parked or opened for good: each request is answered or fails at once.
 impl Story {
@@ -168,16 +166,8 @@ fn an_endpoint_whose_idle_connections_end_together_is_avoided_before_anybody_say
 fn checks_take_an_endpoint_out_and_in_again() {
     let one = std::num::NonZeroU32::MIN;
     let health = HealthPlan {
-        timeout: Duration::from_secs(1),
-        interval: Duration::from_secs(3),
-        initial_jitter: Duration::from_secs(3),
         unhealthy_threshold: one.saturating_add(1),
-        healthy_threshold: one,
-        port: None,
-        probe: HealthProbe::Tcp {
-            send: vec![],
-            receive: vec![],
-        },
+        ..checks(1000, 3000, 3000)
     };
     let plan = ClusterPlan {
         health: Some(health),
@@ -231,20 +221,8 @@ fn checks_take_an_endpoint_out_and_in_again() {
 
 #[test]
 fn a_check_that_is_never_answered_has_failed_when_its_time_is_up() {
-    let one = std::num::NonZeroU32::MIN;
     let plan = ClusterPlan {
-        health: Some(HealthPlan {
-            timeout: Duration::from_secs(1),
-            interval: Duration::from_secs(3),
-            initial_jitter: Duration::ZERO,
-            unhealthy_threshold: one,
-            healthy_threshold: one,
-            port: None,
-            probe: HealthProbe::Tcp {
-                send: vec![],
-                receive: vec![],
-            },
-        }),
+        health: Some(checks(1000, 3000, 0)),
         ..ClusterPlan::default()
     };
     let shared = Arc::new(plan.clone());
