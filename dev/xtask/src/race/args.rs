@@ -10,7 +10,7 @@ use super::peers::Peer;
 use super::plan::{Method, Way};
 use super::report::LabReport;
 use super::{install, table};
-use crate::Fallible;
+use crate::{Fallible, Verdict};
 
 /// What to race.
 #[derive(Args, Clone, Debug)]
@@ -156,5 +156,24 @@ impl OutputArgs {
             }
         }
         Ok(())
+    }
+
+    /// Writes a lane's own table, and says which bars it misses.
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub(crate) fn judge(&self, text: &str, missed: &[String]) -> Fallible<Verdict> {
+        match &self.out {
+            Some(path) => std::fs::write(path, text)?,
+            None => print!("{text}"),
+        }
+        for missed in missed {
+            eprintln!("MISSED  {missed}");
+        }
+        Ok(if missed.is_empty() {
+            Verdict::Passed
+        } else {
+            Verdict::Failed
+        })
     }
 }

@@ -171,18 +171,7 @@ pub(crate) fn run(args: &CostArgs) -> Fallible<Verdict> {
         .run(|| measure(args, &subjects, &lab.wire.flows(), &stop))??;
     drop((running, backends, lab));
     let (text, missed) = report(&ran, args.minutes);
-    match &args.output.out {
-        Some(path) => std::fs::write(path, &text)?,
-        None => print!("{text}"),
-    }
-    for missed in &missed {
-        eprintln!("MISSED  {missed}");
-    }
-    Ok(if missed.is_empty() {
-        Verdict::Passed
-    } else {
-        Verdict::Failed
-    })
+    args.output.judge(&text, &missed)
 }
 
 /// Each proxy, and no proxy, with lanes of their own.

@@ -165,18 +165,7 @@ pub(super) fn run(args: &RealArgs) -> Fallible<Verdict> {
                 .map(|why| format!("{}: {why}", leaving.name)),
         );
     }
-    match &args.output.out {
-        Some(path) => std::fs::write(path, &text)?,
-        None => print!("{text}"),
-    }
-    for missed in &missed {
-        eprintln!("MISSED  {missed}");
-    }
-    Ok(if missed.is_empty() {
-        Verdict::Passed
-    } else {
-        Verdict::Failed
-    })
+    args.output.judge(&text, &missed)
 }
 
 /// The POSTs of each proxy.
