@@ -22,6 +22,19 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("ip", "iproute2"),
 ];
 
+/// Runs the black-box tests that are ignored beside others.
+const ALONE: [&str; 9] = [
+    "test",
+    "--locked",
+    "-p",
+    "evenkeel",
+    "--test",
+    "blackbox",
+    "--",
+    "--ignored",
+    "--test-threads=1",
+];
+
 /// Single tests, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -39,7 +52,14 @@ pub(crate) fn test() -> Fallible<Verdict> {
     let mut tally = Tally::default();
     let lanes = lanes_directory()?;
     steps.take("install", install);
-    steps.take("cargo test", || cargo_test(&mut tally));
+    let all = ["test", "--workspace", "--locked", "--no-fail-fast"];
+    steps.take("cargo test", || cargo_test(&all, &mut tally));
+    // Tests that ask for a machine of their own, one after the other.
+    let mut alone = Tally::default();
+    steps.take("cargo test, alone", || cargo_test(&ALONE, &mut alone));
+    tally.passed += alone.passed;
+    tally.failed += alone.failed;
+    tally.skipped = tally.skipped.saturating_sub(alone.passed + alone.failed);
     for lane in ["race", "real"] {
         steps.take(&format!("{lane} --quick"), || run_lane(lane, &lanes, &mut tally));
     }
@@ -109,8 +129,8 @@ fn has_venv() -> bool {
     python.status().is_ok_and(|status| status.success())
 }
 
-fn cargo_test(tally: &mut Tally) -> Outcome {
-    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+fn cargo_test(arguments: &[&str], tally: &mut Tally) -> Outcome {
+    let mut command = cargo(arguments);
     // Most tests wait more than they compute.
     command.env(
         "RUST_TEST_THREADS",
