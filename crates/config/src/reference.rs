@@ -36,21 +36,27 @@ pub fn reference() -> String {
 const INTRODUCTION: &str = "\
 # Configuration
 
+For whoever writes a configuration: every kind, every field, its default, and every mistake by its code. Each kind
+begins with a complete configuration, which a test loads.
+
+```sh
+evenkeel check examples/quickstart.yaml     # every mistake at once: file, line, column, and what would be right
+evenkeel run -c examples/quickstart.yaml    # a file or a folder
+```
+
 <!-- Generated from the table of fields in crates/config/src/shape. To rewrite it:
      UPDATE_DOCS=1 cargo test -p evenkeel-config the_reference_page -->
 
-A configuration is a set of Gateway API resources in YAML or JSON files: `evenkeel run -c FILE|DIR`.
-A file may hold several documents, separated by `---`; their order does not matter. `evenkeel check`
-reports every mistake at once, with its place and what would be right. `evenkeel schema` prints a JSON
-Schema of all that is below, for editors.
+A configuration is a set of Gateway API resources in YAML or JSON files. A file may hold several documents, separated
+by `---`; their order does not matter. `evenkeel schema` prints a JSON Schema of all that is below, for editors.
 
-Durations are written as GEP-2257 has them: `250ms`, `30s`, `1h30m`. Quantities of bytes take the
-suffixes `k`, `M`, `G`, `Ki`, `Mi` and `Gi`. Only `true` and `false` are booleans: `no` and `off` are texts.
-A field that exists in an API and is not supported yet is refused, never silently ignored.
+Durations have the form of GEP-2257: `250ms`, `30s`, `1h30m`. Quantities of bytes take the suffixes `k`, `M`, `G`,
+`Ki`, `Mi` and `Gi`. Only `true` and `false` are booleans: `no` and `off` are texts. evenkeel refuses a field that an
+API has and evenkeel does not support yet; it never ignores one silently.
 
-A list of resources (`kind: List`, as `kubectl get -o yaml` writes it) is read like its items. Kinds of
-APIs that evenkeel does not speak, such as Deployment, are ignored, with one warning for each kind. Kinds of
-the Gateway API and of Envoy Gateway that are not supported yet are refused, as their fields are.
+evenkeel reads a list of resources (`kind: List`, as `kubectl get -o yaml` writes it) like its items. It ignores kinds
+of APIs that it does not support at all, such as Deployment, with one warning for each kind. It refuses kinds of the
+Gateway API and of Envoy Gateway that it does not support yet.
 
 A route's reference to a Backend or Service of another namespace needs a ReferenceGrant there. A
 `backendRefs` entry without `kind` and `port` names a Backend; with `port`, it names a Service. The endpoints
@@ -78,7 +84,8 @@ as objects with `severity`, `code`, `file`, `line`, `column`, `message` and `hel
 ";
 
 fn kind(shape: &KindShape, page: &mut String) {
-    _ = writeln!(page, "\n## {}\n\n{}\n", shape.name, shape.doc);
+    let (name, doc, example) = (shape.name, shape.doc, shape.example);
+    _ = writeln!(page, "\n## {name}\n\n{doc}\n\n```yaml\n{example}```\n");
     _ = writeln!(page, "`apiVersion`: {}.", listed(shape.versions.iter().copied()));
     if !shape.old_versions.is_empty() {
         _ = writeln!(

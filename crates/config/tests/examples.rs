@@ -124,3 +124,37 @@ fn every_field_of_the_schema_is_on_the_reference_page() {
         }
     }
 }
+
+/// Each kind's section of the reference page: its name, and the block of YAML that it begins with.
+fn examples_of_kinds() -> Vec<Source> {
+    let page = reference();
+    let sections = page.split("\n## ").skip(1);
+    let kinds = sections.filter(|section| section.contains("\n`apiVersion`: "));
+    let example = |section: &str| {
+        let (name, rest) = section.split_once('\n').expect("a title");
+        let block = rest.split_once("\n```yaml\n").expect("an example").1;
+        Source {
+            name: name.to_owned(),
+            text: block.split_once("\n```\n").expect("an end").0.to_owned(),
+        }
+    };
+    kinds.map(example).collect()
+}
+
+#[test]
+fn every_kind_of_the_reference_page_has_a_complete_example_without_mistake_or_warning() {
+    let examples = examples_of_kinds();
+    assert!(examples.len() >= 12, "{} kinds", examples.len());
+    for example in examples {
+        let kind = format!("\nkind: {}\n", example.name);
+        assert!(format!("\n{}", example.text).contains(&kind), "{}", example.name);
+        let model = read(std::slice::from_ref(&example), &ReadOptions::default());
+        let model = model.unwrap_or_else(|mistakes| panic!("{}: {mistakes}", example.name));
+        assert!(
+            model.warnings.is_empty(),
+            "{}: {:?}",
+            example.name,
+            model.warnings
+        );
+    }
+}

@@ -11,6 +11,7 @@ pub(crate) static BACKEND: KindShape = KindShape {
     versions: &["evenkeel.dev/v1alpha1", "gateway.envoyproxy.io/v1alpha1"],
     old_versions: &[],
     doc: "A named set of endpoints that answer alike.",
+    example: include_str!("examples/backend.yaml"),
     root: &Shape {
         name: "Backend",
         fields: &[

@@ -13,6 +13,7 @@ pub(crate) static CLIENT_TRAFFIC_POLICY: KindShape = KindShape {
     doc: "How clients are treated: limits, time limits, whose `X-Forwarded-*` is believed. \
           It applies to the listeners of its Gateways, or to one of them by `sectionName`. Listeners that share \
           an address share their settings.",
+    example: include_str!("examples/client_policy.yaml"),
     root: &Shape {
         name: "ClientTrafficPolicy",
         fields: &[

@@ -11,6 +11,7 @@ pub(crate) static GATEWAY_CLASS: KindShape = KindShape {
     versions: &["gateway.networking.k8s.io/v1"],
     old_versions: &["gateway.networking.k8s.io/v1beta1"],
     doc: "Accepted, and of no effect: evenkeel serves every Gateway of its files, whatever its class.",
+    example: include_str!("examples/gateway_class.yaml"),
     root: &Shape {
         name: "GatewayClass",
         fields: &[
@@ -41,6 +42,7 @@ pub(crate) static NAMESPACE: KindShape = KindShape {
     old_versions: &[],
     doc: "Its labels are what a listener's `allowedRoutes.namespaces.selector` looks at. Namespaces need not be \
           declared: one that is not has the label `kubernetes.io/metadata.name` alone.",
+    example: include_str!("examples/namespace.yaml"),
     root: &Shape {
         name: "Namespace",
         fields: &[
@@ -60,6 +62,7 @@ pub(crate) static SERVICE: KindShape = KindShape {
     old_versions: &[],
     doc: "What a route may refer to by name and port. Its endpoints are those of the EndpointSlices in the same \
           files, else its `clusterIP`, unless `--backends` says where it is.",
+    example: include_str!("examples/service.yaml"),
     root: &Shape {
         name: "Service",
         fields: &[
@@ -165,6 +168,7 @@ pub(crate) static ENDPOINT_SLICE: KindShape = KindShape {
     old_versions: &["discovery.k8s.io/v1beta1"],
     doc: "Endpoints of the Service that its label `kubernetes.io/service-name` names. An endpoint that is not \
           ready is left out.",
+    example: include_str!("examples/endpoint_slice.yaml"),
     root: &Shape {
         name: "EndpointSlice",
         fields: &[

@@ -19,6 +19,7 @@ pub(crate) static GATEWAY: KindShape = KindShape {
     old_versions: &["gateway.networking.k8s.io/v1beta1"],
     doc: "Where to listen. Listeners of several Gateways may share a port if their hostnames differ; \
           the most specific hostname takes a request.",
+    example: include_str!("examples/gateway.yaml"),
     root: &Shape {
         name: "Gateway",
         fields: &[

@@ -17,6 +17,7 @@ pub(crate) static HTTP_ROUTE: KindShape = KindShape {
     old_versions: &["gateway.networking.k8s.io/v1beta1"],
     doc: "Which requests go where. Among all routes of a listener the most specific match wins, \
           by the Gateway API's precedence.",
+    example: include_str!("examples/http_route.yaml"),
     root: &Shape {
         name: "HTTPRoute",
         fields: &[

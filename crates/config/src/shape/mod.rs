@@ -59,6 +59,8 @@ pub(crate) struct KindShape {
     pub(crate) old_versions: &'static [&'static str],
     /// One or two sentences for the reference page.
     pub(crate) doc: &'static str,
+    /// A whole configuration with a resource of this kind, for the reference page. A test reads each.
+    pub(crate) example: &'static str,
     /// The whole resource.
     pub(crate) root: &'static Shape,
 }

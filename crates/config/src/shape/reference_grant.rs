@@ -11,6 +11,7 @@ pub(crate) static REFERENCE_GRANT: KindShape = KindShape {
     ],
     old_versions: &[],
     doc: "Lets resources of other namespaces refer to those of its own.",
+    example: include_str!("examples/reference_grant.yaml"),
     root: &Shape {
         name: "ReferenceGrant",
         fields: &[

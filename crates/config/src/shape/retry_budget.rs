@@ -14,6 +14,7 @@ pub(crate) static X_BACKEND_TRAFFIC_POLICY: KindShape = KindShape {
     old_versions: &[],
     doc: "The retry budget of Backends, in the Gateway API's own words (GEP-3388). It holds for every request to \
           them, unless the BackendTrafficPolicy that holds for a request sets a retry budget itself.",
+    example: include_str!("examples/retry_budget.yaml"),
     root: &Shape {
         name: "XBackendTrafficPolicy",
         fields: &[

@@ -11,6 +11,7 @@ pub(crate) static TELEMETRY: KindShape = KindShape {
     versions: &["evenkeel.dev/v1alpha1"],
     old_versions: &[],
     doc: "What is told about requests. At most one; it applies to every listener.",
+    example: include_str!("examples/telemetry.yaml"),
     root: &Shape {
         name: "Telemetry",
         fields: &[

@@ -18,6 +18,7 @@ pub(crate) static BACKEND_TRAFFIC_POLICY: KindShape = KindShape {
     doc: "How backends are treated: time limits, retries, connections, overload; and how many requests routes \
           take. The policy with the most specific \
           target holds, whole: a rule's before an HTTPRoute's, before a Backend's, before a Gateway's.",
+    example: include_str!("examples/traffic_policy.yaml"),
     root: &Shape {
         name: "BackendTrafficPolicy",
         fields: &[
