@@ -6,7 +6,7 @@ mod levels;
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use proxy::server::Logging;
+use proxy::control::server::Logging;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;

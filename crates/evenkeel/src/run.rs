@@ -9,7 +9,7 @@ use std::thread;
 
 use config::model::{LogFormat, LogSink, Model};
 use policy::route::RouteTable;
-use proxy::server::{Options, Server};
+use proxy::control::server::{Options, Server};
 
 use crate::cli::{AccessLogChoice, RunArgs};
 use crate::complaint::Complaint;

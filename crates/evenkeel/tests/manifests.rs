@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::model::LogSink;
 use config::{ReadOptions, Source};
-use proxy::server::{Options, Server};
+use proxy::control::server::{Options, Server};
 
 use crate::harness::{Gateway, Peer, Upstream, free_port};
 
@@ -99,7 +99,7 @@ fn serves(manifest: &Manifest) {
         admin: None,
         drain_timeout: Duration::ZERO,
         state_file: None,
-        unfinished_heads_max: proxy::server::UNFINISHED_HEADS_MAX,
+        unfinished_heads_max: proxy::control::server::UNFINISHED_HEADS_MAX,
         logging: None,
     };
     let server =

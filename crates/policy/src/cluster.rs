@@ -43,7 +43,7 @@ use crate::keepalive::Band;
 use crate::outlier::Outliers;
 use crate::plan::ClusterPlan;
 use crate::pool::{Connections, State};
-use crate::retry_budget::RetryBudget;
+use crate::retry::budget::RetryBudget;
 use crate::slab::Slab;
 use crate::time::{Dice, Moment};
 use place::{Blocked, Full};

@@ -11,6 +11,7 @@ mod knowledge;
 mod learned;
 mod limit;
 mod price;
+pub(crate) mod silence;
 mod table;
 mod wall;
 

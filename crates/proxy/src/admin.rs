@@ -26,9 +26,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-pub use crate::control::Reloads;
-use crate::server::Logging;
-use crate::stats::{ClusterView, Liveness, LogCounts, Selection, ServerView, WorkerStats};
+pub use crate::control::reload::Reloads;
+use crate::control::server::Logging;
+use crate::telemetry::stats::{ClusterView, Liveness, LogCounts, Selection, ServerView, WorkerStats};
 use guard::Guard;
 use numbers::{all_stats, prometheus};
 

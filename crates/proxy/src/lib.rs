@@ -1,42 +1,26 @@
 //! Waiting: holds sockets and timers, moves bytes, decides nothing.
+//!
+//! The folders are layers, in the order in which they stand here: each imports those below it.
 
-pub mod admin;
-mod affinity;
-mod answer;
-mod attempt_count;
-mod body;
-mod buffer;
-mod checkout;
-mod clock;
-mod control;
-mod discovery;
-mod downstream;
-mod engine;
-mod exchange;
-mod explain;
-mod fault;
-mod forward;
-mod health;
-mod hedge;
-mod io;
-mod listener;
-mod mirror;
-mod postmortem;
-mod rate_limit;
-pub mod record;
-mod relay;
-mod reply;
-mod routing;
-pub mod server;
 #[cfg(feature = "sim")]
 pub mod sim;
-mod snapshot;
-mod splice;
-pub mod stats;
-mod transport;
-mod tried;
-mod tunnel;
-mod upstream;
-mod view;
-mod wait;
+
+pub mod admin;
+
+pub mod control;
+
 mod worker;
+
+mod downstream;
+
+mod exchange;
+
+mod upstream;
+
+mod snapshot;
+
+pub mod telemetry;
+
+mod transport;
+
+mod engine;

@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use policy::time::Moment;
 
-use crate::clock::Clock;
 use crate::engine;
-use crate::io::write_all;
+use crate::engine::clock::Clock;
 use crate::transport::Transport;
+use crate::transport::read_write::write_all;
 
 pub use network::{Dialling, Network, use_network};
 pub use proxy::Proxy;

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use config::model::{AccessLog, LogFormat, LogSink};
-use proxy::server::{Options, Server};
+use proxy::control::server::{Options, Server};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -51,7 +51,7 @@ fn a_request_in_the_steady_state_allocates_nothing() {
         admin: None,
         drain_timeout: Duration::from_secs(1),
         state_file: None,
-        unfinished_heads_max: proxy::server::UNFINISHED_HEADS_MAX,
+        unfinished_heads_max: proxy::control::server::UNFINISHED_HEADS_MAX,
         logging: None,
     };
     let server = Server::start(model, options).expect("a server");

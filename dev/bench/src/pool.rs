@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::attempts::{After, Attempts, Nature, Outcome, Summary};
 use policy::cluster::{
     Address, Ask, Checkout, Cluster, ConnectionId, EndpointId, Handback, Members, Parked, Reuse, WorkerId,
 };
 use policy::deadline::Arrival;
 use policy::plan::{ClusterPlan, RetryPlan};
+use policy::retry::attempts::{After, Attempts, Nature, Outcome, Summary};
 use policy::time::{Dice, Moment};
 
 use crate::Step;

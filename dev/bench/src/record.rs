@@ -9,8 +9,8 @@ use std::time::Duration;
 use config::model::{AccessLog, LogFormat, LogSink};
 use policy::cluster::ConnectionFacts;
 use policy::time::Moment;
-use proxy::record::{LogWriter, Record, WorkerLog};
-use proxy::stats::Histogram;
+use proxy::telemetry::record::{LogWriter, Record, WorkerLog};
+use proxy::telemetry::stats::Histogram;
 use wire::field::Known;
 use wire::h1::head::RequestHead;
 

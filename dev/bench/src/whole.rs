@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::model::LogFormat;
 use policy::plan::RetryPlan;
-use proxy::stats::Histogram;
+use proxy::telemetry::stats::Histogram;
 use wire::field::Known;
 use wire::h1::framing;
 use wire::h1::head::{RequestHead, ResponseHead};

@@ -43,36 +43,20 @@ const PARTS: &[Part] = &[
     part("evenkeel_proxy", &["proxy"]),
     part("evenkeel_config", &["config"]),
     part("upstream", &["proxy::upstream"]),
-    part(
-        "exchange",
-        &[
-            "proxy::exchange",
-            "proxy::postmortem",
-            "proxy::hedge",
-            "proxy::tried",
-        ],
-    ),
-    part(
-        "listener",
-        &[
-            "proxy::listener",
-            "proxy::downstream",
-            "proxy::worker",
-            "proxy::lobby",
-        ],
-    ),
-    part("discovery", &["proxy::discovery"]),
-    part("health", &["proxy::health"]),
+    part("exchange", &["proxy::exchange"]),
+    part("listener", &["proxy::downstream", "proxy::worker"]),
+    part("discovery", &["proxy::control::discovery"]),
+    part("health", &["proxy::control::health"]),
     part(
         "control",
         &[
-            "proxy::control",
-            "proxy::server",
+            "proxy::control::reload",
+            "proxy::control::server",
             "evenkeel::run",
             "evenkeel::watch",
         ],
     ),
-    part("access_log", &["proxy::record"]),
+    part("access_log", &["proxy::telemetry::record"]),
     part("admin", &["proxy::admin"]),
     part("engine", &["proxy::engine"]),
     part("hickory", &["hickory_resolver", "hickory_net", "hickory_proto"]),
@@ -140,7 +124,7 @@ fn level(word: &str) -> Result<LevelFilter, String> {
 /// A part by its name, by `evenkeel_proxy::NAME`, or by the name of a module of it.
 fn find(name: &str) -> Result<&'static Part, String> {
     let short = name.strip_prefix("evenkeel_proxy::").unwrap_or(name);
-    let named = |part: &&Part| part.name == short || part.modules == [name] || part.modules == [short];
+    let named = |part: &&Part| part.name == short || part.modules == [short] || is_module(part, short);
     if let Some(part) = PARTS.iter().find(named) {
         return Ok(part);
     }
@@ -150,6 +134,15 @@ fn find(name: &str) -> Result<&'static Part, String> {
         "`{name}` is no part of the log{near}; the parts are {}",
         names.join(", ")
     ))
+}
+
+/// Whether `name` is that of the part's one module, in whichever folder of the proxy it is.
+fn is_module(part: &Part, name: &str) -> bool {
+    let last = |path: &str| path.rsplit("::").next().map(str::to_owned);
+    match part.modules {
+        [module] => name.starts_with("proxy::") && last(module) == last(name),
+        _ => false,
+    }
 }
 
 /// `; did you mean ...?` if one of `names` is near.
@@ -192,11 +185,11 @@ mod tests {
 
     #[test]
     fn a_level_is_for_everything_of_ours_and_libraries_stay_quiet() {
-        assert!(enabled("debug", "proxy::control", tracing::Level::DEBUG));
+        assert!(enabled("debug", "proxy::control::reload", tracing::Level::DEBUG));
         assert!(enabled("debug", "evenkeel::run", tracing::Level::DEBUG));
         assert!(!enabled("debug", "hickory_net::udp", tracing::Level::DEBUG));
-        assert!(!enabled("info", "proxy::control", tracing::Level::DEBUG));
-        assert!(!enabled("off", "proxy::control", tracing::Level::ERROR));
+        assert!(!enabled("info", "proxy::control::reload", tracing::Level::DEBUG));
+        assert!(!enabled("off", "proxy::control::reload", tracing::Level::ERROR));
         assert!(enabled(
             "hickory=debug",
             "hickory_net::udp",
@@ -221,13 +214,14 @@ mod tests {
             "warn,discovery=debug",
             "warn, evenkeel_proxy::discovery = DEBUG",
             "proxy::discovery=debug",
+            "proxy::control::discovery=debug",
         ] {
             assert!(
-                enabled(levels, "proxy::discovery", tracing::Level::DEBUG),
+                enabled(levels, "proxy::control::discovery", tracing::Level::DEBUG),
                 "{levels}"
             );
             assert!(
-                !enabled(levels, "proxy::control", tracing::Level::DEBUG),
+                !enabled(levels, "proxy::control::reload", tracing::Level::DEBUG),
                 "{levels}"
             );
         }

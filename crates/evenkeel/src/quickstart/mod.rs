@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::model::LogSink;
-use proxy::server::{Options, Server};
+use proxy::control::server::{Options, Server};
 
 use self::client::{Client, LANES, Seen};
 use self::demo::Demo;
@@ -85,7 +85,7 @@ fn start_gateway(demo: &Demo, listen: SocketAddr, admin: Option<SocketAddr>) -> 
         admin,
         drain_timeout: Duration::from_secs(1),
         state_file: None,
-        unfinished_heads_max: proxy::server::UNFINISHED_HEADS_MAX,
+        unfinished_heads_max: proxy::control::server::UNFINISHED_HEADS_MAX,
         logging: None,
     };
     Server::start(model, options).map_err(|why| failed("the gateway", &why))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use policy::cluster::Counters;
-use proxy::server::Server;
+use proxy::control::server::Server;
 use serde_json::{Value, json};
 
 use super::screen::wrap;

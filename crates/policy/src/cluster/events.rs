@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{Address, Cluster, EndpointId};
+use crate::endpoint::service::Attempted;
 use crate::outlier::{Cause, Ejection};
-use crate::service::Attempted;
 use crate::time::Moment;
 
 /// One event of one endpoint.

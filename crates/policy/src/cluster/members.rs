@@ -8,7 +8,7 @@ use super::{Address, Cluster, ConnectionId, EndpointId};
 use crate::balance::Roster;
 use crate::endpoint::Endpoint;
 use crate::plan::Balance;
-use crate::straggler::Stragglers;
+use crate::retry::straggler::Stragglers;
 use crate::time::Moment;
 
 /// The endpoints of one configuration snapshot, held by the snapshot. While it lives (until

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{Address, Cluster, EndpointId};
 use crate::endpoint::Endpoint;
+pub use crate::endpoint::service::{LastError, ServiceReport};
 use crate::keepalive::Knowledge;
 use crate::plan::SaturationGuard;
-pub use crate::service::{LastError, ServiceReport};
 use crate::time::Moment;
 
 /// One endpoint, for `/clusters` and the log.

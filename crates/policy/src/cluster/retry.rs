@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Cluster;
-use crate::attempts::Why;
 use crate::latency::{AutoAnswer, Latencies, Remembered, auto_timeout, hedge_wait};
 use crate::outcome::Stop;
 use crate::plan::{AutoTimeout, ClusterPlan, HedgePlan};
-use crate::retry_budget::InFlight;
+use crate::retry::attempts::Why;
+use crate::retry::budget::InFlight;
 use crate::time::Moment;
 
 /// How long answers usually take. Kept once somebody has asked.

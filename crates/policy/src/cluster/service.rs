@@ -4,16 +4,16 @@
 use std::sync::Arc;
 
 use super::{Address, Ask, Cluster, EndpointId, EventKind};
-use crate::adaptive::{Adaptive, Sample};
-use crate::attempts::{self, Summary};
 use crate::balance::Draw;
+use crate::concurrency::adaptive::{Adaptive, Sample};
 use crate::deadline::Arrival;
 use crate::endpoint::Endpoint;
+use crate::endpoint::service::Attempted;
 use crate::evidence::{End, Grade};
 use crate::health::{self, CheckResult, Health, HealthCounters};
 use crate::outlier::{self, OutlierCounters, Standing};
 use crate::plan::{Balance, ClusterPlan};
-use crate::service::Attempted;
+use crate::retry::attempts::{self, Summary};
 use crate::time::{Dice, Moment};
 
 /// A check that is to be made.

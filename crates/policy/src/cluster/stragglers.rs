@@ -1,10 +1,10 @@
 //! Attempts that lost to their hedge: what they make of their endpoint, and the connection of one of them.
 
 use super::{Cluster, ConnectionId, EndpointId, IdleEnd, Parked, WorkerId};
-use crate::adaptive::Sample;
+use crate::concurrency::adaptive::Sample;
+use crate::endpoint::service::Attempted;
 use crate::outlier;
 use crate::pool::State;
-use crate::service::Attempted;
 use crate::time::Moment;
 
 impl Cluster {

@@ -11,10 +11,10 @@ mod world;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::*;
-use crate::attempts::Why;
 use crate::evidence::Grade;
 use crate::keepalive::Source;
 use crate::plan::{ClusterPlan, HealthPlan, HealthProbe, Limits};
+use crate::retry::attempts::Why;
 
 const ME: WorkerId = WorkerId(0);
 const AT: fn(u64) -> Moment = Moment::from_millis;

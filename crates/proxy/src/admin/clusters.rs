@@ -8,8 +8,8 @@ use policy::cluster::EndpointReport;
 use policy::keepalive::Source;
 use serde_json::{Map, Value, json};
 
-use crate::discovery::NameView;
-use crate::stats::{ClusterView, EndpointView, shown};
+use crate::control::discovery::NameView;
+use crate::telemetry::stats::{ClusterView, EndpointView, shown};
 
 /// Envoy's text form.
 pub(super) fn text(page: &mut String, cluster: &ClusterView) {

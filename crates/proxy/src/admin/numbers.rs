@@ -15,7 +15,7 @@ use http_body::{Frame, SizeHint};
 use serde_json::Value;
 
 use super::{Admin, Format, Parameters, Refused};
-use crate::stats::{ClusterView, Detail, Exposition, Form, JsonForm, Selection, Snapshot, Text};
+use crate::telemetry::stats::{ClusterView, Detail, Exposition, Form, JsonForm, Selection, Snapshot, Text};
 
 impl Admin {
     /// The numbers of the process, in two parts: those whose names sort before `cluster.`, and the

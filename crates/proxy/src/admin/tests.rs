@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::stats::tests::{SERVER, cluster_view, reloads, workers};
+use crate::telemetry::stats::tests::{SERVER, cluster_view, reloads, workers};
 
 /// A process that does nothing but be asked.
 #[derive(Default)]

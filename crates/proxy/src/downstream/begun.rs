@@ -9,7 +9,7 @@ use policy::time::Moment;
 use wire::h1::head::{Limits, RequestHead, Scan};
 
 use super::overflow::Refusals;
-use crate::buffer::ReadBuffer;
+use crate::transport::buffer::ReadBuffer;
 use crate::worker::Worker;
 
 /// A head up to this is parsed again whenever more of it comes: what is malformed is refused at once. A longer one is

@@ -13,11 +13,11 @@ use wire::h1::head::{Limits, Method, ResponseHead, Scan};
 
 use super::connection::Connection;
 use super::lobby::Visitor;
-use crate::body::Taken;
-use crate::buffer::{self, READ_SIZE, ReadBuffer};
 use crate::engine::Alarm;
-use crate::io::fill;
-use crate::wait::within;
+use crate::engine::wait::within;
+use crate::transport::buffer::{self, READ_SIZE, ReadBuffer};
+use crate::transport::read_write::fill;
+use crate::upstream::body::Taken;
 use crate::worker::{Current, Worker};
 
 /// A client that was told of the close may still be sending: what comes is read and thrown away

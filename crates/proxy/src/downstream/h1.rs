@@ -9,14 +9,14 @@ use wire::h1::head::Scan;
 use super::client::Client;
 use super::connection::Connection;
 use super::lobby::{Seat, Visitor};
-use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::engine;
+use crate::engine::wait::within;
+use crate::exchange::fault::Fault;
+use crate::exchange::reply;
+use crate::exchange::routing::OwnersFields;
 use crate::exchange::{Exchange, Next, Workspace};
-use crate::fault::Fault;
-use crate::io::fill;
-use crate::reply;
-use crate::routing::OwnersFields;
-use crate::wait::within;
+use crate::transport::buffer::{READ_SIZE, ReadBuffer};
+use crate::transport::read_write::fill;
 use crate::worker::Worker;
 
 /// A server: takes clients that have something to say, one after the other, and serves what they

@@ -24,8 +24,8 @@ use wire::h1::head::RequestHead;
 use super::begun::{BegunHeads, is_unfinished};
 use super::connection::Connection;
 use super::h1;
-use crate::buffer::{READ_SIZE, ReadBuffer};
 use crate::engine::{self, Alarm, Spawned, Stage};
+use crate::transport::buffer::{READ_SIZE, ReadBuffer};
 use crate::worker::{Current, Worker};
 
 /// While draining, a connection that stays idle this long is closed.
@@ -494,7 +494,7 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
-    use crate::clock::Clock;
+    use crate::engine::clock::Clock;
 
     fn with_lobby(test: impl AsyncFnOnce(Lobby) + 'static) {
         engine::run(Clock::start(), async { test(Lobby::new(1 << 20)).await }).expect("an engine");

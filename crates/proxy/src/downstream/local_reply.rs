@@ -4,7 +4,7 @@ use wire::h1::encode::{self, Announce, Onward};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{ResponseHead, standard_reason};
 
-use crate::forward::NAME;
+use crate::exchange::forward::NAME;
 
 /// An answer of our own.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@ pub(crate) mod connection;
 pub(crate) mod count;
 pub(crate) mod h1;
 pub(crate) mod leaving;
+pub(crate) mod listener;
 pub(crate) mod lobby;
 pub(crate) mod local_reply;
 pub(crate) mod overflow;

@@ -17,6 +17,7 @@
 mod alarms;
 mod awaited;
 mod budget;
+pub(crate) mod clock;
 mod crossing;
 mod gather;
 mod source;
@@ -24,6 +25,7 @@ mod sources;
 mod stages;
 mod tasks;
 mod vain;
+pub(crate) mod wait;
 
 /// What `crossing` is made of; its model test has loom's instead.
 mod sync {
@@ -49,7 +51,7 @@ pub(crate) use tasks::Spawned;
 
 use policy::time::Moment;
 
-use crate::clock::{self, Clock};
+use crate::engine::clock::Clock;
 use alarms::Alarms;
 use awaited::Heartbeat;
 use gather::Gather;

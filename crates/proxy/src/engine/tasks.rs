@@ -13,7 +13,7 @@ use slab::Slab;
 use super::budget;
 use super::crossing::{Posts, Queued};
 use super::stages::Stage;
-use crate::clock;
+use crate::engine::clock;
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 

@@ -16,13 +16,13 @@ use policy::cluster::{Address, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Stream;
-use crate::clock::Clock;
-use crate::discovery::Endpoints;
+use crate::control::discovery::Endpoints;
 use crate::downstream::count::ConnectionCounts;
 use crate::engine;
-use crate::record::LogWriter;
+use crate::engine::clock::Clock;
 use crate::snapshot::{Clusters, Snapshot};
-use crate::stats::{self, ClusterView, DownstreamTotals, WorkerStats};
+use crate::telemetry::record::LogWriter;
+use crate::telemetry::stats::{self, ClusterView, DownstreamTotals, WorkerStats};
 use crate::worker::{Current, Order, Setup, Worker};
 
 /// As the control does it.
@@ -90,7 +90,7 @@ impl Proxy {
                 stats: stats.clone(),
                 connections: connections.clone(),
                 connections_max: CONNECTIONS_MAX,
-                begun_heads_max: crate::server::UNFINISHED_HEADS_MAX,
+                begun_heads_max: crate::control::server::UNFINISHED_HEADS_MAX,
             };
             engine::spawn(async move {
                 // Nobody listens if the world ends first.

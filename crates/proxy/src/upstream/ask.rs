@@ -16,11 +16,11 @@ use super::decision::Decision;
 use super::lease::Lease;
 use super::permit::{Permit, Waiting};
 use super::shared::{ClusterHandle, State, idle_end};
-use crate::buffer::ReadBuffer;
 use crate::downstream::leaving::Waiter;
 use crate::engine;
-use crate::stats::shown;
-use crate::wait::{First, first};
+use crate::engine::wait::{First, first};
+use crate::telemetry::stats::shown;
+use crate::transport::buffer::ReadBuffer;
 use crate::worker::Worker;
 
 /// What is asked for, apart from what the cluster knows by itself.

@@ -16,14 +16,14 @@ use wire::h1::mend::Mend;
 
 use super::failure_evidence::FailureEvidence;
 use super::lease::Lease;
-use crate::body::{BadBody, Pulse, Sender, Upload, UploadEnd};
-use crate::buffer::{READ_SIZE, ReadBuffer};
-use crate::clock::{self, Clock};
 use crate::downstream::client::Client;
+use crate::engine::clock::{self, Clock};
+use crate::engine::wait::{First, first};
 use crate::engine::{self, Stage};
-use crate::io::poll_fill;
 use crate::transport::Transport;
-use crate::wait::{First, first};
+use crate::transport::buffer::{READ_SIZE, ReadBuffer};
+use crate::transport::read_write::poll_fill;
+use crate::upstream::body::{BadBody, Pulse, Sender, Upload, UploadEnd};
 use crate::worker::Worker;
 
 /// Bytes of the head held back by a two-step write: without its last line ending no head is
@@ -407,7 +407,7 @@ impl Conversation<'_, '_> {
                         self.upload.continues(pulse);
                     }
                     if self.client.takes_interim {
-                        crate::forward::interim(&mut self.interim, self.response);
+                        crate::exchange::forward::interim(&mut self.interim, self.response);
                     }
                     continue;
                 }

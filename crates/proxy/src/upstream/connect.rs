@@ -9,8 +9,8 @@ use policy::plan::ClusterPlan;
 use socket2::{SockAddr, SockRef};
 
 use crate::engine;
+use crate::engine::wait::within;
 use crate::transport::Transport;
-use crate::wait::within;
 use crate::worker::Worker;
 
 /// Why a connection could not be opened.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use policy::cluster::{Address, ConnectionFacts, ConnectionId, EndpointId, Hold, Resend, Writing};
 
 use super::shared::Watch;
-use crate::buffer::ReadBuffer;
 use crate::transport::Transport;
+use crate::transport::buffer::ReadBuffer;
 
 /// An upstream connection. It lives in one place from its opening to its end, and goes from lease
 /// to the parked ones and back as a pointer.

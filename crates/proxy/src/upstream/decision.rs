@@ -4,7 +4,7 @@ use std::fmt;
 
 use policy::cluster::{Checkout, Writing};
 
-use crate::stats::shown;
+use crate::telemetry::stats::shown;
 
 /// A checkout's decision in words, for the log.
 pub(super) struct Decision<'a>(pub(super) &'a Checkout);

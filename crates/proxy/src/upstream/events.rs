@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use policy::cluster::{Event, EventKind};
 
-use crate::stats::shown;
+use crate::telemetry::stats::shown;
 
 /// Writes one line for each event.
 #[cold]

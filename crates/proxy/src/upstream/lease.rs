@@ -16,7 +16,7 @@ use wire::h1::head::{Method, ResponseHead, Scan};
 use super::connection::Connection;
 use super::permit::Permit;
 use super::shared::{SharedCluster, Watch, watch};
-use crate::body::Sender;
+use crate::upstream::body::Sender;
 use crate::worker::Worker;
 
 /// One upstream connection, held for one attempt.

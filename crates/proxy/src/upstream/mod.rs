@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod attempt;
+pub(crate) mod body;
 pub(crate) mod connect;
 pub(crate) mod connection;
 mod decision;

@@ -12,11 +12,11 @@ use wire::h1::protocol::Protocol;
 use wire::tls::CLIENT_HELLO;
 
 use super::connect::connect;
-use crate::buffer::ReadBuffer;
 use crate::engine;
-use crate::io::{fill, write_all};
+use crate::engine::wait::within;
 use crate::transport::Transport;
-use crate::wait::within;
+use crate::transport::buffer::ReadBuffer;
+use crate::transport::read_write::{fill, write_all};
 use crate::worker::{Current, Worker};
 
 /// An answer is waited for this long.

@@ -12,8 +12,8 @@ use policy::plan::ClusterPlan;
 use policy::time::Moment;
 
 use super::connection::Connection;
-use crate::clock;
-use crate::fault::Fault;
+use crate::engine::clock;
+use crate::exchange::fault::Fault;
 use crate::transport::Transport;
 
 /// A cluster as all workers share it. Outlives reloads, so what was learned survives them.
@@ -144,7 +144,7 @@ pub(crate) struct ClusterHandle {
     pub(crate) members: Members,
     /// The snapshot's plan for it.
     pub(crate) plan: Arc<ClusterPlan>,
-    pub(crate) clock: crate::clock::Clock,
+    pub(crate) clock: crate::engine::clock::Clock,
     /// It has no endpoint because no name of it can be resolved, for this reason.
     pub(crate) unresolved: Option<Arc<str>>,
 }
@@ -200,7 +200,7 @@ impl Wake for Watch {
 
 impl WatchQueue {
     /// Closes idle connections that ended, for as long as the worker lives.
-    pub(crate) async fn run(self: Arc<Self>, clock: crate::clock::Clock) {
+    pub(crate) async fn run(self: Arc<Self>, clock: crate::engine::clock::Clock) {
         let mut batch = Vec::new();
         loop {
             self.news.notified().await;

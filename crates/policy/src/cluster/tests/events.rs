@@ -1,10 +1,10 @@
 //! What the log is told of endpoints that fail and come back.
 
 use super::*;
-use crate::attempts::{Outcome, Summary};
 use crate::deadline::Arrival;
 use crate::evidence::End;
 use crate::plan::OutlierPlan;
+use crate::retry::attempts::{Outcome, Summary};
 
 const REFUSED: Outcome = Outcome::Died {
     end: End::ConnectFailed,

@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::attempts::{Outcome, Summary};
 use crate::deadline::Arrival;
 use crate::evidence::End;
 use crate::freeze::Freeze;
 use crate::health::{CheckResult, HealthCounters};
 use crate::latency::AutoAnswer;
 use crate::plan::{AdaptivePlan, AutoTimeout, Balance, OutlierPlan, QueuePlan};
+use crate::retry::attempts::{Outcome, Summary};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::attempts::{Outcome, Summary};
 use crate::plan::{AdaptivePlan, Balance, HashOn, HashPlan, HashTable, HedgePlan};
+use crate::retry::attempts::{Outcome, Summary};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 

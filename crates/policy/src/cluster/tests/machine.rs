@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::attempts::{Outcome, Summary};
 use crate::deadline::Arrival;
 use crate::evidence::End;
 use crate::freeze::Freeze;
@@ -13,6 +12,7 @@ use crate::health::CheckResult;
 use crate::keepalive::Limit;
 use crate::plan::{AdaptivePlan, Balance, HashOn, HashPlan, HashTable};
 use crate::plan::{KeepAlivePlan, OutlierPlan, Percent, QueuePlan};
+use crate::retry::attempts::{Outcome, Summary};
 
 /// One step of the shell's; numbers choose among what it holds.
 #[derive(Clone, Debug)]

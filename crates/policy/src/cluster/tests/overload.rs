@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::attempts::{Outcome, Summary};
 use crate::deadline::Arrival;
 use crate::plan::Balance;
+use crate::retry::attempts::{Outcome, Summary};
 
 /// When the next request comes.
 #[derive(Clone, Copy)]

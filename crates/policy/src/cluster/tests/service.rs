@@ -1,12 +1,12 @@
 //! Stories of endpoints that fail, leave, are checked, or bear only so much.
 
 use super::*;
-use crate::adaptive::Adaptive;
-use crate::attempts::{Outcome, Summary};
+use crate::concurrency::adaptive::Adaptive;
 use crate::deadline::Arrival;
 use crate::evidence::End;
 use crate::health::{Change, CheckResult, Failure};
 use crate::plan::{AdaptivePlan, AutoTimeout, Balance, HealthPlan, HedgePlan, OutlierPlan, RetryBudgetPlan};
+use crate::retry::attempts::{Outcome, Summary};
 
 /// Nothing is parked or opened for good: each request is answered or fails at once.
 impl Story {

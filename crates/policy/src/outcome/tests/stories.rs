@@ -5,11 +5,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::attempts::{After, Attempts, Nature, Outcome, Summary};
 use crate::cluster::EndpointId;
 use crate::deadline::Arrival;
 use crate::evidence::{End, Facts, Grade, Written, grade};
 use crate::plan::{ClusterPlan, OwnerRetry, RetryOn, RetryPlan, UnsafeMethods};
+use crate::retry::attempts::{After, Attempts, Nature, Outcome, Summary};
 use crate::time::{Dice, Moment};
 
 /// How one attempt of a random story ends.

@@ -1,0 +1,380 @@
+//! THE ROOM TO READ FIRST: one exchange, start to end.
+//!
+//! ```text
+//! request head -> accepted, routed, encoded -> attempts, one after the other -> answered
+//!                                                ^------ again: replay or retry
+//! ```
+//! Nothing is decided here: routes, connections, retries and what each party is told come from
+//! `policy`; this room asks, waits, and moves bytes.
+
+pub(crate) mod affinity;
+pub(crate) mod answer;
+mod attempt;
+pub(crate) mod attempt_count;
+pub(crate) mod checkout;
+pub(crate) mod explain;
+pub(crate) mod fault;
+pub(crate) mod forward;
+pub(crate) mod hedge;
+pub(crate) mod mirror;
+pub(crate) mod postmortem;
+pub(crate) mod relay;
+pub(crate) mod reply;
+pub(crate) mod routing;
+pub(crate) mod tried;
+pub(crate) mod view;
+
+use std::rc::Rc;
+
+use policy::cluster::Reuse;
+use policy::filter::Filter;
+use policy::outcome::{Before, Cause, Failure, History, Phase, Rule, Stop};
+use policy::retry::attempts::{After, Attempts, Nature};
+use policy::time::Moment;
+use wire::field::Known;
+use wire::h1::encode::{self, Onward};
+use wire::h1::framing::{self, BodyLength};
+use wire::h1::head::{RequestHead, ResponseHead, Version};
+use wire::hop::Named;
+
+use crate::downstream::client::Client;
+use crate::engine;
+use crate::engine::wait::within;
+use crate::exchange::affinity::Affinity;
+use crate::exchange::answer::{Answered, Setting};
+use crate::exchange::explain::SoFar;
+use crate::exchange::fault::Fault;
+use crate::exchange::routing::{Accepted, AskedHost, OwnersFields, Way};
+use crate::exchange::tried::{Limits, RetryPermit, TriedEnd};
+use crate::telemetry::record::Record;
+use crate::upstream::ask::{Asker, Want};
+use crate::upstream::body::Upload;
+use crate::upstream::shared::ClusterHandle;
+use crate::worker::{Current, Worker};
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It may carry another request.
+    Request,
+    /// It is closed, well.
+    Close,
+    /// It is closed at once: the client must see that its answer was cut, or is not there any more.
+    Drop,
+}
+
+/// Memory of one exchange, lent by the worker and used again.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    /// The target as it goes onward: path and query.
+    pub(crate) target: String,
+    /// The path in the form in which it is matched, where that is not the form in which it goes on.
+    pub(crate) matched: String,
+    /// A filter's value with variables, rendered.
+    pub(crate) value: Vec<u8>,
+    /// What the client asked for: host, and port if it said one.
+    pub(crate) authority: AskedHost,
+    pub(crate) outgoing: Vec<u8>,
+}
+
+/// What one exchange works with. Its log line is written when it is dropped.
+pub(crate) struct Exchange<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) client: &'a mut Client,
+    pub(crate) work: &'a mut Workspace,
+    pub(crate) record: Record,
+    /// Whether the request's body was read to its end, so that another request may follow.
+    pub(crate) body_read: bool,
+    /// Attempts made so far, hedges included.
+    pub(crate) made: u32,
+    /// Whether each attempt says its number.
+    pub(crate) numbered: bool,
+    /// What it is doing.
+    pub(crate) phase: Phase,
+    /// By which rule the attempt is made that is under way.
+    pub(crate) rule: Rule,
+    /// The facts of attempts that failed; mostly there are none.
+    pub(crate) history: Option<Box<History>>,
+}
+
+impl<'a> Exchange<'a> {
+    /// Begins with the first byte of a head. What it waited for us since that was read counts.
+    pub(crate) fn open(worker: &'a Rc<Worker>, client: &'a mut Client, work: &'a mut Workspace) -> Self {
+        engine::count_request();
+        let start = client.heard;
+        let mut record = Record::open(&worker.log(), start, worker.calendar.unix_nanos(start));
+        record.downstream(client.connection.peer, client.connection.local);
+        Self {
+            worker,
+            client,
+            work,
+            record,
+            body_read: false,
+            made: 0,
+            numbered: true,
+            phase: Phase::Head,
+            rule: Rule::First,
+            history: None,
+        }
+    }
+
+    /// Serves the request whose head is in the workspace.
+    pub(crate) async fn run(&mut self) -> Next {
+        let accepted = match routing::accept(self.worker, self.client, self.work, &mut self.record) {
+            Ok(accepted) => accepted,
+            Err(fault) => return Box::pin(reply::refuse(self, &fault, &OwnersFields::default())).await,
+        };
+        let snapshot = self.client.snapshot.clone();
+        let mut own = OwnersFields::default();
+        match self.serve(&snapshot, &accepted, &mut own).await {
+            Ok(next) => next,
+            Err(fault) => Box::pin(reply::refuse(self, &fault, &own)).await,
+        }
+    }
+
+    async fn serve<'s>(
+        &mut self,
+        snapshot: &'s Current,
+        accepted: &Accepted,
+        own: &mut OwnersFields<'s>,
+    ) -> Result<Next, Box<Fault>> {
+        let started = self.worker.clock.now();
+        let request = &self.work.request;
+        self.client.http_10 = request.version == Version::Http10;
+        self.client.expects_close = !framing::keeps_alive(request.version, &request.fields);
+        self.body_read = accepted.body == BodyLength::None;
+        // Whoever waits for an endpoint holds no buffer for it.
+        self.client.input.release();
+        let way = routing::find(
+            self.worker,
+            snapshot,
+            self.client,
+            self.work,
+            accepted,
+            own,
+            &mut self.record,
+        )?;
+        let routed = match &way {
+            Way::Forward(routed) => routed,
+            Way::Redirect { status, location } => {
+                return Ok(Box::pin(reply::redirect(self, *status, location, own)).await);
+            }
+            Way::Preflight(fields) => return Ok(Box::pin(reply::preflight(self, fields, own)).await),
+        };
+        let cluster = snapshot.cluster(routed.cluster);
+        self.record.cluster(&cluster.shared.name);
+        let affinity = Affinity::of(
+            &cluster.plan,
+            &self.work.request.fields,
+            accepted,
+            &mut self.worker.dice.borrow_mut(),
+        );
+        let setting = Setting {
+            accepted,
+            routed,
+            own,
+            cluster,
+            affinity: &affinity,
+            limits: Limits::of(routed, cluster),
+            times: snapshot.times(routed.cluster),
+        };
+        if is_too_large(accepted.body, cluster.plan.request_body_max) {
+            return Err(self.refuse_body(&setting));
+        }
+        let mut upload = self.encode(&setting, started);
+        let result = self.attempts(&setting, &mut upload).await;
+        self.end(&setting, upload, result.as_ref().err().map(Box::as_ref));
+        result
+    }
+
+    /// There is an answer, or none to be had.
+    fn end(&mut self, setting: &Setting<'_>, upload: Upload, fault: Option<&Fault>) {
+        if let Some(fault) = fault {
+            self.explain_fault(Some(setting), fault, SoFar::of(&upload));
+            setting.cluster.shared.with(|state| {
+                state
+                    .cluster
+                    .on_failure(&fault.failure, fault.before, fault.raced)
+            });
+        }
+        self.record.bytes_received(upload.received);
+        self.body_read = upload.received_whole();
+        if let Some(whole) = upload.complete() {
+            let mirrors = setting.routed.filters().filter_map(|filter| match filter {
+                Filter::Mirror(mirror) => Some(mirror),
+                _ => None,
+            });
+            let method = self.work.request.method;
+            crate::exchange::mirror::send(self.worker, &self.client.snapshot, mirrors, whole, method);
+        }
+        self.work.outgoing = upload.into_buffer();
+    }
+
+    /// A body that says of itself that it is too large, of which nothing is read or sent on.
+    #[cold]
+    fn refuse_body(&mut self, setting: &Setting<'_>) -> Box<Fault> {
+        let fault = Box::<Fault>::from(Failure::BodyTooLarge);
+        self.phase = Phase::Request;
+        let so_far = SoFar::announcing(setting.accepted.body);
+        self.explain_fault(Some(setting), &fault, so_far);
+        fault
+    }
+
+    /// The request as the endpoint gets it, head first; its body follows as it comes.
+    fn encode(&mut self, setting: &Setting<'_>, started: Moment) -> Upload {
+        let (accepted, plan) = (setting.accepted, &setting.cluster.plan);
+        let Workspace {
+            request, outgoing, ..
+        } = &mut *self.work;
+        self.numbered = attempt_count::is_ours(setting.routed.filters());
+        let onward = Onward {
+            body: accepted.body,
+            upgrade: accepted.upgrade(),
+            ..Onward::default()
+        };
+        let mut outgoing = std::mem::take(outgoing);
+        outgoing.clear();
+        encode::request(&mut outgoing, request, &onward);
+        let mut upload = Upload::new(outgoing, accepted.body, plan.keep_alive.replay_bytes, started);
+        if accepted.body == BodyLength::Chunked {
+            upload.without(Named::by(&request.fields));
+        }
+        upload.at_most(plan.request_body_max);
+        upload.take_in_place(&mut self.client.input, started);
+        if accepted.expects_continue && request.fields.has(Known::Expect) {
+            upload.expect_continue();
+        }
+        upload
+    }
+
+    /// Attempts until there is an answer, and relays it.
+    async fn attempts(&mut self, setting: &Setting<'_>, upload: &mut Upload) -> Result<Next, Box<Fault>> {
+        let Setting { cluster, limits, .. } = setting;
+        let nature = Nature {
+            idempotent: self.work.request.is_idempotent(),
+            keyed: self.work.request.fields.has(Known::IdempotencyKey),
+            fits_copy: fits(setting.accepted.body, cluster.plan.keep_alive.replay_bytes),
+        };
+        let own_plan = setting.routed.route.retry.as_ref();
+        let mut attempts = Attempts::new(own_plan.unwrap_or(&cluster.plan.retry), nature);
+        let mut reuse = Reuse::Allow;
+        let mut before = Before::default();
+        let mut retry: Option<RetryPermit<'_>> = None;
+        loop {
+            let asked = self.worker.clock.now();
+            let until = limits.until(upload, asked);
+            let asker = Asker {
+                worker: self.worker,
+                handle: cluster,
+                want: Want {
+                    resend: attempts.resend(),
+                    reuse,
+                    avoid: attempts.avoid(),
+                    deadline: until.first(),
+                    hash: setting.affinity.hash,
+                },
+            };
+            self.phase = Phase::Connection;
+            let tried = self.attempt(setting, &asker, upload, (asked, until)).await;
+            let tried = tried.map_err(|fault| self.ended(fault, before))?;
+            if let Some(time) = tried.connect_time() {
+                setting.times.cx_connect_ms.record(time);
+            }
+            let now = self.worker.clock.now();
+            let after = attempts.on_result(&tried.summary, now, &mut self.worker.dice.borrow_mut());
+            let again = self.may_retry(after, cluster, &mut retry);
+            let Some(After::Again { reuse: how, at, why }) = again else {
+                if let (Some(permit), TriedEnd::Response(_)) = (&mut retry, &tried.end) {
+                    permit.succeeded = true;
+                }
+                before.limit_exceeded = attempts.limit_exceeded();
+                if before.limit_exceeded || !matches!(tried.end, TriedEnd::Response(_)) {
+                    self.stopped(attempts.stop());
+                }
+                let answer = answer::settle(self, tried, before, setting)?;
+                let next = match answer::respond(self, answer, setting, upload)? {
+                    Answered::Whole(next) => next,
+                    Answered::Rest(rest) => return rest.await,
+                };
+                return Ok(answer::send(self, setting, next).await);
+            };
+            let rule = attempts.rule(why);
+            postmortem::note_again(self, tried, (why, rule), (cluster, upload));
+            (reuse, before.made_again) = (how, true);
+            let latest = limits.until(upload, now).request();
+            upload.rewind();
+            if self.numbered {
+                attempt_count::renumber(upload, self.made + 1);
+            }
+            if at > now {
+                self.phase = Phase::Pause;
+                self.pause(at.min(latest)).await;
+            }
+            if latest <= self.worker.clock.now() {
+                return Err(Failure::RequestTimeout.into());
+            }
+        }
+    }
+
+    /// What is to be done next, if the cluster bears another retry where it is one.
+    fn may_retry<'c>(
+        &mut self,
+        after: After,
+        cluster: &'c ClusterHandle,
+        permit: &mut Option<RetryPermit<'c>>,
+    ) -> Option<After> {
+        if !matches!(after, After::Again { why, .. } if why.needs_budget()) {
+            return Some(after);
+        }
+        // Its own place is not to be in its way.
+        drop(permit.take());
+        match RetryPermit::ask(cluster) {
+            Ok(admitted) => {
+                *permit = Some(admitted);
+                Some(after)
+            }
+            Err(stop) => {
+                self.record.flags(Cause::RetryBudgetSpent.flags());
+                self.stopped(Some(stop));
+                None
+            }
+        }
+    }
+
+    /// There is no other attempt.
+    #[cold]
+    pub(crate) fn stopped(&mut self, why: Option<Stop>) {
+        let history = self.history();
+        history.stop = why.or(history.stop);
+    }
+
+    /// The exchange is over inside an attempt.
+    #[cold]
+    fn ended(&mut self, mut fault: Box<Fault>, before: Before) -> Box<Fault> {
+        if let Some(attempt) = fault.attempt.take() {
+            postmortem::note(self, attempt);
+        }
+        fault.after(before)
+    }
+
+    async fn pause(&self, until: Moment) {
+        self.client.alarm.set(until);
+        let _ = within(&self.client.alarm, std::future::pending::<()>()).await;
+    }
+}
+
+/// Whether a body is known to be larger than it may be.
+fn is_too_large(body: BodyLength, most: Option<u64>) -> bool {
+    matches!((body, most), (BodyLength::Length(length), Some(most)) if length > most)
+}
+
+/// Whether a body is known to fit the replay copy.
+fn fits(body: BodyLength, replay_bytes: usize) -> bool {
+    match body {
+        BodyLength::None => true,
+        BodyLength::Length(length) => length <= replay_bytes as u64,
+        BodyLength::Chunked | BodyLength::UntilClose => false,
+    }
+}

@@ -1,0 +1,156 @@
+//! What is told of attempts that did not answer: to the cluster, and in the record.
+
+use policy::evidence::{End, Facts, grade};
+use policy::outcome::{Attempt, AttemptEnd, Death, Ended, Rule, Sent};
+use policy::retry::attempts::Why;
+
+use crate::exchange::Exchange;
+use crate::exchange::answer::read_off;
+use crate::exchange::tried::{Begun, Tried, TriedEnd};
+use crate::telemetry::record::{ClosedBy, Evidence, SavedBy};
+use crate::upstream::body::Upload;
+use crate::upstream::lease::Lease;
+use crate::upstream::shared::ClusterHandle;
+
+/// A request is sent again: what its record says if that saves it.
+pub(crate) fn note_again(
+    exchange: &mut Exchange<'_>,
+    tried: Tried<'_>,
+    (why, rule): (Why, Rule),
+    (cluster, upload): (&ClusterHandle, &Upload),
+) {
+    let raced = tried.summary.reused && tried.facts.is_some();
+    tracing::debug!(
+        "cluster {}: an attempt ended with {:?}; the request is sent again: {why:?}",
+        cluster.shared.name,
+        tried.summary.result
+    );
+    let now = exchange.worker.clock.now();
+    cluster.shared.with(|state| {
+        state.cluster.on_again(why, raced);
+        state.cluster.on_attempt(&tried.summary, tried.begun.leased, now);
+    });
+    exchange.record.saved(Some(match why {
+        Why::Replay(_) => SavedBy::Proof,
+        Why::Retry | Why::Race => SavedBy::Retry,
+    }));
+    match tried.end {
+        TriedEnd::Response(lease) => {
+            note(
+                exchange,
+                attempt_on(&lease, tried.begun, AttemptEnd::Status(tried.status)),
+            );
+            // Where the endpoint still takes the request, its connection is of no use.
+            match upload.sent_whole() {
+                true => read_off(lease, &exchange.work.response, exchange.work.request.method),
+                false => lease.close(),
+            }
+        }
+        _ => note_failed(exchange, tried, cluster),
+    }
+    exchange.rule = rule;
+}
+
+/// One of two attempts at once has failed; the other one goes on.
+pub(crate) fn note_lost(exchange: &mut Exchange<'_>, tried: Tried<'_>, cluster: &ClusterHandle) {
+    let now = exchange.worker.clock.now();
+    cluster.shared.with(|state| {
+        state.cluster.on_attempt(&tried.summary, tried.begun.leased, now);
+    });
+    note_failed(exchange, tried, cluster);
+}
+
+/// Keeps the facts of an attempt that failed, and hands its connection back as closed.
+pub(crate) fn note_failed(exchange: &mut Exchange<'_>, tried: Tried<'_>, cluster: &ClusterHandle) {
+    let begun = tried.begun;
+    let attempt = match tried.end {
+        TriedEnd::Response(lease) => attempt_on(&lease, begun, AttemptEnd::Status(tried.status)),
+        TriedEnd::Dead(lease) => {
+            let facts = tried.facts.expect("a dead attempt has facts");
+            bury(exchange, lease, begun, &facts, cluster)
+        }
+        TriedEnd::Unconnected(attempt, _) | TriedEnd::NotHttp(attempt, ..) | TriedEnd::Late(attempt) => {
+            attempt
+        }
+    };
+    note(exchange, attempt);
+}
+
+/// Keeps the facts of an attempt that failed.
+pub(crate) fn note(exchange: &mut Exchange<'_>, attempt: Box<Attempt>) {
+    let rule = exchange.rule;
+    exchange.history().push(Attempt { rule, ..*attempt });
+}
+
+/// The facts of an attempt on this lease; its rule is filled in by whoever notes it.
+pub(crate) fn attempt_on(lease: &Lease<'_>, begun: Begun, end: AttemptEnd) -> Box<Attempt> {
+    Box::new(Attempt {
+        rule: Rule::First,
+        endpoint: lease.name.clone(),
+        idle_age: (!lease.fresh).then_some(lease.facts.idle_age),
+        lasted: lease.now().since(begun.leased),
+        end,
+    })
+}
+
+/// How much of the request an attempt has written.
+pub(crate) fn sent(lease: &Lease<'_>) -> Sent {
+    Sent {
+        written: lease.written(),
+        acknowledged: lease.acknowledged(),
+    }
+}
+
+/// Who ended a connection, by the first sign of its end.
+pub(crate) const fn death(end: End) -> Death {
+    match end {
+        End::Silent | End::TimedOut => Death::Silent,
+        End::Reset => Death::Reset,
+        End::Eof | End::BrokenPipe | End::Farewell | End::Stale => Death::Closed,
+        End::ConnectFailed | End::Other => Death::Lost,
+    }
+}
+
+/// Records what is known of a dead attempt, and hands its connection back as closed.
+fn bury(
+    exchange: &mut Exchange<'_>,
+    lease: Lease<'_>,
+    begun: Begun,
+    facts: &Facts,
+    cluster: &ClusterHandle,
+) -> Box<Attempt> {
+    let grade = grade(facts);
+    let closed_by = match facts.end {
+        End::Eof | End::BrokenPipe | End::Farewell => Some(ClosedBy::UpstreamFin),
+        End::Reset => Some(ClosedBy::UpstreamReset),
+        End::Silent | End::Stale | End::TimedOut => Some(ClosedBy::Local),
+        End::ConnectFailed | End::Other => None,
+    };
+    let written = lease.written();
+    exchange.record.connection(lease.facts);
+    exchange.record.evidence(Evidence {
+        grade: Some(grade),
+        closed_by,
+        acknowledged: facts.acknowledged,
+        written: Some(written),
+    });
+    let ended = Ended {
+        death: death(facts.end),
+        facts: *facts,
+        grade,
+        written,
+        knowledge: cluster
+            .shared
+            .with(|state| state.cluster.knowledge(lease.endpoint)),
+    };
+    let attempt = attempt_on(&lease, begun, AttemptEnd::Died(ended));
+    let reset = facts.end == End::Reset;
+    match closed_by {
+        Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => {
+            lease.peer_closed(reset, grade.proves_unapplied());
+        }
+        _ if facts.end == End::Silent => lease.fell_silent(),
+        _ => lease.close(),
+    }
+    attempt
+}

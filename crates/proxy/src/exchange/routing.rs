@@ -1,0 +1,396 @@
+//! From a request's head to where it goes: normal form, route, filters.
+
+mod host;
+mod owner;
+mod paths;
+mod unrouted;
+
+use config::model::Underscores;
+pub(crate) use host::AskedHost;
+pub(crate) use owner::OwnersFields;
+use policy::filter::{Cors, CorsAnswer, CorsRequest, Filter, HeaderEdits, Redirect, RequestUrl};
+use policy::outcome::Failure;
+use policy::rate_limit::Quota;
+use policy::route::{ClusterRef, Matched, Route};
+use wire::field::{Fields, Known};
+use wire::forwarded::forwarded_port;
+use wire::h1::encode::Upgrade;
+use wire::h1::framing::{self, BodyLength};
+use wire::h1::head::{Method, RequestHead};
+use wire::hop::{self, MaxForwards};
+use wire::host::Authority;
+use wire::path::{Form, Target};
+
+use crate::downstream::client::Client;
+use crate::exchange::Workspace;
+use crate::exchange::fault::Fault;
+use crate::exchange::forward::{self, Origin};
+use crate::exchange::view::{self, Circumstances, EditableRequest, View};
+use crate::snapshot::Snapshot;
+use crate::telemetry::record::Record;
+use crate::worker::Worker;
+use paths::Paths;
+
+/// A request that was found to be in order.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) body: BodyLength,
+    pub(crate) upgrade: bool,
+    /// It waits for a word before it sends its body.
+    pub(crate) expects_continue: bool,
+    /// Whom it comes from.
+    pub(crate) origin: Origin,
+    /// The target's authority overrides the `Host` field.
+    host_overridden: bool,
+    paths: Paths,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) struct Routed<'a> {
+    pub(crate) route: &'a Route,
+    pub(crate) backend_filters: &'a [Filter],
+    pub(crate) cluster: ClusterRef,
+    /// What its rate limit leaves the client.
+    pub(crate) quota: Option<Quota>,
+}
+
+/// What a request's head leads to.
+#[derive(Debug)]
+pub(crate) enum Way<'a> {
+    /// To a cluster.
+    Forward(Routed<'a>),
+    /// A redirect to this location.
+    Redirect { status: u16, location: String },
+    /// The answer to a CORS preflight.
+    Preflight(Vec<(&'static str, String)>),
+}
+
+impl Accepted {
+    /// How its `Upgrade` is written onward.
+    pub(crate) fn upgrade(&self) -> Upgrade {
+        if self.upgrade {
+            Upgrade::Keep
+        } else {
+            Upgrade::Drop
+        }
+    }
+}
+
+/// Checks what a hop must check before it forwards anything, brings target and host into their normal
+/// form, and makes of the head what goes on: nothing else is matched, limited or edited.
+pub(crate) fn accept(
+    worker: &Worker,
+    client: &Client,
+    work: &mut Workspace,
+    record: &mut Record,
+) -> Result<Accepted, Fault> {
+    let Workspace {
+        request,
+        target: onward,
+        matched,
+        authority,
+        ..
+    } = work;
+    record.head(request);
+    let body = framing::request_body(request)?;
+    hop::check_connection(&request.fields)?;
+    let expects_continue = hop::expects_continue(request)?;
+    let max_forwards = match hop::max_forwards(request)? {
+        MaxForwards::Unbound => None,
+        MaxForwards::Forward(hops) => Some(hops),
+        MaxForwards::Answer => return Err(ends_here(request.method).into()),
+    };
+    if request.method == Method::Connect {
+        return Err(Fault::bad_request(
+            405,
+            "upgrade_failed",
+            "CONNECT is not offered.",
+        ));
+    }
+    let upgrade = hop::upgrade_request(request).is_some();
+    let target = Target::of(request)?;
+    authority.read(request, &target)?;
+    let host_overridden = target.form == Form::Absolute;
+    let path_len = target.path.len() as u32;
+    let rules = client.downstream().paths;
+    let (is_plain, as_sent) = (target.is_plain, target.is_as_sent());
+    if !as_sent {
+        onward.clear();
+        target.write_to(onward);
+        request.set_target(onward);
+    }
+    let paths = if is_plain {
+        Paths::plain(path_len)
+    } else {
+        Paths::of(request, path_len, rules, onward, matched)?
+    };
+    check_underscores(&mut request.fields, client.downstream().underscores)?;
+    let new_id = || forward::request_id(&mut worker.dice.borrow_mut());
+    let origin = forward::arrive(request, authority, max_forwards, client, new_id);
+    record.x_forwarded_for(request.fields.get(Known::XForwardedFor).unwrap_or_default());
+    record.request_id(request.fields.get(Known::XRequestId).unwrap_or_default());
+    Ok(Accepted {
+        body,
+        upgrade,
+        expects_continue,
+        origin,
+        host_overridden,
+        paths,
+    })
+}
+
+/// Finds the route, throws for a backend, applies the filters to the request. `own` gets what the rule that
+/// matched says in every response, also where this is an error.
+pub(crate) fn find<'a>(
+    worker: &Worker,
+    snapshot: &'a Snapshot,
+    client: &Client,
+    work: &mut Workspace,
+    accepted: &Accepted,
+    own: &mut OwnersFields<'a>,
+    record: &mut Record,
+) -> Result<Way<'a>, Fault> {
+    let Workspace {
+        request,
+        authority,
+        target: onward,
+        matched: matched_path,
+        value,
+        ..
+    } = work;
+    let listener = client.listener.ok_or_else(unrouted::no_listener)?;
+    let (sent, query) = request.target().split_at(accepted.paths.len as usize);
+    let path = if accepted.paths.differs {
+        matched_path
+    } else {
+        sent
+    };
+    let view = View {
+        head: request,
+        path,
+        query: query.strip_prefix('?'),
+        upgrade: accepted.upgrade,
+    };
+    if accepted.paths.redirects {
+        let url = RequestUrl {
+            scheme: accepted.origin.scheme,
+            authority,
+            port: asked_port(accepted, request, authority, client),
+            path: sent,
+            rest: None,
+            query: view.query,
+        };
+        return Ok(Way::Redirect {
+            status: 307,
+            location: Redirect::unchanged(307).location(&url),
+        });
+    }
+    let Some(place) = authority.place(snapshot, listener) else {
+        return Err(unrouted::unknown_host(snapshot, listener, authority));
+    };
+    let Some(Matched { route, prefix }) = snapshot.routes().find_at(place, &view) else {
+        let asked = (request.method_text(), &**authority, view.path);
+        return Err(unrouted::no_rule(snapshot, listener, asked));
+    };
+    if accepted.paths.is_ambiguous {
+        paths::check_other_readings(
+            snapshot.routes(),
+            place,
+            &view,
+            sent,
+            route,
+            client.downstream().paths,
+        )?;
+    }
+    record.route(&route.name);
+    (own.rule, own.route) = (&route.filters, &route.name);
+    own.origin = Some(accepted.origin);
+    let url = RequestUrl {
+        scheme: accepted.origin.scheme,
+        authority,
+        port: asked_port(accepted, request, authority, client),
+        path: sent,
+        rest: prefix.map(|prefix| accepted.paths.rest(sent, prefix)),
+        query: view.query,
+    };
+    if let Some(cors) = cors(&route.filters) {
+        match cors.decide(&cors_request(request)) {
+            CorsAnswer::Preflight(fields) => return Ok(Way::Preflight(fields)),
+            CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => own.cors = Some(edits),
+        }
+    }
+    if let Some(redirect) = redirect(&route.filters) {
+        return Ok(Way::Redirect {
+            status: redirect.status,
+            location: redirect.location(&url),
+        });
+    }
+    let backend = route
+        .pick(&mut worker.dice.borrow_mut())
+        .ok_or_else(|| unrouted::no_backend(route))?;
+    own.backend = &backend.filters;
+    let cluster = backend.cluster.ok_or_else(|| unrouted::no_backend(route))?;
+    if let Some(redirect) = redirect(&backend.filters) {
+        return Ok(Way::Redirect {
+            status: redirect.status,
+            location: redirect.location(&url),
+        });
+    }
+    // Only of what an endpoint would have to bear.
+    let quota = match route.rate_limit {
+        None => None,
+        Some(limit) => {
+            let header = |name: &str| view::forwarded(&request.fields, accepted.upgrade, name.as_bytes());
+            let address = accepted.origin.address;
+            let passed = snapshot
+                .rate_limit(limit)
+                .pass(address, header, worker.clock.now());
+            passed.map_err(|quota| unrouted::rate_limited(snapshot, (limit, quota), address))?
+        }
+    };
+    let mut host = accepted.host_overridden.then(|| authority.to_string());
+    if authority.is_empty() {
+        // HTTP/1.0 needs no Host, HTTP/1.1 does (RFC 9112, 3.2): the one that the client connected to.
+        host = Some(client.connection.local.to_string());
+    }
+    let mut rewritten = None;
+    for rewrite in route
+        .filters
+        .iter()
+        .chain(&backend.filters)
+        .filter_map(as_rewrite)
+    {
+        rewritten = rewrite.target(&url).or(rewritten);
+        host = rewrite.hostname.clone().or(host);
+    }
+    if let Some(rewritten) = rewritten {
+        onward.clone_from(&rewritten);
+        request.set_target(onward);
+    }
+    for edits in route
+        .filters
+        .iter()
+        .chain(&backend.filters)
+        .filter_map(as_request_edits)
+    {
+        edits.apply(
+            &mut EditableRequest {
+                head: request,
+                known: Circumstances {
+                    peer: client.connection.peer,
+                    local: client.connection.local,
+                    origin: &accepted.origin,
+                    authority,
+                    route: &route.name,
+                },
+            },
+            value,
+        );
+    }
+    if let Some(host) = host {
+        let fields = &mut request.fields;
+        fields.put(Known::Host, |value| value.extend_from_slice(host.as_bytes()));
+    }
+    Ok(Way::Forward(Routed {
+        route,
+        backend_filters: &backend.filters,
+        cluster,
+        quota,
+    }))
+}
+
+impl Routed<'_> {
+    /// All filters, in the order they apply.
+    pub(crate) fn filters(&self) -> impl Iterator<Item = &Filter> {
+        self.route.filters.iter().chain(self.backend_filters)
+    }
+}
+
+/// Does with fields whose name has an underscore what the owner chose. (Aliases never pass.)
+fn check_underscores(fields: &mut Fields, chosen: Underscores) -> Result<(), Fault> {
+    let marked = |name: &[u8]| name.contains(&b'_');
+    if chosen == Underscores::Allow || !fields.iter().any(|(_, name, _)| marked(name)) {
+        return Ok(());
+    }
+    if chosen == Underscores::RejectRequest {
+        return Err(Fault::bad_request(
+            400,
+            "http1.unexpected_underscore",
+            "A field's name has an underscore, which `headers.withUnderscoresAction` refuses.",
+        ));
+    }
+    fields.keep(|_, name| !marked(name));
+    Ok(())
+}
+
+/// The port that the client asked for. Behind a proxy that is not ours to know but from what it says: the
+/// port of our listener means nothing to its clients.
+fn asked_port(accepted: &Accepted, request: &RequestHead, authority: &str, client: &Client) -> u16 {
+    if !accepted.origin.behind_proxy {
+        return client.connection.local.port();
+    }
+    let of_host = || {
+        Authority::parse(authority)
+            .ok()
+            .and_then(|authority| authority.port)
+    };
+    let of_scheme = if accepted.origin.scheme == "https" {
+        443
+    } else {
+        80
+    };
+    forwarded_port(&request.fields)
+        .or_else(of_host)
+        .unwrap_or(of_scheme)
+}
+
+fn ends_here(method: Method) -> Failure {
+    if method == Method::Trace {
+        Failure::TraceEndsHere
+    } else {
+        Failure::OptionsEndsHere
+    }
+}
+
+fn redirect(filters: &[Filter]) -> Option<&Redirect> {
+    filters.iter().find_map(|filter| match filter {
+        Filter::Redirect(redirect) => Some(redirect),
+        _ => None,
+    })
+}
+
+fn cors(filters: &[Filter]) -> Option<&Cors> {
+    filters.iter().find_map(|filter| match filter {
+        Filter::Cors(cors) => Some(cors),
+        _ => None,
+    })
+}
+
+fn as_rewrite(filter: &Filter) -> Option<&policy::filter::Rewrite> {
+    match filter {
+        Filter::Rewrite(rewrite) => Some(rewrite),
+        _ => None,
+    }
+}
+
+fn as_request_edits(filter: &Filter) -> Option<&HeaderEdits> {
+    match filter {
+        Filter::RequestHeaders(edits) => Some(edits),
+        _ => None,
+    }
+}
+
+fn cors_request(head: &RequestHead) -> CorsRequest<'_> {
+    let text = |name: &[u8]| {
+        head.fields
+            .get_named(name)
+            .and_then(|value| std::str::from_utf8(value).ok())
+    };
+    CorsRequest {
+        method: head.method_text(),
+        origin: text(b"origin"),
+        request_method: text(b"access-control-request-method"),
+        request_headers: text(b"access-control-request-headers"),
+    }
+}
