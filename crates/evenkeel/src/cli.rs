@@ -12,9 +12,9 @@ use crate::files::Files;
 const EXAMPLES: &str = "\
 Examples:
   evenkeel quickstart                          see the keep-alive race met and absorbed, in one process
-  evenkeel quickstart --compare                beside it, the same client through a plain keep-alive pool
+  evenkeel quickstart --compare                the same, and the same client through a plain keep-alive pool
   evenkeel run --to http://127.0.0.1:3000      a gateway on 127.0.0.1:8080 before one backend
-  evenkeel run --to :3000 --listen :80         the same, for everybody, on port 80
+  evenkeel run --to :3000 --listen :80         the same on port 80 of every address
   evenkeel run -c /etc/evenkeel/               Gateway API resources from a folder, watched and reloaded
   evenkeel check gateway.yaml                  every mistake at once, with line, column and what would be right
   evenkeel explain EK0010                      what a mistake means, with an example
@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Print the JSON Schema of all kinds that are read, for editors.
     Schema,
-    /// Show it at work: a demo backend that closes idle connections, the gateway, a demo client.
+    /// Show evenkeel at work: a demo backend that closes idle connections, the gateway, a demo client.
     Quickstart(QuickstartArgs),
     /// Print completions for a shell, to be sourced or put where the shell looks for them.
     Completions(CompletionsArgs),
@@ -102,8 +102,8 @@ pub(crate) struct RunArgs {
     /// How long a drain waits for requests in flight.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub(crate) drain_timeout: Duration,
-    /// Where what was learned of endpoints outlives the process, or `off`. Without it `$STATE_DIRECTORY/learned` if
-    /// systemd has set that (`StateDirectory=`), else `off`.
+    /// File in which what was learned of endpoints is kept over restarts, or `off`. Without it `$STATE_DIRECTORY/learned`
+    /// if systemd has set that (`StateDirectory=`), else `off`.
     #[arg(long, value_name = "FILE|off")]
     pub(crate) state_file: Option<PathBuf>,
     /// Memory that all unfinished request heads may take together, as 64Mi; past it, the oldest are answered with 408.
@@ -171,7 +171,7 @@ pub(crate) struct CheckArgs {
     /// Take warnings for mistakes: exit code 1 if there are any.
     #[arg(long)]
     pub(crate) deny_warnings: bool,
-    /// List everything that the configuration comes to, however much that is.
+    /// List every listener, route and cluster of the configuration, however many there are.
     #[arg(long)]
     pub(crate) all: bool,
 }
@@ -209,8 +209,8 @@ pub(crate) struct QuickstartArgs {
     /// End by itself after this long, with a summary; without it, until Ctrl-C.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     pub(crate) span: Option<Duration>,
-    /// Beside it, run the same client through a plain keep-alive pool before an upstream of its own, and
-    /// show its errors: what the race costs where nothing is done about it.
+    /// Run the same client a second time, through a plain keep-alive pool before an upstream of its own, and
+    /// show its errors: what the race costs without evenkeel.
     #[arg(long)]
     pub(crate) compare: bool,
     /// How to report the summary.

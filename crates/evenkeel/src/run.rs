@@ -103,8 +103,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
     listen_for_the_admin(&server, &tell)?;
     if let Origin::Files(files) = &origin {
         let tell = tell.clone();
-        watch::watch(files.clone(), seen, move || tell.send(Event::Changed).is_ok())
-            .unwrap_or_else(|why| tracing::warn!("changes are not noticed, SIGHUP reloads: {why}"));
+        watch::watch(files.clone(), seen, move || tell.send(Event::Changed).is_ok()).unwrap_or_else(|why| {
+            tracing::warn!(
+                "evenkeel does not watch the configuration for changes ({why}). Send SIGHUP to reload it"
+            )
+        });
     }
     let running = Running {
         server,

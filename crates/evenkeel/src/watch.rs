@@ -30,7 +30,13 @@ pub(crate) fn watch(
                 watcher.watch(&files::folder(&files.config), RecursiveMode::NonRecursive)?;
                 Ok(watcher)
             })
-            .inspect_err(|why| tracing::warn!("{}: polled only: {why}", files.config.display()));
+            .inspect_err(|why| {
+                tracing::warn!(
+                    "the kernel reports no changes of {} ({why}): evenkeel looks for them every {} s",
+                    files.config.display(),
+                    POLL.as_secs()
+                )
+            });
         loop {
             if files.fingerprint() != last {
                 let now = settled(&files);
