@@ -39,18 +39,34 @@ fn entry(page: &mut String, cause: Cause) {
 
 const HEAD: &str = "# Troubleshooting
 
-For whoever reads a log line at 3 am. Take the flag and the details of the line
-(`envoy_response_flags`, `envoy_response_code_details`; in the text format the flag stands behind the status), and find
-them here. The line's sentence says the same with the facts of that request: which endpoint, how long, how often, and the
-setting with the value it has now.
+For whoever reads a log line at 3 am. Take the flag and the details of the line (`envoy_response_flags`,
+`envoy_response_code_details`; in the text format the flag follows the status), and find them below. The sentence of the
+line says the same with the facts of that request: which endpoint, how long, how often, and the setting with the value
+that it has now.
 
+For example, where nothing listens at the endpoint's port:
+
+```sh errors
+evenkeel run --to http://127.0.0.1:9 --access-log json > access.log
+curl -o /dev/null http://127.0.0.1:8080/
+until grep -o '\"envoy_response_flags\":\"[^\"]*\"' access.log; do sleep 0.1; done
+grep -o '\"evenkeel_sentence\":\"[^\"]*\"' access.log
 ```
-$ jq -r 'select(.envoy_response_flags != \"-\") | [.envoy_response_flags, .evenkeel_sentence] | @tsv' access.log
-UT\tThe request took longer than HTTPRoute timeouts.request = 300ms: the endpoint 10.0.0.1:80 had not responded within 301 ms (208 of 208 bytes acknowledged). To prevent this: see why the endpoint is slow, or raise HTTPRoute timeouts.request.
+
+```text output
+\"envoy_response_flags\":\"UF,URX\"
+\"evenkeel_sentence\":\"The endpoint 127.0.0.1:9 refused the connection: nothing listens there. evenkeel made 4 attempts, …
+```
+
+With `jq`, flag and sentence of every request that failed:
+
+```sh no-run: needs jq, which not every machine has
+jq -r 'select(.envoy_response_flags != \"-\") | [.envoy_response_flags, .evenkeel_sentence] | @tsv' access.log
 ```
 
 This page is made from the table of failures in `crates/policy/src/outcome/cause.rs`; a test fails when it is stale.
 After a change there, write it anew: `EVENKEEL_WRITE_DOCS=1 cargo test -p evenkeel-policy troubleshooting`.
 
-`URX` is added to another flag where the request had been sent as often as it may be, `UO` where a retry was refused.
+evenkeel adds `URX` to another flag if it has sent the request as often as it may, and `UO` if it did not retry for want of
+retry budget.
 ";
