@@ -1,8 +1,8 @@
 //! Which endpoint is next. A choice costs the same however many endpoints there are, as long as
 //! most of them are fit.
 
+mod endpoint_set;
 mod hash;
-mod roster;
 mod table;
 
 use std::ops::Mul;
@@ -14,9 +14,9 @@ use crate::plan::{Balance, ClusterPlan};
 use crate::slab::Slab;
 use crate::time::{Dice, Moment};
 
+pub use endpoint_set::EndpointSet;
 pub(crate) use hash::hash;
 pub use hash::key;
-pub use roster::Roster;
 
 /// One choice.
 pub(crate) struct Draw<'a> {

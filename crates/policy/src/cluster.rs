@@ -1,10 +1,10 @@
-//! The only door the shell knocks on: a cluster's endpoints, connections, waiters and counters.
+//! What the shell asks: a cluster's endpoints, connections, waiters and counters.
 //!
 //! One lock of the shell's, one decision: endpoint, limits and pool are settled together in
 //! [`Cluster::checkout`]. Pools deal in [`ConnectionId`]s; the sockets stay upstairs.
 
+mod accounting;
 mod ask;
-mod books;
 mod counters;
 mod discipline;
 mod events;
@@ -12,12 +12,12 @@ mod failure;
 mod freezes;
 mod learned;
 mod members;
-mod place;
 mod protocol;
 mod queue;
 mod report;
 mod retry;
 mod scarcity;
+mod select;
 mod service;
 mod stragglers;
 mod upkeep;
@@ -46,9 +46,9 @@ use crate::pool::{Connections, State};
 use crate::retry::budget::RetryBudget;
 use crate::slab::Slab;
 use crate::time::{Dice, Moment};
-use place::{Blocked, Full};
 use queue::{Grant, Queue};
 use retry::Usual;
+use select::{Blocked, Full};
 
 /// A named set of endpoints under one plan; shared by all workers behind one lock of the shell's.
 ///
@@ -175,7 +175,7 @@ impl Cluster {
 
     /// The shell looked at a connection it was given and found it closed: the lease is over, a
     /// race was met and absorbed; the caller asks again.
-    pub fn found_dead(&mut self, connection: ConnectionId, how: IdleEnd, now: Moment) {
+    pub fn on_stale(&mut self, connection: ConnectionId, how: IdleEnd, now: Moment) {
         let gone = self.end_lease(connection);
         self.counters.cx_destroy += 1;
         self.counters.cx_destroy_remote += 1;

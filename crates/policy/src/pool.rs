@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::{ConnectionId, EndpointId, Resend, Ticket, WorkerId, Writing};
+use crate::cluster::{ConnectionId, EndpointId, ReplaySafety, Ticket, WorkerId, Writing};
 use crate::keepalive::{Limit, Risk};
 use crate::plan::Limits;
 use crate::slab::Slab;
@@ -186,13 +186,19 @@ impl IdleList {
 
     /// The youngest that the request may use, the asking worker's own first. Risk grows with age,
     /// so the first one past the limit ends the search.
-    pub(crate) fn take(&mut self, limit: &Limit, resend: Resend, worker: WorkerId, now: Moment) -> Offer {
+    pub(crate) fn take(
+        &mut self,
+        limit: &Limit,
+        replay_safety: ReplaySafety,
+        worker: WorkerId,
+        now: Moment,
+    ) -> Offer {
         let (mut found, mut two_steps) = (None, None);
         for (at, idle) in self.list.iter().enumerate().rev().take(OWN_SEARCH) {
             if idle.retire_at <= now {
                 continue;
             }
-            let writing = match limit.risk(now.since(idle.since), resend) {
+            let writing = match limit.risk(now.since(idle.since), replay_safety) {
                 Risk::Safe => Writing::Direct,
                 Risk::Unsure => Writing::TwoStep,
                 Risk::Past => break,
@@ -253,7 +259,7 @@ mod tests {
     #[test]
     fn the_youngest_of_ones_own_is_taken_before_a_younger_one_of_another_worker() {
         let now = Moment::from_millis(3000);
-        let take = |worker| idle(&[0, 0, 1]).take(&LIMIT, Resend::Safe, WorkerId(worker), now);
+        let take = |worker| idle(&[0, 0, 1]).take(&LIMIT, ReplaySafety::Safe, WorkerId(worker), now);
         assert_eq!(take(0), Offer::Take(ConnectionId(2), Writing::Direct));
         assert_eq!(take(1), Offer::Take(ConnectionId(3), Writing::Direct));
         assert_eq!(take(9), Offer::Take(ConnectionId(3), Writing::Direct));
@@ -268,7 +274,7 @@ mod tests {
         let limit = Limit { wary, ..LIMIT };
         let take = |millis| {
             let now = Moment::from_millis(millis);
-            idle(&[0, 0]).take(&limit, Resend::NeedsProof, WorkerId(0), now)
+            idle(&[0, 0]).take(&limit, ReplaySafety::NeedsProof, WorkerId(0), now)
         };
         assert_eq!(take(1000), Offer::Take(ConnectionId(1), Writing::Direct));
         assert_eq!(take(1100), Offer::Take(ConnectionId(2), Writing::TwoStep));
@@ -278,7 +284,7 @@ mod tests {
     fn a_request_that_needs_proof_prefers_safety_to_its_own_worker_and_is_written_in_two_steps_without() {
         let take = |millis| {
             let now = Moment::from_millis(millis);
-            idle(&[0, 1]).take(&LIMIT, Resend::NeedsProof, WorkerId(0), now)
+            idle(&[0, 1]).take(&LIMIT, ReplaySafety::NeedsProof, WorkerId(0), now)
         };
         assert_eq!(take(1900), Offer::Take(ConnectionId(2), Writing::Direct));
         assert_eq!(take(2500), Offer::Take(ConnectionId(2), Writing::TwoStep));

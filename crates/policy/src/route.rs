@@ -23,8 +23,8 @@
 mod candidate;
 mod expressions;
 mod host;
-mod nest;
 mod path;
+mod prefix_index;
 mod query;
 #[cfg(test)]
 mod tests;

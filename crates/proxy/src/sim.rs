@@ -1,4 +1,4 @@
-//! The door for simulated worlds: the real worker on one thread, under time that jumps.
+//! The entry for simulated worlds: the real worker on one thread, under time that jumps.
 //!
 //! ```text
 //!   world (dev/sim): clients, endpoints, faults -- Stream, Network, Proxy --> Worker, as it always is

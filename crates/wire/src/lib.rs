@@ -11,7 +11,7 @@ pub mod h1;
 pub mod hop;
 pub mod host;
 mod known;
-pub mod onward;
+pub mod outbound;
 pub mod path;
 pub mod scan;
 pub mod text;

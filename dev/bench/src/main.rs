@@ -5,7 +5,7 @@
 //! a few times until its memory has grown to its size.
 
 mod heads;
-mod onward;
+mod outbound;
 mod parse;
 mod pool;
 mod record;
@@ -32,8 +32,8 @@ const STEPS: [(&str, Make); 17] = [
     ("expression of 300", || route::express(300)),
     ("checkout and hand back", pool::checkout),
     ("decide", pool::decide),
-    ("read and forward request", onward::request),
-    ("read and forward response", onward::response),
+    ("read and forward request", outbound::request),
+    ("read and forward response", outbound::response),
     ("log nothing", record::off),
     ("log text", record::text),
     ("log json", record::json),

@@ -10,7 +10,7 @@ use policy::cluster::{
 };
 use policy::deadline::Arrival;
 use policy::plan::{ClusterPlan, RetryPlan};
-use policy::retry::attempts::{After, Attempts, Nature, Outcome, Summary};
+use policy::retry::attempts::{Attempts, NextStep, Outcome, RetryTraits, Summary};
 use policy::time::{Dice, Moment};
 
 use crate::Step;
@@ -105,12 +105,12 @@ pub(crate) fn decide() -> Step {
 
 /// One attempt, answered with 200.
 pub(crate) fn answered(plan: &RetryPlan, now: Moment, dice: &mut Dice) {
-    let nature = Nature {
+    let traits = RetryTraits {
         idempotent: true,
         keyed: false,
         fits_copy: true,
     };
-    let mut attempts = Attempts::new(plan, nature);
+    let mut attempts = Attempts::new(plan, traits);
     let summary = Summary {
         endpoint: Some(EndpointId(0)),
         reused: true,
@@ -120,9 +120,9 @@ pub(crate) fn answered(plan: &RetryPlan, now: Moment, dice: &mut Dice) {
         arrival: Arrival::Whole,
         result: Outcome::Status(200),
     };
-    black_box(attempts.resend());
+    black_box(attempts.replay_safety());
     let after = attempts.on_result(black_box(&summary), now, dice);
-    assert_eq!(after, After::Answer, "an answer is passed on");
+    assert_eq!(after, NextStep::Answer, "an answer is passed on");
 }
 
 /// An endpoint's address.

@@ -11,12 +11,13 @@ use wire::h1::framing;
 use wire::h1::head::{RequestHead, ResponseHead};
 
 use crate::record::Sent;
-use crate::{Step, heads, onward, parse, pool, record, route};
+use crate::{Step, heads, outbound, parse, pool, record, route};
 
 /// A request and its response, logged as JSON.
 pub(crate) fn request() -> Step {
     let (mut request, mut response) = (RequestHead::default(), ResponseHead::default());
-    let (table, mut pool, mut onward) = (route::table(1_000), pool::Pool::warm(), onward::Desk::default());
+    let (table, mut pool, mut outbound) =
+        (route::table(1_000), pool::Pool::warm(), outbound::Desk::default());
     let (log, times, plan) = (
         record::Desk::writing(LogFormat::Json),
         Histogram::default(),
@@ -28,11 +29,11 @@ pub(crate) fn request() -> Step {
         route::normalised(&request);
         let matched = route::matched(&table, &request);
         let connection = pool.take();
-        onward.request(&mut request);
+        outbound.request(&mut request);
         heads::read_response(&mut response);
         black_box(framing::response_body(&response, request.method).expect("the framing is in order"));
         pool::answered(black_box(&plan), pool.now, &mut pool.dice);
-        onward.response(&mut response);
+        outbound.response(&mut response);
         pool.give_back(connection);
         times.record(black_box(Duration::from_micros(12_345)));
         log.tell(

@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 
 use wire::field::{Fields, Known};
-use wire::h1::encode::{self, Onward};
+use wire::h1::encode::{self, OutboundHead};
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{Limits, Method, RequestHead, ResponseHead, Scan};
 use wire::path::Target;
-use wire::{forwarded, hop, host, onward, path};
+use wire::{forwarded, hop, host, outbound, path};
 
 mod body;
 
@@ -246,7 +246,7 @@ fn reread_response(bytes: &[u8]) -> ResponseHead {
 
 fn request_is_written_as_it_was_read(head: &RequestHead) {
     let mut bytes = Vec::new();
-    encode::request(&mut bytes, head, &Onward::default());
+    encode::request(&mut bytes, head, &OutboundHead::default());
     let again = reread(&bytes);
     assert_eq!(
         (head.method_text(), head.target()),
@@ -254,13 +254,13 @@ fn request_is_written_as_it_was_read(head: &RequestHead) {
     );
     is_part_of(&again.fields, &head.fields);
     let mut twice = Vec::new();
-    encode::request(&mut twice, &again, &Onward::default());
+    encode::request(&mut twice, &again, &OutboundHead::default());
     assert_eq!(bytes, twice);
 }
 
 fn response_is_written_as_it_was_read(head: &ResponseHead) {
     let mut bytes = Vec::new();
-    encode::response(&mut bytes, head, &Onward::default());
+    encode::response(&mut bytes, head, &OutboundHead::default());
     let again = reread_response(&bytes);
     assert_eq!((head.status, head.reason()), (again.status, again.reason()));
     is_part_of(&again.fields, &head.fields);
@@ -304,7 +304,7 @@ fn forwarded_request_means_the_same(request: &RequestHead, body: BodyLength) {
     };
     let _ = forwarded::client_address(&request.fields, peer, trust);
     let mut head = request.clone();
-    let arrival = onward::Arrival {
+    let arrival = outbound::Arrival {
         name: "evenkeel",
         peer,
         keeps_claims: false,
@@ -313,15 +313,15 @@ fn forwarded_request_means_the_same(request: &RequestHead, body: BodyLength) {
         asked_host: "h",
         max_forwards: None,
     };
-    onward::request(&mut head, &arrival);
+    outbound::request(&mut head, &arrival);
     head.fields.put(Known::Host, |value| value.push(b'h'));
     let mut bytes = Vec::new();
     encode::request(
         &mut bytes,
         &head,
-        &Onward {
+        &OutboundHead {
             body,
-            ..Onward::default()
+            ..OutboundHead::default()
         },
     );
     let again = reread(&bytes);
@@ -347,9 +347,9 @@ fn relayed_response_means_the_same(response: &ResponseHead, method: Method, body
     encode::response(
         &mut bytes,
         response,
-        &Onward {
+        &OutboundHead {
             body,
-            ..Onward::default()
+            ..OutboundHead::default()
         },
     );
     let again = reread_response(&bytes);

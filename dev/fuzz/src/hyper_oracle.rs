@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
 use crate::wire::{Accepted, accepted};
-use ::wire::h1::encode::{self, Onward};
+use ::wire::h1::encode::{self, OutboundHead};
 use ::wire::h1::framing::{BodyLength, keeps_alive};
 use ::wire::field::Known;
 use ::wire::h1::head::Method;
@@ -80,9 +80,9 @@ fn as_forwarded(request: &Accepted) -> Vec<u8> {
     encode::request(
         &mut bytes,
         &head,
-        &Onward {
+        &OutboundHead {
             body: request.framing,
-            ..Onward::default()
+            ..OutboundHead::default()
         },
     );
     if request.framing != BodyLength::Chunked {

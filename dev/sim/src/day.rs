@@ -259,7 +259,7 @@ impl Process {
         }
         let seen = u64::from(net.connections());
         if seen != connections {
-            held.push(format!("{connections} connections in the books, {seen} open"));
+            held.push(format!("{connections} connections in the accounts, {seen} open"));
         }
         let waiters = clients.proxy.waiters();
         if waiters > 0 {

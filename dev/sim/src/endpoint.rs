@@ -68,9 +68,9 @@ pub(crate) enum Mood {
 
 /// What somebody finds who dials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    Open,
-    Shut,
+pub(crate) enum Dialled {
+    Accepted,
+    Refused,
 }
 
 /// How one request is treated.
@@ -111,11 +111,11 @@ impl Endpoint {
     }
 
     /// Waits until somebody is there, and says whether he opens.
-    pub(crate) async fn knock(&self) -> Door {
+    pub(crate) async fn dialled(&self) -> Dialled {
         let found = || match self.mood.get() {
-            Mood::Restarting | Mood::Dead => Some(Door::Shut),
+            Mood::Restarting | Mood::Dead => Some(Dialled::Refused),
             Mood::Unreachable => None,
-            _ => Some(Door::Open),
+            _ => Some(Dialled::Accepted),
         };
         self.changed.until(found).await
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use proxy::sim::{Dialling, Network, Stream, sleep, spawn};
 
-use crate::endpoint::{Door, Endpoint};
+use crate::endpoint::{Dialled, Endpoint};
 use crate::ledger::Ledger;
 use crate::link::Link;
 
@@ -63,7 +63,7 @@ impl Network for Net {
         let counted = Counted::enter(&endpoint, &ledger);
         Box::pin(async move {
             sleep(endpoint.distance * 2).await;
-            if endpoint.knock().await == Door::Shut {
+            if endpoint.dialled().await == Dialled::Refused {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
             let (theirs, ours) = UnixStream::pair()?;

@@ -3,7 +3,7 @@
 use super::hash::mix;
 use crate::plan::HashTable;
 
-/// A table of places in a roster's list.
+/// A table of places in an endpoint set's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Table {
     /// Maglev's: each slot belongs to a place.

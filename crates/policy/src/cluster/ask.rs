@@ -80,7 +80,7 @@ pub struct Ask<'a> {
     /// then a new one is opened.
     pub worker: WorkerId,
     /// Whether this request could be sent again at grade `unknown`; sets the risk it may take.
-    pub resend: Resend,
+    pub replay_safety: ReplaySafety,
     /// Whether an idle connection will do; a replay asks for a fresh one. Whoever may reuse one,
     /// avoids nobody and has not asked before is at the first attempt, which is what the retry budget counts.
     pub reuse: Reuse,
@@ -103,7 +103,7 @@ impl<'a> Ask<'a> {
             members,
             plan,
             worker,
-            resend: Resend::Safe,
+            replay_safety: ReplaySafety::Safe,
             reuse: Reuse::Allow,
             avoid: &[],
             deadline: Moment::NEVER,
@@ -119,7 +119,7 @@ impl<'a> Ask<'a> {
 
 /// Whether a request could be sent again although it may have been applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resend {
+pub enum ReplaySafety {
     /// Idempotent, keyed, or its owner said so.
     Safe,
     /// Only with proof.
@@ -188,7 +188,7 @@ const HEARD_WITHIN: Duration = Duration::from_millis(900);
 #[derive(Debug, PartialEq)]
 pub enum Checkout {
     /// Use this idle connection. The shell looks at the socket first and says
-    /// [`Cluster::found_dead`](super::Cluster::found_dead) if it is closed, then asks again.
+    /// [`Cluster::stale`](super::Cluster::found_dead) if it is closed, then asks again.
     Reuse(Reused),
     /// Open a connection; its permit is already held under `connection`.
     Open {
@@ -212,7 +212,7 @@ pub struct Reused {
     pub connection: ConnectionId,
     /// Its endpoint.
     pub endpoint: EndpointId,
-    /// The worker whose reactor it is registered with; if not the asker's, it is taken over.
+    /// The worker whose reactor it is registered with; if not the asking one's, it is taken over.
     pub worker: WorkerId,
     /// How to write the request.
     pub writing: Writing,

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Address, Cluster, ConnectionId, EndpointId};
-use crate::balance::Roster;
+use crate::balance::EndpointSet;
 use crate::endpoint::Endpoint;
 use crate::plan::Balance;
 use crate::retry::straggler::Stragglers;
@@ -15,7 +15,7 @@ use crate::time::Moment;
 /// [`Cluster::retire`]) its endpoints stay usable, so a request ends under the configuration that
 /// it started with. Immutable and shared: a clone is the same members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Members(Arc<Roster>);
+pub struct Members(Arc<EndpointSet>);
 
 impl Members {
     /// Builds what the balance needs to spread keys: with many endpoints milliseconds of work,
@@ -39,9 +39,9 @@ impl Members {
 }
 
 impl Deref for Members {
-    type Target = Roster;
+    type Target = EndpointSet;
 
-    fn deref(&self) -> &Roster {
+    fn deref(&self) -> &EndpointSet {
         &self.0
     }
 }
@@ -72,7 +72,7 @@ impl Cluster {
                 self.hold(id, now);
             }
         }
-        Members(Arc::new(Roster::new(list, keys)))
+        Members(Arc::new(EndpointSet::new(list, keys)))
     }
 
     /// A snapshot is gone. Idle connections of endpoints that no snapshot holds any more are

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::discipline::{Discipline, Order};
-use super::{Ask, ConnectionId, EndpointId, Members, Refusal, Resend, Reuse, Ticket, WorkerId, Writing};
+use super::{
+    Ask, ConnectionId, EndpointId, Members, Refusal, ReplaySafety, Reuse, Ticket, WorkerId, Writing,
+};
 use crate::plan::{ClusterPlan, QueuePlan};
 use crate::slab::Slab;
 use crate::time::Moment;
@@ -45,7 +47,7 @@ enum Waiter {
 #[derive(Debug)]
 struct Place {
     worker: WorkerId,
-    resend: Resend,
+    replay_safety: ReplaySafety,
     reuse: Reuse,
     avoid: Box<[EndpointId]>,
     hash: Option<u64>,
@@ -107,7 +109,7 @@ impl Queue {
         let until = (now + ask.plan.queue.patience).min(ask.deadline);
         let ticket = self.tickets.insert(Waiter::Waiting(Place {
             worker: ask.worker,
-            resend: ask.resend,
+            replay_safety: ask.replay_safety,
             reuse: ask.reuse,
             avoid: ask.avoid.into(),
             hash: ask.hash,
@@ -153,7 +155,7 @@ impl Queue {
             members,
             plan,
             worker: place.worker,
-            resend: place.resend,
+            replay_safety: place.replay_safety,
             reuse: place.reuse,
             avoid: &place.avoid,
             deadline: place.until,

@@ -6,7 +6,7 @@ use super::Cluster;
 use crate::latency::{AutoAnswer, Latencies, Remembered, auto_timeout, hedge_wait};
 use crate::outcome::Stop;
 use crate::plan::{AutoTimeout, ClusterPlan, HedgePlan};
-use crate::retry::attempts::Why;
+use crate::retry::attempts::RetryReason;
 use crate::retry::budget::InFlight;
 use crate::time::Moment;
 
@@ -20,9 +20,9 @@ pub(super) struct Usual {
 
 impl Cluster {
     /// A dead attempt is made again. `raced`: it died on a reused connection before any response.
-    pub fn on_again(&mut self, why: Why, raced: bool) {
+    pub fn on_again(&mut self, why: RetryReason, raced: bool) {
         self.counters.race_replayed += u64::from(raced);
-        self.counters.rq_retry += u64::from(!matches!(why, Why::Replay(_)));
+        self.counters.rq_retry += u64::from(!matches!(why, RetryReason::Replay(_)));
     }
 
     /// Whether one more retry or hedge may begin, by what may be in flight and by the budget; if so,

@@ -14,7 +14,7 @@ use super::*;
 use crate::evidence::Grade;
 use crate::keepalive::Source;
 use crate::plan::{ClusterPlan, HealthPlan, HealthProbe, Limits};
-use crate::retry::attempts::Why;
+use crate::retry::attempts::RetryReason;
 
 const ME: WorkerId = WorkerId(0);
 const AT: fn(u64) -> Moment = Moment::from_millis;
@@ -71,9 +71,9 @@ impl Story {
         )
     }
 
-    fn ask(&mut self, resend: Resend, reuse: Reuse, at: u64) -> Checkout {
+    fn ask(&mut self, replay_safety: ReplaySafety, reuse: Reuse, at: u64) -> Checkout {
         let ask = Ask {
-            resend,
+            replay_safety,
             reuse,
             ..Ask::new(&self.members, &self.plan, ME)
         };
@@ -81,16 +81,16 @@ impl Story {
     }
 
     fn get(&mut self, at: u64) -> Checkout {
-        self.ask(Resend::Safe, Reuse::Allow, at)
+        self.ask(ReplaySafety::Safe, Reuse::Allow, at)
     }
 
     fn post(&mut self, at: u64) -> Checkout {
-        self.ask(Resend::NeedsProof, Reuse::Allow, at)
+        self.ask(ReplaySafety::NeedsProof, Reuse::Allow, at)
     }
 
     /// A connection is opened for a request.
     fn open(&mut self, at: u64) -> ConnectionId {
-        let Checkout::Open { connection, .. } = self.ask(Resend::Safe, Reuse::Forbid, at) else {
+        let Checkout::Open { connection, .. } = self.ask(ReplaySafety::Safe, Reuse::Forbid, at) else {
             panic!("no room to open")
         };
         self.cluster.connected(connection, None, AT(at));
@@ -173,7 +173,7 @@ fn a_replay_gets_a_fresh_connection_whatever_idles() {
     let mut story = Story::new(1, ClusterPlan::default());
     story.idle(3, 0);
     assert!(matches!(
-        story.ask(Resend::Safe, Reuse::Forbid, 1),
+        story.ask(ReplaySafety::Safe, Reuse::Forbid, 1),
         Checkout::Open { .. }
     ));
 }
@@ -305,9 +305,7 @@ fn a_connection_found_dead_is_a_race_absorbed_and_teaches_its_age() {
     for n in 0..3 {
         story.idle(1, n * 10_000);
         let (dead, _) = reused(&story.get(n * 10_000 + 3001));
-        story
-            .cluster
-            .found_dead(dead, IdleEnd::Fin, AT(n * 10_000 + 3001));
+        story.cluster.on_stale(dead, IdleEnd::Fin, AT(n * 10_000 + 3001));
     }
     let counters = &story.cluster.counters;
     assert_eq!(
@@ -344,7 +342,9 @@ fn a_close_that_met_a_request_counts_with_its_age_at_the_close() {
         (knowledge.wall.unwrap().lo, knowledge.resets),
         (Duration::from_secs(3), 3)
     );
-    story.cluster.on_again(Why::Replay(Grade::Unreceived), true);
+    story
+        .cluster
+        .on_again(RetryReason::Replay(Grade::Unreceived), true);
     assert_eq!(
         (
             story.cluster.counters.race_met,

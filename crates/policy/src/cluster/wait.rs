@@ -34,7 +34,7 @@ impl Cluster {
         let held = self.held(connection);
         let (age, endpoint) = (now.since(held.idle_since), held.endpoint);
         let limit = self.endpoint(endpoint).limit(&ask.plan.keep_alive);
-        if limit.risk(age, ask.resend) != Risk::Past {
+        if limit.risk(age, ask.replay_safety) != Risk::Past {
             return Some(self.carry_out(grant, ask, now));
         }
         // The waiter was slow to wake. Its permit makes room for a fresh connection.

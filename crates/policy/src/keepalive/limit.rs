@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::Resend;
+use crate::cluster::ReplaySafety;
 
 /// Where a reuse limit comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,12 +60,12 @@ pub enum Risk {
 impl Limit {
     /// What a request of this kind risks on a connection of this idle age.
     #[must_use]
-    pub fn risk(&self, age: Duration, resend: Resend) -> Risk {
+    pub fn risk(&self, age: Duration, replay_safety: ReplaySafety) -> Risk {
         if age > self.reuse {
             return Risk::Past;
         }
         let wary = self.wary.is_some_and(|ages| ages.from <= age && age <= ages.to);
-        if resend == Resend::NeedsProof && (age > self.safe || wary) {
+        if replay_safety == ReplaySafety::NeedsProof && (age > self.safe || wary) {
             Risk::Unsure
         } else {
             Risk::Safe

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cluster::Resend;
+use crate::cluster::ReplaySafety;
 use crate::time::Dice;
 
 const PLAN: KeepAlivePlan = KeepAlivePlan {
@@ -57,13 +57,13 @@ fn nothing_is_known_at_first_and_only_the_youngest_are_safe() {
         (limit.reuse, limit.source),
         (PLAN.idle_timeout, Source::Configured)
     );
-    for resend in [Resend::Safe, Resend::NeedsProof] {
-        assert_eq!(limit.risk(MS(100), resend), Risk::Safe);
-        assert_eq!(limit.risk(MS(300_001), resend), Risk::Past);
+    for replay_safety in [ReplaySafety::Safe, ReplaySafety::NeedsProof] {
+        assert_eq!(limit.risk(MS(100), replay_safety), Risk::Safe);
+        assert_eq!(limit.risk(MS(300_001), replay_safety), Risk::Past);
     }
-    assert_eq!(limit.risk(MS(101), Resend::NeedsProof), Risk::Unsure);
+    assert_eq!(limit.risk(MS(101), ReplaySafety::NeedsProof), Risk::Unsure);
     assert_eq!(
-        limit.risk(MS(101), Resend::Safe),
+        limit.risk(MS(101), ReplaySafety::Safe),
         Risk::Safe,
         "it can be sent again"
     );
@@ -76,7 +76,7 @@ fn one_close_calls_for_care_at_once_and_three_alike_set_the_limit() {
     let limit = story.limit();
     assert_eq!(limit.reuse, PLAN.idle_timeout, "one close may be an accident");
     assert_eq!(
-        limit.risk(MS(4000), Resend::NeedsProof),
+        limit.risk(MS(4000), ReplaySafety::NeedsProof),
         Risk::Unsure,
         "a reset would leave no proof"
     );
@@ -92,7 +92,7 @@ fn one_close_calls_for_care_at_once_and_three_alike_set_the_limit() {
         }
     );
     assert!(limit.reuse >= MS(4400) && limit.reuse < MS(4600), "{limit:?}");
-    assert_eq!(limit.risk(MS(4000), Resend::NeedsProof), Risk::Safe);
+    assert_eq!(limit.risk(MS(4000), ReplaySafety::NeedsProof), Risk::Safe);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_single_close_that_many_outlived_calls_for_no_care() {
     story.learner.on_closed(MS(5000), Sign::Reset, story.now);
     let limit = story.limit();
     assert_eq!(
-        limit.risk(MS(4000), Resend::NeedsProof),
+        limit.risk(MS(4000), ReplaySafety::NeedsProof),
         Risk::Safe,
         "a thousand lived to tell"
     );
@@ -117,7 +117,7 @@ fn a_hint_bounds_the_limit_from_the_first_response_on() {
         (MS(3980), Source::Hint),
         "a second for rounding"
     );
-    assert_eq!(story.limit().risk(MS(3900), Resend::NeedsProof), Risk::Safe);
+    assert_eq!(story.limit().risk(MS(3900), ReplaySafety::NeedsProof), Risk::Safe);
     (0..3).for_each(|_| story.close(MS(6001)));
     assert_eq!(
         story.reuse(),
@@ -180,7 +180,10 @@ fn siblings_start_from_what_the_others_agree_on() {
     (0..20).for_each(|_| teacher.close(MS(2000)));
     let mut pupil = Story::new();
     pupil.learner.suggest(teacher.learner.wall().unwrap());
-    assert_eq!(pupil.limit().risk(MS(1970), Resend::NeedsProof), Risk::Unsure);
+    assert_eq!(
+        pupil.limit().risk(MS(1970), ReplaySafety::NeedsProof),
+        Risk::Unsure
+    );
     assert!(pupil.limit().safe < MS(1980), "it is careful");
     pupil.close(MS(2001));
     assert!(pupil.reuse() < MS(1980), "its own first close confirms the wall");
@@ -235,7 +238,7 @@ proptest! {
         prop_assert!(limit.reuse < youngest);
         prop_assert!(limit.reuse + rtt < timer * (100 - percent) / 100);
         prop_assert!(limit.reuse + rtt + PLAN.margin >= timer * 7 / 10, "{limit:?}");
-        prop_assert_eq!(limit.risk(limit.reuse, Resend::NeedsProof), Risk::Safe);
+        prop_assert_eq!(limit.risk(limit.reuse, ReplaySafety::NeedsProof), Risk::Safe);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::cluster::Resend;
+use crate::cluster::ReplaySafety;
 use crate::time::Dice;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -136,7 +136,7 @@ impl World {
             count.opened += 1;
             return;
         }
-        let risk = limit.risk(age, Resend::NeedsProof);
+        let risk = limit.risk(age, ReplaySafety::NeedsProof);
         count.two_steps += u64::from(risk == Risk::Unsure);
         if closes_at > age + PATH {
             self.learner.on_survived(age, self.now);

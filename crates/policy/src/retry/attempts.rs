@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::{EndpointId, Resend, Reuse};
+use crate::cluster::{EndpointId, ReplaySafety, Reuse};
 use crate::deadline::Arrival;
 use crate::evidence::{End, Grade};
 use crate::outcome::{Rule, Stop};
@@ -15,7 +15,7 @@ use crate::time::{Dice, Moment};
 
 /// What the request itself says about being sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nature {
+pub struct RetryTraits {
     /// Its method is GET, HEAD, PUT, DELETE, OPTIONS or TRACE (RFC 9110, section 9.2.2).
     pub idempotent: bool,
     /// It carries an `Idempotency-Key`.
@@ -63,7 +63,7 @@ pub enum Outcome {
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub enum NextStep {
     /// Try again.
     Again {
         /// Whether an idle connection will do.
@@ -71,7 +71,7 @@ pub enum After {
         /// Not before this moment.
         at: Moment,
         /// On what ground.
-        why: Why,
+        why: RetryReason,
     },
     /// Answer with what there is: the response, or the failure's verdict.
     Answer,
@@ -79,7 +79,7 @@ pub enum After {
 
 /// On what ground a request is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum RetryReason {
     /// It is proven that it was not applied.
     Replay(Grade),
     /// It may have been applied, and bears it; or the owner asked for it.
@@ -90,7 +90,7 @@ pub enum Why {
     Race,
 }
 
-impl Why {
+impl RetryReason {
     /// Whether it draws on the retry budget.
     #[must_use]
     pub fn needs_budget(self) -> bool {
@@ -110,7 +110,7 @@ impl Why {
 #[derive(Clone, Debug)]
 pub struct Attempts<'a> {
     plan: &'a RetryPlan,
-    nature: Nature,
+    traits: RetryTraits,
     replays: u32,
     connect_timeouts: u32,
     retries: u32,
@@ -124,10 +124,10 @@ pub struct Attempts<'a> {
 impl<'a> Attempts<'a> {
     /// No attempt yet, under the route's or the cluster's plan.
     #[must_use]
-    pub fn new(plan: &'a RetryPlan, nature: Nature) -> Self {
+    pub fn new(plan: &'a RetryPlan, traits: RetryTraits) -> Self {
         Self {
             plan,
-            nature,
+            traits,
             replays: 0,
             connect_timeouts: 0,
             retries: 0,
@@ -141,15 +141,19 @@ impl<'a> Attempts<'a> {
 
     /// The risk that the next attempt may take: whether it could be made again at grade `unknown`.
     #[must_use]
-    pub fn resend(&self) -> Resend {
-        let safe = self.nature.fits_copy
+    pub fn replay_safety(&self) -> ReplaySafety {
+        let safe = self.traits.fits_copy
             && match self.plan {
                 RetryPlan::Transparent => self.bears_retry() && self.retries == 0,
                 RetryPlan::Owner(owner) => {
                     owner.on.reset && self.retries < owner.attempts && !self.needs_proof(owner)
                 }
             };
-        if safe { Resend::Safe } else { Resend::NeedsProof }
+        if safe {
+            ReplaySafety::Safe
+        } else {
+            ReplaySafety::NeedsProof
+        }
     }
 
     /// Endpoints that failed this exchange, for the checkout to avoid.
@@ -184,7 +188,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// What follows from an attempt's result.
-    pub fn on_result(&mut self, summary: &Summary, now: Moment, dice: &mut Dice) -> After {
+    pub fn on_result(&mut self, summary: &Summary, now: Moment, dice: &mut Dice) -> NextStep {
         let begun = matches!(
             summary.result,
             Outcome::Died {
@@ -212,7 +216,7 @@ impl<'a> Attempts<'a> {
             }
             RetryPlan::Owner(owner) => self.owners(owner, summary, now, dice),
         };
-        if let After::Again { .. } = after {
+        if let NextStep::Again { .. } = after {
             self.saved_by = summary.result.grade();
         }
         after
@@ -224,18 +228,18 @@ impl<'a> Attempts<'a> {
         self.stop
     }
 
-    fn ends(&mut self, stop: Stop) -> After {
+    fn ends(&mut self, stop: Stop) -> NextStep {
         self.stop = Some(stop);
-        After::Answer
+        NextStep::Answer
     }
 
-    fn transparent(&mut self, summary: &Summary, now: Moment) -> After {
+    fn transparent(&mut self, summary: &Summary, now: Moment) -> NextStep {
         let (spent, most, why) = match summary.result {
-            Outcome::Status(_) => return After::Answer,
+            Outcome::Status(_) => return NextStep::Answer,
             Outcome::ConnectTimedOut => (
                 &mut self.connect_timeouts,
                 CONNECT_TIMEOUTS_MAX,
-                Why::Replay(Grade::Unsent),
+                RetryReason::Replay(Grade::Unsent),
             ),
             // A time limit of ours that ran out has cost the client as much as one that ran out
             // while connecting.
@@ -245,10 +249,10 @@ impl<'a> Attempts<'a> {
             } if grade.proves_unapplied() => (
                 &mut self.connect_timeouts,
                 CONNECT_TIMEOUTS_MAX,
-                Why::Replay(grade),
+                RetryReason::Replay(grade),
             ),
             Outcome::Died { grade, .. } if grade.proves_unapplied() => {
-                (&mut self.replays, REPLAYS_MAX, Why::Replay(grade))
+                (&mut self.replays, REPLAYS_MAX, RetryReason::Replay(grade))
             }
             Outcome::Died { end, .. } => {
                 let reset = matches!(
@@ -277,14 +281,14 @@ impl<'a> Attempts<'a> {
         }
         *spent += 1;
         self.blame(summary);
-        After::Again {
+        NextStep::Again {
             reuse: Reuse::Forbid,
             at: now,
             why,
         }
     }
 
-    fn owners(&mut self, owner: &OwnerRetry, summary: &Summary, now: Moment, dice: &mut Dice) -> After {
+    fn owners(&mut self, owner: &OwnerRetry, summary: &Summary, now: Moment, dice: &mut Dice) -> NextStep {
         let on = &owner.on;
         let wanted = match summary.result {
             Outcome::Status(status) => on.statuses.binary_search(&status).is_ok(),
@@ -302,7 +306,7 @@ impl<'a> Attempts<'a> {
         if !wanted {
             return match summary.result {
                 // Nothing is wrong with it.
-                Outcome::Status(_) => After::Answer,
+                Outcome::Status(_) => NextStep::Answer,
                 _ if owner.attempts == 0 => self.ends(Stop::OwnersNone),
                 _ => self.ends(Stop::OwnersOther),
             };
@@ -320,7 +324,7 @@ impl<'a> Attempts<'a> {
             Outcome::Status(_) => Reuse::Allow,
             Outcome::Died { .. } | Outcome::ConnectTimedOut => Reuse::Forbid,
         };
-        After::Again {
+        NextStep::Again {
             reuse,
             at: now + pause(owner, self.retries, dice),
             why: again(summary),
@@ -329,11 +333,11 @@ impl<'a> Attempts<'a> {
 
     /// By which rule a request is sent again on this ground.
     #[must_use]
-    pub fn rule(&self, why: Why) -> Rule {
+    pub fn rule(&self, why: RetryReason) -> Rule {
         match (why, self.plan) {
-            (Why::Replay(grade), _) => Rule::Replay(grade),
-            (Why::Retry | Why::Race, RetryPlan::Transparent) => Rule::DefaultRetry,
-            (Why::Retry | Why::Race, RetryPlan::Owner(_)) => Rule::OwnersRetry,
+            (RetryReason::Replay(grade), _) => Rule::Replay(grade),
+            (RetryReason::Retry | RetryReason::Race, RetryPlan::Transparent) => Rule::DefaultRetry,
+            (RetryReason::Retry | RetryReason::Race, RetryPlan::Owner(_)) => Rule::OwnersRetry,
         }
     }
 
@@ -343,7 +347,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn bears_retry(&self) -> bool {
-        self.nature.idempotent || self.nature.keyed
+        self.traits.idempotent || self.traits.keyed
     }
 
     /// Another endpoint is tried first, unless all that happened was that an idle connection had
@@ -370,12 +374,12 @@ impl Outcome {
     }
 }
 
-fn again(summary: &Summary) -> Why {
+fn again(summary: &Summary) -> RetryReason {
     let died = matches!(summary.result, Outcome::Died { .. });
     if summary.raced && died {
-        Why::Race
+        RetryReason::Race
     } else {
-        Why::Retry
+        RetryReason::Retry
     }
 }
 

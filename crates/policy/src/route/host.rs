@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::nest::{Labels, Nest, Reading};
+use super::prefix_index::{Labels, PrefixIndex, Reading};
 
 /// A hostname of a listener or route, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +58,7 @@ pub fn hostnames_intersect(listener: Option<&str>, route: Option<&str>) -> bool 
 #[derive(Debug)]
 pub(super) struct HostMap<T> {
     exact: BTreeMap<Box<str>, T>,
-    wildcard: Nest<Labels, T>,
+    wildcard: PrefixIndex<Labels, T>,
     any: Option<T>,
 }
 
@@ -108,7 +108,7 @@ impl<T> FromIterator<(HostPattern, T)> for HostMap<T> {
         }
         Self {
             exact,
-            wildcard: Nest::new(wildcard),
+            wildcard: PrefixIndex::new(wildcard),
             any,
         }
     }

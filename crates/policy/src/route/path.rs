@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::candidate::Candidate;
 use super::expressions::Expressions;
-use super::nest::{Nest, Segments};
+use super::prefix_index::{PrefixIndex, Segments};
 use super::{Matched, PathMatch, RequestView};
 
 /// The candidates of one hostname by path. Candidates of equal path are in one list, best first.
@@ -14,7 +14,7 @@ pub(super) struct PathMap {
     exact: BTreeMap<Box<str>, Vec<Arc<Candidate>>>,
     patterns: Expressions<Arc<Candidate>>,
     /// Without trailing slash: the root is the empty key.
-    prefixes: Nest<Segments, Vec<Arc<Candidate>>>,
+    prefixes: PrefixIndex<Segments, Vec<Arc<Candidate>>>,
 }
 
 impl PathMap {
@@ -36,7 +36,7 @@ impl PathMap {
         Self {
             exact,
             patterns: Expressions::new(patterns),
-            prefixes: Nest::new(prefixes),
+            prefixes: PrefixIndex::new(prefixes),
         }
     }
 

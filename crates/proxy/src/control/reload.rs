@@ -27,7 +27,7 @@ use crate::snapshot::{Clusters, Snapshot};
 use crate::telemetry::record::LogWriter;
 use crate::telemetry::stats::{ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
 use crate::upstream::shared::ClusterHandle;
-use crate::worker::{Current, Order};
+use crate::worker::{ControlMessage, WorkerSnapshot};
 
 pub use reloads::Reloads;
 pub(crate) use reloads::unix_seconds;
@@ -58,7 +58,7 @@ pub(crate) struct Control {
     names_changed: Notify,
     /// A worker has ended that was not told to.
     worker_lost: AtomicBool,
-    orders: Vec<UnboundedSender<Order>>,
+    messages: Vec<UnboundedSender<ControlMessage>>,
     state: Mutex<State>,
     discovery: tokio::sync::Mutex<Discovery>,
     reloads: Mutex<Reloads>,
@@ -85,7 +85,7 @@ impl Control {
     /// Binds and builds the first snapshot; gives each worker's listening sockets.
     pub(crate) fn start(
         mut model: Model,
-        orders: Vec<UnboundedSender<Order>>,
+        messages: Vec<UnboundedSender<ControlMessage>>,
         stats: Vec<Arc<WorkerStats>>,
         log: LogWriter,
         logging: Option<Logging>,
@@ -93,7 +93,7 @@ impl Control {
     ) -> io::Result<(Arc<Self>, Arc<Snapshot>, Vec<Sockets>)> {
         let clock = Clock::start();
         let mut bound = BTreeMap::new();
-        let sockets = bind(&model, orders.len(), &mut bound)?;
+        let sockets = bind(&model, messages.len(), &mut bound)?;
         let dump = std::mem::take(&mut model.dump);
         let model = Arc::new(model);
         let (discovery, endpoints) = runtime.block_on(async {
@@ -118,7 +118,7 @@ impl Control {
             published: Notify::new(),
             names_changed: Notify::new(),
             worker_lost: AtomicBool::new(false),
-            orders,
+            messages,
             state: Mutex::new(State {
                 model,
                 dump,
@@ -153,7 +153,7 @@ impl Control {
     pub(crate) fn reload(&self, mut model: Model, runtime: &Handle) -> io::Result<()> {
         let mut bound = self.state().bound.clone();
         let log = self.next_log(&model)?;
-        let sockets = bind(&model, self.orders.len(), &mut bound)?;
+        let sockets = bind(&model, self.messages.len(), &mut bound)?;
         let dump = std::mem::take(&mut model.dump);
         let model = Arc::new(model);
         runtime.block_on(async {
@@ -181,8 +181,8 @@ impl Control {
     }
 
     fn change_log(&self, next: LogWriter) {
-        for orders in &self.orders {
-            let _ = orders.send(Order::Log(next.handle()));
+        for messages in &self.messages {
+            let _ = messages.send(ControlMessage::Log(next.handle()));
         }
         self.log
             .lock()
@@ -231,10 +231,10 @@ impl Control {
         state.clusters.retain(|name, _| names.contains(&**name));
         let (serial, clusters) = (snapshot.serial, snapshot.clusters().len());
         let opened = sockets.first().map_or(0, Vec::len);
-        for ((orders, stats), sockets) in self.orders.iter().zip(&self.stats).zip(sockets) {
-            let next = Current::of(snapshot.clone(), stats);
+        for ((messages, stats), sockets) in self.messages.iter().zip(&self.stats).zip(sockets) {
+            let next = WorkerSnapshot::of(snapshot.clone(), stats);
             // A worker that is gone needs no configuration.
-            let _ = orders.send(Order::Swap(next, sockets));
+            let _ = messages.send(ControlMessage::Swap(next, sockets));
         }
         state.model = model;
         state.bound = bound;
@@ -272,7 +272,7 @@ impl Control {
                 (state.model.clone(), state.bound.clone())
             };
             if discovery.refresh(&model.clusters, Instant::now()).await {
-                let none = self.orders.iter().map(|_| Vec::new()).collect();
+                let none = self.messages.iter().map(|_| Vec::new()).collect();
                 self.publish(model, &discovery, bound, none);
             }
         }
@@ -290,7 +290,7 @@ impl Control {
         tracing::error!(
             "worker {worker} of {} has ended: {why}. Its clients' connections are closed. This is a bug of evenkeel: \
              the process drains now and exits with status 1, so that it can be started again",
-            self.orders.len()
+            self.messages.len()
         );
         self.worker_lost.store(true, Ordering::Relaxed);
         self.draining.store(true, Ordering::Relaxed);
@@ -300,7 +300,7 @@ impl Control {
     /// Has a worker end as by a bug.
     #[cfg(test)]
     pub(crate) fn break_worker(&self, worker: usize) {
-        let _ = self.orders[worker].send(Order::Panic);
+        let _ = self.messages[worker].send(ControlMessage::Panic);
     }
 
     /// Whether a worker has ended that was not told to.
@@ -317,8 +317,8 @@ impl Control {
             limit
         };
         tracing::debug!("the workers are told to drain within {} ms", limit.as_millis());
-        for orders in &self.orders {
-            let _ = orders.send(Order::Drain(limit));
+        for messages in &self.messages {
+            let _ = messages.send(ControlMessage::Drain(limit));
         }
     }
 
@@ -388,7 +388,7 @@ impl AdminSource for Control {
                 Liveness::Live
             },
             uptime: self.clock.now().since(self.started),
-            workers: self.orders.len(),
+            workers: self.messages.len(),
         }
     }
 

@@ -93,11 +93,11 @@ impl Server {
             .as_ref()
             .map(std::net::TcpListener::local_addr)
             .transpose()?;
-        let (orders, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
+        let (messages, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
         let stats: Vec<_> = (0..count).map(|_| Arc::new(WorkerStats::default())).collect();
         let (control, snapshot, mut sockets) = Control::start(
             model,
-            orders,
+            messages,
             stats.clone(),
             log,
             options.logging,
@@ -108,13 +108,13 @@ impl Server {
             control.keep_state(path);
         }
         let mut workers = Vec::with_capacity(count);
-        for (index, (orders, stats)) in inboxes.into_iter().zip(stats).enumerate() {
+        for (index, (messages, stats)) in inboxes.into_iter().zip(stats).enumerate() {
             let setup = Setup {
                 id: WorkerId(u16::try_from(index).unwrap_or(u16::MAX)),
                 clock: control.clock,
                 snapshot: snapshot.clone(),
                 sockets: std::mem::take(&mut sockets[index]),
-                orders,
+                messages,
                 log: log_handle.clone(),
                 stats,
                 connections: control.connections.clone(),

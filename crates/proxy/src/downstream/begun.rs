@@ -40,7 +40,7 @@ pub(crate) struct BegunHeads {
     held: Rc<Cell<usize>>,
     /// So many bytes of it are allowed.
     most: usize,
-    /// When each began, and its connection's door, in order; of those that are whole by now, too.
+    /// When each began, and its connection's slot, in order; of those that are whole by now, too.
     order: RefCell<VecDeque<(Moment, u32)>>,
     /// When it was last said that some were shed.
     shed: RefCell<Refusals>,
@@ -71,14 +71,14 @@ impl BegunHeads {
         head
     }
 
-    /// It waits behind this door.
-    pub(super) fn waits_at(&self, heard: Moment, door: u32, is_waiting: impl Fn(Moment, u32) -> bool) {
+    /// Its connection waits in this slot.
+    pub(super) fn waits_at(&self, heard: Moment, slot: u32, is_waiting: impl Fn(Moment, u32) -> bool) {
         let mut order = self.order.borrow_mut();
         // Those that are whole by now are forgotten once they could be most of them.
         if order.len() >= 64 && order.len() > 2 * (self.held.get() / BESIDES) {
-            order.retain(|&(heard, door)| is_waiting(heard, door));
+            order.retain(|&(heard, slot)| is_waiting(heard, slot));
         }
-        order.push_back((heard, door));
+        order.push_back((heard, slot));
     }
 
     /// Whether there are more than are allowed.
@@ -86,7 +86,7 @@ impl BegunHeads {
         self.held.get() > self.most
     }
 
-    /// When the oldest began, and its door; it may be whole by now.
+    /// When the oldest began, and its slot; it may be whole by now.
     pub(super) fn take_oldest(&self) -> Option<(Moment, u32)> {
         self.order.borrow_mut().pop_front()
     }
@@ -218,8 +218,8 @@ mod tests {
         assert_eq!(heads.take_oldest(), Some((at(1), 7)));
         drop(first);
         assert!(!heads.is_full());
-        for door in 0..1000 {
-            heads.waits_at(at(3), door, |_, door| door == 8);
+        for slot in 0..1000 {
+            heads.waits_at(at(3), slot, |_, slot| slot == 8);
         }
         assert!(heads.order.borrow().len() <= 65);
         assert_eq!(heads.take_oldest(), Some((at(2), 8)));

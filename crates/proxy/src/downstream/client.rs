@@ -12,13 +12,13 @@ use wire::h1::framing;
 use wire::h1::head::{Limits, Method, ResponseHead, Scan};
 
 use super::connection::Connection;
-use super::lobby::Visitor;
+use super::idle::ReadyConnection;
 use crate::engine::Alarm;
 use crate::engine::wait::within;
 use crate::transport::buffer::{self, READ_SIZE, ReadBuffer};
 use crate::transport::read_write::fill;
 use crate::upstream::body::Taken;
-use crate::worker::{Current, Worker};
+use crate::worker::{Worker, WorkerSnapshot};
 
 /// A client that was told of the close may still be sending: what comes is read and thrown away
 /// for this long, so that our last answer is not lost to a reset.
@@ -38,7 +38,7 @@ pub(crate) struct Client {
     /// To be sent …
     pub(crate) out: Vec<u8>,
     /// … and then this, as it came from the endpoint.
-    pub(crate) behind: ReadBuffer,
+    pub(crate) body_tail: ReadBuffer,
     /// So many bytes of both have been taken, while not all have: buffers hold far less than 4 GiB.
     taken: u32,
     pub(crate) alarm: Alarm,
@@ -51,7 +51,7 @@ pub(crate) struct Client {
     pub(crate) expects_close: bool,
     /// The configuration that its request runs under: the one in force, or the last one that
     /// still listened at its address.
-    pub(crate) snapshot: Rc<Current>,
+    pub(crate) snapshot: Rc<WorkerSnapshot>,
     /// The listener by which that configuration routes its requests.
     pub(crate) listener: Option<ListenerId>,
 }
@@ -67,18 +67,18 @@ pub(crate) enum Sent {
 }
 
 impl Client {
-    /// Comes out of the lobby; `alarm` is its server's.
-    pub(super) fn arrive(worker: &Rc<Worker>, visitor: Visitor, alarm: Alarm) -> Self {
-        let Visitor {
+    /// Begins with a ready connection; `alarm` is its request task's.
+    pub(super) fn arrive(worker: &Rc<Worker>, ready: ReadyConnection, alarm: Alarm) -> Self {
+        let ReadyConnection {
             mut connection,
             input,
             heard,
-        } = visitor;
+        } = ready;
         let snapshot = connection.last.take().unwrap_or_else(|| worker.snapshot());
         Self {
             input,
             heard,
-            behind: ReadBuffer::default(),
+            body_tail: ReadBuffer::default(),
             taken: 0,
             out: buffer::outgoing(),
             alarm,
@@ -96,7 +96,7 @@ impl Client {
         self.snapshot.downstream(self.listener)
     }
 
-    /// Leaves its server.
+    /// Leaves its request task.
     pub(crate) fn leave(self) -> (Box<Connection>, Alarm) {
         self.alarm.set(Moment::NEVER);
         buffer::give_outgoing(self.out);
@@ -135,11 +135,11 @@ impl Client {
     pub(crate) fn send(&mut self) -> Sent {
         let transport = &self.connection.transport;
         // In one piece there is less for the kernel to look at.
-        if !self.behind.is_empty() && self.taken == 0 && self.behind.put_before(&self.out) {
+        if !self.body_tail.is_empty() && self.taken == 0 && self.body_tail.put_before(&self.out) {
             self.out.clear();
         }
         let mut taken = self.taken as usize;
-        for (before, piece) in [(0, self.out.as_slice()), (self.out.len(), self.behind.data())] {
+        for (before, piece) in [(0, self.out.as_slice()), (self.out.len(), self.body_tail.data())] {
             while taken < before + piece.len() {
                 match transport.try_write(&piece[taken - before..]) {
                     Ok(count) if count > 0 => {
@@ -159,7 +159,7 @@ impl Client {
     pub(crate) fn taken(&self) -> (&[u8], &[u8]) {
         let taken = self.taken as usize;
         let of_out = taken.min(self.out.len());
-        (&self.out[..of_out], &self.behind.data()[..taken - of_out])
+        (&self.out[..of_out], &self.body_tail.data()[..taken - of_out])
     }
 
     /// Bytes of the body that were taken of a response that was whole before any of it was sent.
@@ -201,7 +201,7 @@ impl Client {
     /// Nothing of what was to be sent is sent any more.
     pub(crate) fn forget(&mut self) {
         self.out.clear();
-        self.behind = ReadBuffer::default();
+        self.body_tail = ReadBuffer::default();
         self.taken = 0;
     }
 

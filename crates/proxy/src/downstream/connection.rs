@@ -10,10 +10,10 @@ use policy::time::Moment;
 
 use super::begun::BegunHead;
 use crate::transport::Transport;
-use crate::worker::{Current, Worker};
+use crate::worker::{Worker, WorkerSnapshot};
 
-/// A client's connection. It lives in one place from its opening to its end, and goes between lobby and
-/// server as a pointer. Counted from its opening to its end.
+/// A client's connection. It lives in one place from its opening to its end, and goes between the idle connections and
+/// request task as a pointer. Counted from its opening to its end.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
@@ -25,11 +25,11 @@ pub(crate) struct Connection {
     at: Arc<AtomicUsize>,
     pub(crate) worker: Rc<Worker>,
     /// The last configuration that listened at its address, if the one in force does not.
-    pub(crate) last: Option<Rc<Current>>,
+    pub(crate) last: Option<Rc<WorkerSnapshot>>,
     /// What has come of its next request's head, while that is not whole.
     pub(super) begun: Option<Box<BegunHead>>,
-    /// Its place in the lobby.
-    pub(crate) door: u32,
+    /// Its slot among the idle connections.
+    pub(crate) slot: u32,
     /// Since when it waits for a request.
     pub(crate) since: Moment,
     opened: Moment,
@@ -43,7 +43,7 @@ impl Connection {
     }
 
     /// The configuration that its next request is read under.
-    pub(super) fn current(&self, worker: &Worker) -> Rc<Current> {
+    pub(super) fn current(&self, worker: &Worker) -> Rc<WorkerSnapshot> {
         self.last.clone().unwrap_or_else(|| worker.snapshot())
     }
 
@@ -75,7 +75,7 @@ impl Connection {
             worker: worker.clone(),
             last: None,
             begun: None,
-            door: worker.lobby.door(),
+            slot: worker.idle.slot(),
             since: now,
             opened: now,
             counted: true,
@@ -100,6 +100,6 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.uncount();
-        self.worker.lobby.give_back(self.door);
+        self.worker.idle.give_back(self.slot);
     }
 }

@@ -8,33 +8,33 @@ use wire::h1::head::Scan;
 
 use super::client::Client;
 use super::connection::Connection;
-use super::lobby::{Seat, Visitor};
+use super::idle::{ReadyConnection, Seat};
 use crate::engine;
 use crate::engine::wait::within;
 use crate::exchange::fault::Fault;
 use crate::exchange::reply;
-use crate::exchange::routing::OwnersFields;
-use crate::exchange::{Exchange, Next, Workspace};
+use crate::exchange::route::OwnersFields;
+use crate::exchange::{Exchange, Next, Scratch};
 use crate::transport::buffer::{READ_SIZE, ReadBuffer};
 use crate::transport::read_write::fill;
 use crate::worker::Worker;
 
-/// A server: takes clients that have something to say, one after the other, and serves what they
+/// A request task: takes connections that are ready, one after the other, and serves what they
 /// ask.
 pub(crate) async fn serve(worker: Rc<Worker>) {
     let mut alarm = engine::alarm();
-    let mut work = Workspace::default();
+    let mut work = Scratch::default();
     let seat = Seat::new();
-    while let Some(visitor) = worker.lobby.next(&seat).await {
-        let mut client = Client::arrive(&worker, visitor, alarm);
-        let next = attend(&worker, &mut client, &mut work).await;
+    while let Some(ready) = worker.idle.next(&seat).await {
+        let mut client = Client::arrive(&worker, ready, alarm);
+        let next = serve_connection(&worker, &mut client, &mut work).await;
         if next == Next::Close {
             client.close().await;
         }
         let connection;
         (connection, alarm) = client.leave();
         if next == Next::Request {
-            worker.lobby.enter(&worker, connection);
+            worker.idle.enter(&worker, connection);
         }
     }
 }
@@ -42,16 +42,16 @@ pub(crate) async fn serve(worker: Rc<Worker>) {
 /// Closes a connection that nobody asks anything on.
 pub(crate) async fn dismiss(worker: Rc<Worker>, connection: Box<Connection>) {
     let input = ReadBuffer::default();
-    let visitor = Visitor {
+    let ready = ReadyConnection {
         connection,
         input,
         heard: worker.clock.now(),
     };
-    Client::arrive(&worker, visitor, engine::alarm()).close().await;
+    Client::arrive(&worker, ready, engine::alarm()).close().await;
 }
 
 /// Serves what a client asks now.
-async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
+async fn serve_connection(worker: &Rc<Worker>, client: &mut Client, work: &mut Scratch) -> Next {
     if let Some(begun) = client.connection.begun.take() {
         begun.put_into(&mut client.input);
         (client.heard, client.shed) = (begun.heard, begun.shed);
@@ -91,11 +91,11 @@ async fn attend(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) 
 /// Leaves what has come of the next head with its connection, if the head is not whole.
 fn leaves_begun(worker: &Worker, client: &mut Client) -> bool {
     let (connection, input) = (&mut client.connection, client.input.data());
-    worker.lobby.leave_begun(worker, connection, input, client.heard)
+    worker.idle.leave_begun(worker, connection, input, client.heard)
 }
 
 /// One exchange, from its head's first byte to its log line.
-async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Workspace) -> Next {
+async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Scratch) -> Next {
     let mut exchange = Exchange::open(worker, client, work);
     let fault = match read_head(&mut exchange).await {
         Ok(()) => None,
@@ -161,9 +161,9 @@ mod tests {
         std::mem::size_of::<F>()
     }
 
-    /// Ten thousand requests may wait at a time; each holds a server.
+    /// Ten thousand requests may wait at a time; each holds a request task.
     #[test]
-    fn a_server_is_small() {
+    fn a_request_task_is_small() {
         let bytes = size(serve);
         assert!(bytes <= 3000, "{bytes} bytes");
     }

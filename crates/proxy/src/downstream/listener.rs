@@ -160,5 +160,5 @@ fn admit(worker: &Rc<Worker>, socket: &Socket, stream: OwnedFd, peer: SocketAddr
         return;
     }
     let connection = Connection::open(worker, &socket.address, &socket.connections, stream, peer);
-    worker.lobby.welcome(worker, connection);
+    worker.idle.on_accept(worker, connection);
 }

@@ -1,6 +1,6 @@
 //! Answers of our own: status, fields and body in one write.
 
-use wire::h1::encode::{self, Announce, Onward};
+use wire::h1::encode::{self, OutboundHead, Persistence};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{ResponseHead, standard_reason};
 
@@ -24,7 +24,7 @@ impl LocalReply<'_> {
         &self,
         out: &mut Vec<u8>,
         date: &[u8],
-        announce: Announce,
+        persistence: Persistence,
         edit: impl FnOnce(&mut ResponseHead),
     ) {
         let mut head = ResponseHead::default();
@@ -50,10 +50,10 @@ impl LocalReply<'_> {
         encode::response(
             out,
             &head,
-            &Onward {
+            &OutboundHead {
                 body,
-                announce,
-                ..Onward::default()
+                persistence,
+                ..OutboundHead::default()
             },
         );
         if !self.head_only && !bodiless {

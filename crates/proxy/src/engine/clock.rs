@@ -38,7 +38,7 @@ thread_local! {
 }
 
 /// The engine begins another part of its turn: what was read before is old.
-pub(crate) fn stand_still() {
+pub(crate) fn cache_now() {
     HELD.set(UNREAD);
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn last_freeze() -> Freeze {
 }
 
 /// The engine of this thread is gone.
-pub(crate) fn flow_freely() {
+pub(crate) fn read_anew() {
     READ_BY.set(Moment::NEVER);
     // The next engine may count from another origin.
     FROZEN.set(NEVER_FROZEN);
@@ -212,33 +212,33 @@ mod tests {
     #[test]
     fn a_gap_between_two_readings_is_a_freeze_unless_it_was_asked_for() {
         let clock = Clock::start();
-        stand_still();
+        cache_now();
         let first = clock.now();
         sleeps_until(first + Duration::from_secs(9));
         std::thread::sleep(Duration::from_millis(70));
-        stand_still();
+        cache_now();
         let second = clock.now();
         assert_eq!(last_freeze(), Freeze::default());
         std::thread::sleep(Duration::from_millis(70));
-        stand_still();
+        cache_now();
         let third = clock.now();
         let seen = Freeze {
             began: second,
             ended: third,
         };
         assert_eq!(last_freeze(), seen);
-        flow_freely();
+        read_anew();
     }
 
     #[test]
     fn time_stands_still_within_a_poll() {
         let clock = Clock::start();
-        stand_still();
+        cache_now();
         let first = clock.now();
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(clock.now(), first);
-        stand_still();
+        cache_now();
         assert!(clock.now() > first);
-        flow_freely();
+        read_anew();
     }
 }

@@ -16,10 +16,10 @@
 
 mod alarms;
 mod awaited;
+mod batching;
 mod budget;
 pub(crate) mod clock;
 mod crossing;
-mod gather;
 mod source;
 mod sources;
 mod stages;
@@ -43,8 +43,8 @@ use std::time::Duration;
 
 pub(crate) use alarms::Alarm;
 pub(crate) use awaited::Awaited;
+pub(crate) use batching::count_request;
 pub(crate) use budget::{budget, poll_budget, spend, yield_now};
-pub(crate) use gather::count_request;
 pub(crate) use source::Source;
 pub(crate) use stages::Stage;
 pub(crate) use tasks::Spawned;
@@ -54,7 +54,7 @@ use policy::time::Moment;
 use crate::engine::clock::Clock;
 use alarms::Alarms;
 use awaited::Heartbeat;
-use gather::Gather;
+use batching::Batching;
 use sources::{Here, Sources};
 use stages::Stages;
 use tasks::{Inbox, Tasks};
@@ -69,14 +69,14 @@ thread_local! {
     static HERE: RefCell<Option<Rc<Engine>>> = const { RefCell::new(None) };
 }
 
-/// Told the number of a door.
-type Doorkeeper = Rc<dyn Fn(u32)>;
+/// Told the number of a slot.
+type SlotKeeper = Rc<dyn Fn(u32)>;
 
-/// Bits of a door's number that say which of its keeper's doors it is; those above say whose.
-const DOOR_BITS: u32 = 24;
+/// Bits of a slot's number that say which of its keeper's slots it is; those above say whose.
+const SLOT_BITS: u32 = 24;
 
-/// The last door that a keeper may have: more than there can be descriptors.
-pub(crate) const DOOR_MAX: u32 = (1 << DOOR_BITS) - 1;
+/// The last slot that a keeper may have: more than there can be descriptors.
+pub(crate) const SLOT_MAX: u32 = (1 << SLOT_BITS) - 1;
 
 /// What a thread's engine consists of.
 struct Engine {
@@ -86,9 +86,9 @@ struct Engine {
     alarms: Alarms,
     stages: Stages,
     inbox: Arc<Inbox>,
-    /// Told which of their doors were knocked at: one for each worker, of which only simulated worlds have several on a
+    /// Told which of their slots have news: one for each worker, of which only simulated worlds have several on a
     /// thread.
-    doorkeepers: RefCell<Vec<Doorkeeper>>,
+    slot_keepers: RefCell<Vec<SlotKeeper>>,
     /// A vital task has panicked.
     lost: Cell<bool>,
 }
@@ -113,7 +113,7 @@ pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'sta
         alarms: Alarms::default(),
         stages: Stages::default(),
         inbox,
-        doorkeepers: RefCell::default(),
+        slot_keepers: RefCell::default(),
         lost: Cell::new(false),
     });
     HERE.set(Some(engine.clone()));
@@ -123,16 +123,16 @@ pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'sta
     let turned = engine.turn_until(poll, || result.take());
     // Tasks hold alarms and sources, which look for their engine when they are dropped.
     engine.tasks.clear();
-    engine.doorkeepers.take();
+    engine.slot_keepers.take();
     HERE.set(None);
-    clock::flow_freely();
+    clock::read_anew();
     turned
 }
 
 impl Engine {
     fn turn_until<T>(&self, mut poll: mio::Poll, mut done: impl FnMut() -> Option<T>) -> io::Result<T> {
         let mut events = mio::Events::with_capacity(EVENTS);
-        let mut gather = Gather::default();
+        let mut batching = Batching::default();
         let mut heartbeat = Heartbeat::default();
         loop {
             self.tasks.run();
@@ -150,7 +150,7 @@ impl Engine {
                     "a task that it cannot do without panicked, as told above",
                 ));
             }
-            clock::stand_still();
+            clock::cache_now();
             let next = self
                 .alarms
                 .ring(self.clock.now(), |caller| self.call(caller.call()));
@@ -165,11 +165,11 @@ impl Engine {
             };
             let timeout = self.inbox.about_to_sleep(timeout);
             let awake_until = self.clock.now();
-            let beat = heartbeat.bound(timeout, awake_until);
+            let advance = heartbeat.bound(timeout, awake_until);
             // A simulated world would turn for each.
             #[cfg(feature = "sim")]
-            let beat = crate::sim::clock::asked(timeout, beat);
-            let timeout = beat;
+            let advance = crate::sim::clock::asked(timeout, advance);
+            let timeout = advance;
             clock::sleeps_until(timeout.map_or(Moment::NEVER, |timeout| awake_until + timeout));
             #[cfg(feature = "sim")]
             let (asked, timeout) = (timeout, crate::sim::clock::instead_of_sleeping(timeout));
@@ -181,9 +181,9 @@ impl Engine {
             if events.is_empty() {
                 crate::sim::clock::pass(asked);
             }
-            clock::stand_still();
+            clock::cache_now();
             if timeout != Some(Duration::ZERO) {
-                gather.slept(self.clock.now().since(awake_until));
+                batching.slept(self.clock.now().since(awake_until));
             }
             let posted = self.inbox.awake();
             for task in posted.woken {
@@ -196,7 +196,7 @@ impl Engine {
             heartbeat.saw(news);
             self.stages.begin(news);
             self.dispatch(&events);
-            let pause = gather.pause(news, gather::requests(), self.clock.now());
+            let pause = batching.delay(news, batching::requests(), self.clock.now());
             // Whoever yielded would wait in vain.
             let pause = pause.filter(|_| !self.tasks.some_yielded());
             // A simulated world has no time to save.
@@ -208,7 +208,7 @@ impl Engine {
                     Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                     _ => {}
                 }
-                clock::stand_still();
+                clock::cache_now();
                 self.stages.begin(news + events.iter().count());
                 self.dispatch(&events);
             }
@@ -227,19 +227,19 @@ impl Engine {
         match whom {
             Here::Nobody => {}
             Here::Task(task) => self.tasks.wake(task),
-            Here::Door(door) => self.knock(door),
+            Here::Slot(slot) => self.on_readable(slot),
         }
     }
 
-    fn knock(&self, door: u32) {
+    fn on_readable(&self, slot: u32) {
         let keeper = self
-            .doorkeepers
+            .slot_keepers
             .borrow()
-            .get((door >> DOOR_BITS) as usize)
+            .get((slot >> SLOT_BITS) as usize)
             .cloned();
         if let Some(keeper) = keeper {
-            // Whose door it is loses his connection, as with a panic of a task.
-            let _ = tasks::alone(|| keeper(door & DOOR_MAX));
+            // Whose slot it is loses its connection, as with a panic of a task.
+            let _ = tasks::alone(|| keeper(slot & SLOT_MAX));
         }
     }
 }
@@ -283,13 +283,13 @@ impl Drop for Vital {
     }
 }
 
-/// Who is told when a source that watches one of his doors has news. Called between tasks, so it may spawn. Gives what
-/// is to be added to the numbers of his doors, from 0 to [`DOOR_MAX`], where they are watched.
-pub(crate) fn keep_doors(keeper: impl Fn(u32) + 'static) -> u32 {
+/// Who is told when a source that watches one of its slots has news. Called between tasks, so it may spawn. Gives what
+/// is to be added to the numbers of its slots, from 0 to [`SLOT_MAX`], where they are watched.
+pub(crate) fn keep_slots(keeper: impl Fn(u32) + 'static) -> u32 {
     here(|engine| {
-        let mut keepers = engine.doorkeepers.borrow_mut();
+        let mut keepers = engine.slot_keepers.borrow_mut();
         keepers.push(Rc::new(keeper));
-        (keepers.len() as u32 - 1) << DOOR_BITS
+        (keepers.len() as u32 - 1) << SLOT_BITS
     })
 }
 

@@ -106,10 +106,10 @@ impl Source {
         .unwrap_or(Poll::Pending)
     }
 
-    /// Knocks at `door` when a read may say something; true if it may already.
-    pub(crate) fn watch_door(&self, door: u32) -> bool {
+    /// Tells the keeper of `slot` when a read may say something; true if it may already.
+    pub(crate) fn watch_slot(&self, slot: u32) -> bool {
         let watched = self.visit(|entry, engine| {
-            entry.reader = Caller::Here(Here::Door(door));
+            entry.reader = Caller::Here(Here::Slot(slot));
             entry.watched(&engine.inbox, self.key);
             entry.may_say_something()
         });

@@ -75,8 +75,8 @@ pub(super) enum Caller {
 pub(super) enum Here {
     Nobody,
     Task(Spawned),
-    /// The doorkeeper, about this door.
-    Door(u32),
+    /// Who keeps this slot.
+    Slot(u32),
 }
 
 impl Caller {

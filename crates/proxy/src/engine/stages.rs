@@ -24,14 +24,14 @@ const HOLDING_MAX: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Read,
-    Act,
-    Ask,
-    Answer,
+    Process,
+    WriteUpstream,
+    WriteDownstream,
 }
 
 thread_local! {
     /// Where this thread's turn is: asked for more often than all else.
-    static NOW: Cell<Stage> = const { Cell::new(Stage::Answer) };
+    static NOW: Cell<Stage> = const { Cell::new(Stage::WriteDownstream) };
 }
 
 /// Whether `stage` has begun.
@@ -42,15 +42,19 @@ pub(super) fn has_begun(stage: Stage) -> bool {
 /// Who waits for which stage of the turn.
 #[derive(Default)]
 pub(super) struct Stages {
-    acting: RefCell<Vec<Spawned>>,
-    asking: RefCell<Vec<Spawned>>,
-    answering: RefCell<Vec<Spawned>>,
+    processing: RefCell<Vec<Spawned>>,
+    writing_upstream: RefCell<Vec<Spawned>>,
+    writing_downstream: RefCell<Vec<Spawned>>,
 }
 
 impl Stages {
     /// A turn begins that has so many news.
     pub(super) fn begin(&self, news: usize) {
-        let first = if news >= MANY { Stage::Read } else { Stage::Answer };
+        let first = if news >= MANY {
+            Stage::Read
+        } else {
+            Stage::WriteDownstream
+        };
         NOW.set(first);
     }
 
@@ -61,7 +65,7 @@ impl Stages {
             return Poll::Ready(());
         }
         let mut waiting = self.waiting(stage).borrow_mut();
-        if stage == Stage::Act && waiting.len() >= HOLDING_MAX {
+        if stage == Stage::Process && waiting.len() >= HOLDING_MAX {
             return Poll::Ready(());
         }
         waiting.push(task);
@@ -71,10 +75,10 @@ impl Stages {
     /// The next stage begins: calls those who wait for it. False if all stages are over.
     pub(super) fn advance(&self, call: impl FnMut(Spawned)) -> bool {
         let next = match NOW.get() {
-            Stage::Read => Stage::Act,
-            Stage::Act => Stage::Ask,
-            Stage::Ask => Stage::Answer,
-            Stage::Answer => return false,
+            Stage::Read => Stage::Process,
+            Stage::Process => Stage::WriteUpstream,
+            Stage::WriteUpstream => Stage::WriteDownstream,
+            Stage::WriteDownstream => return false,
         };
         NOW.set(next);
         self.waiting(next).borrow_mut().drain(..).for_each(call);
@@ -83,9 +87,9 @@ impl Stages {
 
     fn waiting(&self, stage: Stage) -> &RefCell<Vec<Spawned>> {
         match stage {
-            Stage::Read | Stage::Act => &self.acting,
-            Stage::Ask => &self.asking,
-            Stage::Answer => &self.answering,
+            Stage::Read | Stage::Process => &self.processing,
+            Stage::WriteUpstream => &self.writing_upstream,
+            Stage::WriteDownstream => &self.writing_downstream,
         }
     }
 }

@@ -53,7 +53,7 @@ struct Handle {
 }
 
 /// A task that was spawned. Dropping this leaves it running. It names no other task once this one has ended
-/// (before four milliard others were spawned).
+/// (before four billion others were spawned).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spawned {
     slot: u32,
@@ -92,7 +92,7 @@ impl Tasks {
         self.generation.set(generation);
         let mut slots = self.slots.borrow_mut();
         let entry = slots.vacant_entry();
-        let slot = u32::try_from(entry.key()).unwrap_or_else(|_| panic!("four milliard tasks"));
+        let slot = u32::try_from(entry.key()).unwrap_or_else(|_| panic!("four billion tasks"));
         let task = Spawned { slot, generation };
         let handle = Arc::new(Handle {
             task,

@@ -106,9 +106,9 @@ fn a_panic_at_a_door_or_in_a_drop_ends_nobody_else() {
         with_engine(async |_| {
             let (ours, mut theirs) = UnixStream::pair().expect("a pair");
             ours.set_nonblocking(true).expect("non-blocking");
-            keep_doors(|_| panic!("on purpose"));
+            keep_slots(|_| panic!("on purpose"));
             let source = Source::of(&ours).expect("watched");
-            source.watch_door(7);
+            source.watch_slot(7);
             theirs.write_all(b"x").expect("written");
             let waiting = spawn(async {
                 let _trap = Trap;
@@ -171,7 +171,7 @@ fn a_wake_for_a_task_that_ended_reaches_no_other() {
         let waker = kept.take().expect("it ran");
         waker.wake_by_ref();
         here(|engine| engine.tasks.wake(gone));
-        gone.wake_at(Stage::Answer);
+        gone.wake_at(Stage::WriteDownstream);
         gone.cancel();
         std::thread::spawn(move || waker.wake()).join().expect("woken");
         sleep(Duration::from_millis(5)).await;
@@ -286,23 +286,23 @@ fn a_door_is_knocked_at_when_bytes_come_and_when_the_peer_ends() {
     with_engine(async |_| {
         let (ours, mut theirs) = UnixStream::pair().expect("a pair");
         ours.set_nonblocking(true).expect("non-blocking");
-        let knocks = Rc::new(RefCell::new(Vec::new()));
-        let heard = knocks.clone();
-        assert_eq!(keep_doors(|door| panic!("door {door} is another's")), 0);
-        let ours_from = keep_doors(move |door| heard.borrow_mut().push(door));
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let heard = told.clone();
+        assert_eq!(keep_slots(|slot| panic!("slot {slot} is another's")), 0);
+        let ours_from = keep_slots(move |slot| heard.borrow_mut().push(slot));
         let source = Source::of(&ours).expect("watched");
-        assert!(!source.watch_door(ours_from + 7));
+        assert!(!source.watch_slot(ours_from + 7));
         sleep(Duration::from_millis(5)).await;
-        knocks.borrow_mut().clear();
+        told.borrow_mut().clear();
         theirs.write_all(b"x").expect("written");
         sleep(Duration::from_millis(5)).await;
-        assert_eq!(*knocks.borrow(), [7]);
+        assert_eq!(*told.borrow(), [7]);
         source.forget_readable();
         drop(theirs);
         sleep(Duration::from_millis(5)).await;
-        assert_eq!(*knocks.borrow(), [7, 7]);
+        assert_eq!(*told.borrow(), [7, 7]);
         source.forget_readable();
-        assert!(source.watch_door(ours_from + 7), "an end is never forgotten");
+        assert!(source.watch_slot(ours_from + 7), "an end is never forgotten");
     });
 }
 
@@ -332,7 +332,7 @@ fn noticed_after(patiently: bool) -> Duration {
             false => source.poll_readable(cx),
         })
         .await;
-        clock::stand_still();
+        clock::cache_now();
         clock.now().since(since)
     })
 }
@@ -357,14 +357,14 @@ fn done_in_a_turn(news: usize) -> Vec<&'static str> {
         let done = Rc::new(RefCell::new(Vec::new()));
         here(|engine| engine.stages.begin(news));
         for (writes, what) in [
-            (Stage::Answer, "answer"),
-            (Stage::Ask, "ask"),
-            (Stage::Answer, "answer"),
+            (Stage::WriteDownstream, "answer"),
+            (Stage::WriteUpstream, "ask"),
+            (Stage::WriteDownstream, "answer"),
         ] {
             let done = done.clone();
             spawn(async move {
                 done.borrow_mut().push("read");
-                stage(Stage::Act).await;
+                stage(Stage::Process).await;
                 done.borrow_mut().push("act");
                 stage(writes).await;
                 done.borrow_mut().push(what);

@@ -9,7 +9,7 @@ use policy::time::Dice;
 use wire::field::{Fields, Known};
 use wire::hop;
 
-use crate::exchange::routing::Accepted;
+use crate::exchange::route::Accepted;
 
 /// A request's affinity.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! How an exchange is answered: by the endpoint's response, or by a failure's verdict.
 
-mod rest;
+mod pending_body;
 mod unused;
 
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use policy::outcome::{Attempt, AttemptEnd, Before, Cause, Death, Ending, Failure
 use policy::plan::MalformedResponses;
 use policy::retry::attempts::{Outcome, Summary};
 use wire::field::Known;
-use wire::h1::encode::{self, Announce, Onward, Upgrade};
+use wire::h1::encode::{self, OutboundHead, Persistence, Upgrade};
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::HeadError;
 use wire::h1::mend;
@@ -21,12 +21,12 @@ use wire::hop::{self, Named};
 use crate::downstream::client::{Client, Sent};
 use crate::engine::{self, Stage};
 use crate::exchange::affinity::Affinity;
+use crate::exchange::attempt_result::{AttemptOutcome, AttemptResult, AttemptTimes, Limits};
 use crate::exchange::explain::SoFar;
 use crate::exchange::fault::Fault;
 use crate::exchange::forward;
-use crate::exchange::postmortem::{attempt_on, death, note, note_failed};
-use crate::exchange::routing::{Accepted, OwnersFields, Routed};
-use crate::exchange::tried::{Begun, Limits, Tried, TriedEnd};
+use crate::exchange::record_failure::{attempt_on, death, note, note_failed};
+use crate::exchange::route::{Accepted, OwnersFields, ResolvedRoute};
 use crate::exchange::{Exchange, Next};
 use crate::snapshot::rate_limit;
 use crate::telemetry::stats::ClusterTimes;
@@ -35,13 +35,13 @@ use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::Lease;
 use crate::upstream::protocol_probe;
 use crate::upstream::shared::ClusterHandle;
-use rest::Rest;
+use pending_body::PendingBody;
 pub(crate) use unused::read_off;
 
 /// What an exchange's attempts and its answer depend on.
-pub(crate) struct Setting<'a> {
+pub(crate) struct ExchangeContext<'a> {
     pub(crate) accepted: &'a Accepted,
-    pub(crate) routed: &'a Routed<'a>,
+    pub(crate) resolved: &'a ResolvedRoute<'a>,
     pub(crate) own: &'a OwnersFields<'a>,
     pub(crate) cluster: &'a ClusterHandle,
     pub(crate) affinity: &'a Affinity,
@@ -53,46 +53,46 @@ pub(crate) struct Setting<'a> {
 ///
 /// # Errors
 /// A failure, which is told to the cluster and the record.
-pub(crate) fn settle<'c>(
+pub(crate) fn conclude<'c>(
     exchange: &mut Exchange<'_>,
-    tried: Tried<'c>,
+    result: AttemptResult<'c>,
     before: Before,
-    setting: &Setting<'_>,
+    context: &ExchangeContext<'_>,
 ) -> Result<Answer<'c>, Box<Fault>> {
-    let (summary, begun) = (tried.summary, tried.begun);
-    let failure = match &tried.end {
-        TriedEnd::Response(_) => None,
-        TriedEnd::Unconnected(_, ConnectError::TimedOut) => Some(Failure::ConnectTimeout.into()),
-        TriedEnd::Unconnected(_, ConnectError::Refused(error)) => {
+    let (summary, times) = (result.summary, result.times);
+    let failure = match &result.end {
+        AttemptOutcome::Response(_) => None,
+        AttemptOutcome::Unconnected(_, ConnectError::TimedOut) => Some(Failure::ConnectTimeout.into()),
+        AttemptOutcome::Unconnected(_, ConnectError::Refused(error)) => {
             Some(Failure::Connect(ConnectError::fault(error)).into())
         }
-        TriedEnd::Dead(lease) if begun_by(&tried) && is_no_response(lease.input.data()) => {
+        AttemptOutcome::Dead(lease) if begun_by(&result) && is_no_response(lease.input.data()) => {
             let first = lease.input.data();
             Some(Fault::not_http(HeadError::NotHttp(Protocol::judge(first)), first))
         }
-        TriedEnd::Dead(lease) => {
-            let end = tried.facts.map_or(End::Other, |facts| facts.end);
+        AttemptOutcome::Dead(lease) => {
+            let end = result.facts.map_or(End::Other, |facts| facts.end);
             Some(Fault {
                 raced: !lease.fresh,
                 ..Failure::Died(death(end)).into()
             })
         }
-        TriedEnd::NotHttp(_, error, first) => Some(Fault::not_http(*error, first)),
-        TriedEnd::Late(_) => Some(Failure::PerTryTimeout.into()),
+        AttemptOutcome::NotHttp(_, error, first) => Some(Fault::not_http(*error, first)),
+        AttemptOutcome::Late(_) => Some(Failure::PerTryTimeout.into()),
     };
     if let Some(fault) = failure {
         let now = exchange.worker.clock.now();
-        let shared = &setting.cluster.shared;
-        doubt_protocol(exchange, &tried, &fault.failure, setting);
-        shared.with(|state| state.cluster.on_attempt(&summary, begun.leased, now));
-        note_failed(exchange, tried, setting.cluster);
+        let shared = &context.cluster.shared;
+        doubt_protocol(exchange, &result, &fault.failure, context);
+        shared.with(|state| state.cluster.on_attempt(&summary, times.leased, now));
+        note_failed(exchange, result, context.cluster);
         return Err(Box::new(Fault { before, ..fault }));
     }
-    match tried.end {
-        TriedEnd::Response(lease) => Ok(Answer {
+    match result.end {
+        AttemptOutcome::Response(lease) => Ok(Answer {
             lease,
             summary,
-            begun,
+            times,
             before,
         }),
         _ => unreachable!("what is no response is a failure"),
@@ -100,8 +100,8 @@ pub(crate) fn settle<'c>(
 }
 
 /// Whether an attempt died after bytes had come that may be its response's.
-fn begun_by(tried: &Tried<'_>) -> bool {
-    tried.facts.is_some_and(|facts| facts.response_begun)
+fn begun_by(result: &AttemptResult<'_>) -> bool {
+    result.facts.is_some_and(|facts| facts.response_begun)
 }
 
 /// Whether bytes that came before an end are no beginning of a response.
@@ -112,25 +112,30 @@ fn is_no_response(first: &[u8]) -> bool {
 
 /// Notes what an endpoint speaks that does not answer as an HTTP server does, or asks it.
 #[cold]
-fn doubt_protocol(exchange: &Exchange<'_>, tried: &Tried<'_>, failure: &Failure, setting: &Setting<'_>) {
-    let Some(endpoint) = tried.summary.endpoint else {
+fn doubt_protocol(
+    exchange: &Exchange<'_>,
+    result: &AttemptResult<'_>,
+    failure: &Failure,
+    context: &ExchangeContext<'_>,
+) {
+    let Some(endpoint) = result.summary.endpoint else {
         return;
     };
-    let without_a_byte = |lease: &Lease<'_>| lease.fresh && !begun_by(tried) && lease.written() > 0;
-    let in_doubt = match (failure, &tried.end) {
+    let without_a_byte = |lease: &Lease<'_>| lease.fresh && !begun_by(result) && lease.written() > 0;
+    let in_doubt = match (failure, &result.end) {
         (Failure::OtherProtocol { name }, _) => {
             let now = exchange.worker.clock.now();
-            let shared = &setting.cluster.shared;
+            let shared = &context.cluster.shared;
             return shared.with(|state| state.cluster.speaks(endpoint, name, now));
         }
-        (Failure::Died(Death::Closed | Death::Reset), TriedEnd::Dead(lease)) => without_a_byte(lease),
-        (Failure::BadResponse { .. }, TriedEnd::Dead(_)) => true,
-        (_, TriedEnd::NotHttp(_, HeadError::NotHttp(_), _)) => true,
+        (Failure::Died(Death::Closed | Death::Reset), AttemptOutcome::Dead(lease)) => without_a_byte(lease),
+        (Failure::BadResponse { .. }, AttemptOutcome::Dead(_)) => true,
+        (_, AttemptOutcome::NotHttp(_, HeadError::NotHttp(_), _)) => true,
         _ => false,
     };
     if in_doubt {
         let snapshot = &exchange.client.snapshot;
-        protocol_probe::ask(exchange.worker, snapshot, setting.routed.cluster, endpoint);
+        protocol_probe::ask(exchange.worker, snapshot, context.resolved.cluster, endpoint);
     }
 }
 
@@ -138,7 +143,7 @@ fn doubt_protocol(exchange: &Exchange<'_>, tried: &Tried<'_>, failure: &Failure,
 pub(crate) struct Answer<'a> {
     lease: Lease<'a>,
     summary: Summary,
-    begun: Begun,
+    times: AttemptTimes,
     before: Before,
 }
 
@@ -148,14 +153,14 @@ pub(crate) enum Answered<F> {
     Whole(Next),
     /// The rest is to be waited for: in a box, so that requests which wait for their turn hold no room
     /// for it.
-    Rest(Pin<Box<F>>),
+    Pending(Pin<Box<F>>),
 }
 
 /// A response that is relayed: how its body is framed, and what follows it.
 struct Relaying<'a> {
     lease: Lease<'a>,
     /// When its attempt began.
-    begun: Begun,
+    times: AttemptTimes,
     from: BodyLength,
     to: BodyLength,
     /// Trailers that end here.
@@ -175,35 +180,37 @@ struct Relaying<'a> {
 pub(crate) fn respond<'r>(
     exchange: &'r mut Exchange<'_>,
     answer: Answer<'r>,
-    setting: &'r Setting<'_>,
+    context: &'r ExchangeContext<'_>,
     upload: &'r mut Upload,
 ) -> Result<Answered<impl Future<Output = Result<Next, Box<Fault>>>>, Box<Fault>> {
-    let mut relaying = judge(exchange, answer, setting)?;
-    let rest = if exchange.work.response.status == 101 {
-        Rest::Upgrade(relaying)
+    let mut relaying = validate_response(exchange, answer, context)?;
+    let pending = if exchange.work.response.status == 101 {
+        PendingBody::Upgrade(relaying)
     } else {
         exchange.body_read = upload.received_whole();
         relaying.persists = exchange.persists() && relaying.to != BodyLength::UntilClose;
-        let announce = exchange.announce(relaying.persists);
-        write_head(exchange, relaying.to, announce, Upgrade::Drop);
+        let persistence = exchange.persistence(relaying.persists);
+        write_head(exchange, relaying.to, persistence, Upgrade::Drop);
         match relaying.begin(exchange, upload) {
-            Ok(Begin::Rest(download)) => Rest::Body(relaying, download),
+            Ok(Begin::Pending(download)) => PendingBody::Body(relaying, download),
             Ok(Begin::Whole(count)) => {
-                return Ok(Answered::Whole(relaying.end(exchange, setting, upload, count)));
+                return Ok(Answered::Whole(relaying.end(exchange, context, upload, count)));
             }
             Err(end) => {
-                let attempt = attempt_on(&relaying.lease, relaying.begun, AttemptEnd::BadResponse);
+                let attempt = attempt_on(&relaying.lease, relaying.times, AttemptEnd::BadResponse);
                 relaying.lease.close();
-                return Err(rest::unanswered(exchange, attempt, &end));
+                return Err(pending_body::unanswered(exchange, attempt, &end));
             }
         }
     };
-    Ok(Answered::Rest(Box::pin(rest.run(exchange, setting, upload))))
+    Ok(Answered::Pending(Box::pin(
+        pending.run(exchange, context, upload),
+    )))
 }
 
 /// Sends an answer that is whole in the client's buffer, behind what others read in this turn.
-pub(crate) async fn send(exchange: &mut Exchange<'_>, setting: &Setting<'_>, next: Next) -> Next {
-    engine::stage(Stage::Answer).await;
+pub(crate) async fn send(exchange: &mut Exchange<'_>, context: &ExchangeContext<'_>, next: Next) -> Next {
+    engine::stage(Stage::WriteDownstream).await;
     let mut sent = exchange.client.send();
     if sent == Sent::Part {
         let limit = exchange.client.downstream().body_timeout;
@@ -217,28 +224,28 @@ pub(crate) async fn send(exchange: &mut Exchange<'_>, setting: &Setting<'_>, nex
         sent: exchange.record.sent(),
         ..SoFar::default()
     };
-    rest::cut(exchange, setting, rest::not_taken(sent), so_far)
+    pending_body::cut(exchange, context, pending_body::not_taken(sent), so_far)
 }
 
 /// Whether a response can be relayed; what this says of its endpoint is told to the cluster. Its head is
 /// edited as the route asks.
-fn judge<'a>(
+fn validate_response<'a>(
     exchange: &mut Exchange<'_>,
     answer: Answer<'a>,
-    setting: &Setting<'_>,
+    context: &ExchangeContext<'_>,
 ) -> Result<Relaying<'a>, Box<Fault>> {
     let Answer {
         lease,
         summary,
-        begun,
+        times,
         before,
     } = answer;
     let now = exchange.worker.clock.now();
-    let service = now.since(begun.asked);
+    let service = now.since(times.asked);
     let method = exchange.work.request.method;
     let response = &mut exchange.work.response;
     let status = response.status;
-    let read = match setting.cluster.plan.malformed_responses {
+    let read = match context.cluster.plan.malformed_responses {
         MalformedResponses::Mend => mend::response_body(response, method),
         MalformedResponses::Refuse => framing::response_body(response, method),
     };
@@ -248,23 +255,23 @@ fn judge<'a>(
             Err(error) => Err(error.sentence()),
         }
     });
-    setting.cluster.shared.with(|state| {
+    context.cluster.shared.with(|state| {
         let cluster = &mut state.cluster;
         if from.is_ok() {
-            cluster.on_attempt(&summary, begun.leased, now);
+            cluster.on_attempt(&summary, times.leased, now);
             cluster.on_response(status, service);
             if let Some(mend) = response.mended {
                 cluster.on_mended(lease.endpoint, mend.sentence(), now);
             }
             cluster.counters.rq_retry_limit_exceeded += u64::from(before.limit_exceeded);
         } else {
-            cluster.on_attempt(&malformed(summary), begun.leased, now);
+            cluster.on_attempt(&malformed(summary), times.leased, now);
         }
     });
     let from = match from {
         Ok(from) => from,
         Err(what) => {
-            note(exchange, attempt_on(&lease, begun, AttemptEnd::BadResponse));
+            note(exchange, attempt_on(&lease, times, AttemptEnd::BadResponse));
             exchange.stopped(Some(Stop::Begun));
             return Err(Fault::bad_response(what).into());
         }
@@ -273,14 +280,14 @@ fn judge<'a>(
     if exchange.history.is_some() {
         details = tell_history(
             exchange,
-            attempt_on(&lease, begun, AttemptEnd::Status(status)),
-            setting,
+            attempt_on(&lease, times, AttemptEnd::Status(status)),
+            context,
         );
     }
     let response = &mut exchange.work.response;
     let relaying = Relaying {
         lease,
-        begun,
+        times,
         from,
         to: from.relayed_to(exchange.work.request.version),
         named: if from == BodyLength::Chunked {
@@ -294,12 +301,12 @@ fn judge<'a>(
     };
     let date = exchange.worker.calendar.date(now);
     forward::arrive_back(response, service, &date);
-    setting.affinity.tell(&mut response.fields);
-    if let Some(quota) = &setting.routed.quota {
+    context.affinity.tell(&mut response.fields);
+    if let Some(quota) = &context.resolved.quota {
         rate_limit::tell(quota, &mut response.fields);
     }
     let connection = &exchange.client.connection;
-    setting.own.apply(
+    context.own.apply(
         response,
         (&exchange.work.request, &exchange.work.authority),
         (connection.peer, connection.local),
@@ -318,23 +325,29 @@ impl Relaying<'_> {
         let named = std::mem::take(&mut self.named);
         let client = &mut *exchange.client;
         if !upload.sent_whole() {
-            return Ok(Begin::Rest(Box::new(Download::new(
+            return Ok(Begin::Pending(Box::new(Download::new(
                 framing,
                 named,
                 client.out.len(),
             ))));
         }
         let limits = client.snapshot.limits(client.listener);
-        let Client { out, behind, .. } = client;
-        Download::begin(framing, named, (&mut self.lease.input, limits), (out, behind))
+        let Client { out, body_tail, .. } = client;
+        Download::begin(framing, named, (&mut self.lease.input, limits), (out, body_tail))
     }
 
     /// The body's `count` bytes have gone on: its connection is free for others.
-    fn end(self, exchange: &mut Exchange<'_>, setting: &Setting<'_>, upload: &Upload, count: u64) -> Next {
+    fn end(
+        self,
+        exchange: &mut Exchange<'_>,
+        context: &ExchangeContext<'_>,
+        upload: &Upload,
+        count: u64,
+    ) -> Next {
         exchange.record.bytes_sent(count);
         exchange.record.bytes_received(upload.received);
-        let time = exchange.worker.clock.now().since(self.begun.asked);
-        setting.times.rq_time.record(time);
+        let time = exchange.worker.clock.now().since(self.times.asked);
+        context.times.rq_time.record(time);
         let surplus = !self.lease.input.is_empty();
         if self.stays && self.from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
             self.lease.recycle(self.hint);
@@ -348,7 +361,11 @@ impl Relaying<'_> {
 /// Attempts that failed came before this response, or another one was to follow it and was not made: what
 /// is told of it, and its details.
 #[cold]
-fn tell_history(exchange: &mut Exchange<'_>, attempt: Box<Attempt>, setting: &Setting<'_>) -> &'static str {
+fn tell_history(
+    exchange: &mut Exchange<'_>,
+    attempt: Box<Attempt>,
+    context: &ExchangeContext<'_>,
+) -> &'static str {
     let AttemptEnd::Status(status) = attempt.end else {
         unreachable!("a response has a status");
     };
@@ -359,13 +376,13 @@ fn tell_history(exchange: &mut Exchange<'_>, attempt: Box<Attempt>, setting: &Se
         _ => {
             let rule = exchange.rule;
             exchange.history().current = Some(rule);
-            exchange.explain(Some(setting), Ending::Saved, SoFar::default(), "");
+            exchange.explain(Some(context), Ending::Saved, SoFar::default(), "");
             return "via_upstream";
         }
     };
     note(exchange, attempt);
     exchange.record.flags(cause.flags());
-    exchange.explain(Some(setting), Ending::Answered(status), SoFar::default(), "");
+    exchange.explain(Some(context), Ending::Answered(status), SoFar::default(), "");
     cause.row().details
 }
 
@@ -380,13 +397,13 @@ fn malformed(summary: Summary) -> Summary {
     }
 }
 
-fn write_head(exchange: &mut Exchange<'_>, body: BodyLength, announce: Announce, upgrade: Upgrade) {
-    let onward = Onward {
+fn write_head(exchange: &mut Exchange<'_>, body: BodyLength, persistence: Persistence, upgrade: Upgrade) {
+    let outbound = OutboundHead {
         body,
-        announce,
+        persistence,
         upgrade,
     };
-    encode::response(&mut exchange.client.out, &exchange.work.response, &onward);
+    encode::response(&mut exchange.client.out, &exchange.work.response, &outbound);
 }
 
 /// `timeout=N` of a `Keep-Alive` field, in seconds.

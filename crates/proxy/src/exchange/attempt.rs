@@ -1,19 +1,19 @@
 //! One attempt of an exchange: a connection, the request on it, the response's head.
 
-use policy::cluster::Resend;
+use policy::cluster::ReplaySafety;
 use policy::deadline::Bounds;
 use policy::outcome::Phase;
 use wire::field::Known;
 
 use crate::exchange::Exchange;
-use crate::exchange::answer::Setting;
+use crate::exchange::answer::ExchangeContext;
+use crate::exchange::attempt_result::{AttemptResult, AttemptTimes, Until};
 use crate::exchange::fault::Fault;
 use crate::exchange::hedge::Hedge;
-use crate::exchange::tried::{Begun, Tried, Until};
 use crate::telemetry::record::SavedBy;
-use crate::upstream::ask::{Asked, Asker, Want};
-use crate::upstream::attempt::{self, Speaker, Timekeeper};
+use crate::upstream::attempt::{self, AttemptDeadlines, RequestBodySource};
 use crate::upstream::body::Upload;
+use crate::upstream::checkout::{CheckoutRequest, CheckoutResult, CheckoutTerms};
 use crate::upstream::lease::Lease;
 use policy::time::Moment;
 
@@ -21,49 +21,58 @@ impl<'a> Exchange<'a> {
     /// One attempt: lease, send, await the head. With a hedge, another one beside it if it takes long.
     pub(super) async fn attempt<'c>(
         &mut self,
-        setting: &Setting<'c>,
-        asker: &Asker<'c, '_>,
+        context: &ExchangeContext<'c>,
+        request: &CheckoutRequest<'c, '_>,
         upload: &mut Upload,
         (asked, until): (Moment, Until),
-    ) -> Result<Tried<'c>, Box<Fault>>
+    ) -> Result<AttemptResult<'c>, Box<Fault>>
     where
         'a: 'c,
     {
-        let mut lease = match asker.ask() {
-            Asked::Lease(lease) => lease,
-            Asked::Refused(refusal) => return Err(asker.handle.refusal(refusal)),
-            Asked::Later(later) => match self.carry_out(asker, later, until).await? {
+        let mut lease = match request.ask() {
+            CheckoutResult::Lease(lease) => lease,
+            CheckoutResult::Refused(refusal) => return Err(request.handle.refusal(refusal)),
+            CheckoutResult::Pending(pending) => match self.carry_out(request, pending, until).await? {
                 Ok(lease) => lease,
                 Err(unreached) => {
                     let now = self.worker.clock.now();
-                    return Ok(Tried::unconnected(unreached, upload, asked, now));
+                    return Ok(AttemptResult::unconnected(unreached, upload, asked, now));
                 }
             },
         };
         self.made_with(&lease);
-        let begun = Begun {
+        let times = AttemptTimes {
             asked,
             leased: self.worker.clock.now(),
         };
-        if let Some(hedge) = self.hedge(setting, &asker.want, upload) {
-            let bounds = self.bounds(setting, &asker.want, asked, &lease);
-            return Box::pin(hedge.attempt(self, lease, upload, bounds, begun)).await;
+        if let Some(hedge) = self.hedge(context, &request.terms, upload) {
+            let bounds = self.bounds(context, &request.terms, asked, &lease);
+            return Box::pin(hedge.attempt(self, lease, upload, bounds, times)).await;
         }
-        let (mut speaker, mut timekeeper) = {
-            // Gone before anything is awaited: the timekeeper has what it needs of it.
-            let bounds = self.bounds(setting, &asker.want, asked, &lease);
-            let (speaker, alarm) = Speaker::of(self.client);
-            (speaker, Timekeeper::begin(self.worker, alarm, bounds, upload))
+        let (mut source, mut deadlines) = {
+            // Gone before anything is awaited: the deadlines have what it needs of it.
+            let bounds = self.bounds(context, &request.terms, asked, &lease);
+            let (source, alarm) = RequestBodySource::of(self.client);
+            (
+                source,
+                AttemptDeadlines::begin(self.worker, alarm, bounds, upload),
+            )
         };
         let response = &mut self.work.response;
-        let attempted = attempt::run(&mut lease, upload, &mut speaker, response, &mut timekeeper).await;
-        Tried::after(attempted, lease, upload, self.work.response.status, begun)
+        let attempted = attempt::run(&mut lease, upload, &mut source, response, &mut deadlines).await;
+        AttemptResult::after(attempted, lease, upload, self.work.response.status, times)
     }
 
     /// What bounds an attempt on this connection.
-    fn bounds(&self, setting: &Setting<'_>, want: &Want<'_>, asked: Moment, lease: &Lease<'_>) -> Bounds {
-        let mut bounds = setting.limits.attempt(asked, self.client, setting.cluster);
-        if want.resend == Resend::Safe {
+    fn bounds(
+        &self,
+        context: &ExchangeContext<'_>,
+        terms: &CheckoutTerms<'_>,
+        asked: Moment,
+        lease: &Lease<'_>,
+    ) -> Bounds {
+        let mut bounds = context.limits.attempt(asked, self.client, context.cluster);
+        if terms.replay_safety == ReplaySafety::Safe {
             bounds.heard_within(lease.heard_within());
         }
         bounds
@@ -73,23 +82,23 @@ impl<'a> Exchange<'a> {
     /// twice.
     fn hedge<'c, 'w>(
         &mut self,
-        setting: &Setting<'c>,
-        want: &Want<'w>,
+        context: &ExchangeContext<'c>,
+        terms: &CheckoutTerms<'w>,
         upload: &mut Upload,
     ) -> Option<Box<Hedge<'c, 'w>>>
     where
         'a: 'c,
     {
-        let plan = setting.cluster.plan.hedge.as_ref()?;
+        let plan = context.cluster.plan.hedge.as_ref()?;
         let request = &self.work.request;
         let twice = request.is_idempotent() || request.fields.has(Known::IdempotencyKey);
-        if !twice || setting.accepted.upgrade {
+        if !twice || context.accepted.upgrade {
             return None;
         }
         let now = self.worker.clock.now();
         let limits = self.client.snapshot.limits(self.client.listener);
-        let twin = upload.twin(&mut self.client.input, limits, now)?;
-        let hedge = Hedge::new(self.worker, setting.cluster, plan, *want, twin);
+        let replay_clone = upload.replay_clone(&mut self.client.input, limits, now)?;
+        let hedge = Hedge::new(self.worker, context.cluster, plan, *terms, replay_clone);
         Some(Box::new(hedge))
     }
 
@@ -108,7 +117,7 @@ impl<'a> Exchange<'a> {
         if !self.record.tells_of_a_death() {
             self.record.connection(lease.facts);
         }
-        if lease.found_dead > 0 {
+        if lease.stale > 0 {
             self.record.saved(Some(SavedBy::Checkout));
         }
     }

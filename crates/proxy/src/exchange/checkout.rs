@@ -8,9 +8,9 @@ use policy::outcome::Failure;
 use crate::downstream::leaving::Waiter;
 use crate::engine::wait::{Late, within};
 use crate::exchange::Exchange;
+use crate::exchange::attempt_result::Until;
 use crate::exchange::fault::Fault;
-use crate::exchange::tried::Until;
-use crate::upstream::ask::{Asker, Later, NoLease, Unreached};
+use crate::upstream::checkout::{CheckoutRequest, NoLease, PendingCheckout, Unreached};
 use crate::upstream::connection::name;
 use crate::upstream::lease::Lease;
 
@@ -22,24 +22,24 @@ impl Exchange<'_> {
     /// There is none to be had, or not in time, or the client left.
     pub(crate) async fn carry_out<'c>(
         &mut self,
-        asker: &Asker<'c, '_>,
-        later: Later,
+        request: &CheckoutRequest<'c, '_>,
+        pending: PendingCheckout,
         until: Until,
     ) -> Result<Result<Lease<'c>, Unreached>, Box<Fault>> {
         self.client.alarm.set(until.first());
         let carried_out = {
             let waiter = Waiter::client(&self.client.connection.transport);
-            let carrying_out = pin!(asker.carry_out(later, waiter));
+            let carrying_out = pin!(request.carry_out(pending, waiter));
             within(&self.client.alarm, carrying_out).await
         };
-        self.carried_out(carried_out, asker, until)
+        self.carried_out(carried_out, request, until)
     }
 
     /// What carrying out came to.
     fn carried_out<'c>(
         &mut self,
         carried_out: Result<Result<Lease<'c>, NoLease>, Late>,
-        asker: &Asker<'c, '_>,
+        request: &CheckoutRequest<'c, '_>,
         until: Until,
     ) -> Result<Result<Lease<'c>, Unreached>, Box<Fault>> {
         let now = self.worker.clock.now();
@@ -47,7 +47,7 @@ impl Exchange<'_> {
             Ok(Ok(lease)) => Ok(Ok(lease)),
             Ok(Err(NoLease::Left)) => Err(Failure::DownstreamLeft.into()),
             Ok(Err(NoLease::Refused(Refusal::Shed))) if until.first() <= now => Err(until.late(now).into()),
-            Ok(Err(NoLease::Refused(refusal))) => Err(asker.handle.refusal(refusal)),
+            Ok(Err(NoLease::Refused(refusal))) => Err(request.handle.refusal(refusal)),
             Ok(Err(NoLease::Connect(unreached))) => {
                 self.count_attempt();
                 self.record.upstream(&*name(&unreached.address));

@@ -74,15 +74,15 @@ impl Exchange<'_> {
     #[cold]
     pub(crate) fn explain_fault(
         &mut self,
-        setting: Option<&answer::Setting<'_>>,
+        context: Option<&answer::ExchangeContext<'_>>,
         fault: &Fault,
         so_far: SoFar,
     ) {
-        let around = match (&fault.failure, setting) {
-            (Failure::Refused(refusal), Some(setting)) => around_refusal(setting.cluster, *refusal),
+        let around = match (&fault.failure, context) {
+            (Failure::Refused(refusal), Some(context)) => around_refusal(context.cluster, *refusal),
             _ => fault.around.to_string(),
         };
-        self.explain(setting, Ending::Failed(&fault.failure), so_far, &around);
+        self.explain(context, Ending::Failed(&fault.failure), so_far, &around);
     }
 
     /// Puts into the record who ended the connection that a failure was met on, if one was ended.
@@ -145,17 +145,17 @@ impl Exchange<'_> {
     #[cold]
     pub(crate) fn explain(
         &mut self,
-        setting: Option<&answer::Setting<'_>>,
+        context: Option<&answer::ExchangeContext<'_>>,
         ending: Ending<'_>,
         so_far: SoFar,
         around: &str,
     ) {
         // Whose it is, the settings know.
-        let auto = setting.and_then(|setting| setting.limits.request);
+        let auto = context.and_then(|context| context.limits.request);
         let settings = Settings {
             client: client_settings(self.client.downstream()),
-            route: setting.map(|setting| setting.routed.route),
-            plan: setting.map(|setting| &*setting.cluster.plan),
+            route: context.map(|context| context.resolved.route),
+            plan: context.map(|context| &*context.cluster.plan),
             auto_timeout: auto,
         };
         let whole = so_far.received_of.is_none_or(|of| of == so_far.received);
@@ -176,7 +176,7 @@ impl Exchange<'_> {
             history: self.history.as_deref(),
             settings,
             around,
-            speaks: setting.and_then(|setting| spoken(setting.cluster, self.history.as_deref()?)),
+            speaks: context.and_then(|context| spoken(context.cluster, self.history.as_deref()?)),
         };
         self.record.sentence(&sentence(&story));
     }

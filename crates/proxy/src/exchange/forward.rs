@@ -7,9 +7,9 @@ use config::model::Downstream;
 use policy::time::Dice;
 use wire::field::{Fields, Known};
 use wire::forwarded::{Trust, client_address, forwarded_proto};
-use wire::h1::encode::{self, Onward};
+use wire::h1::encode::{self, OutboundHead};
 use wire::h1::head::{RequestHead, ResponseHead};
-use wire::onward;
+use wire::outbound;
 
 use crate::downstream::client::Client;
 use crate::exchange::attempt_count;
@@ -53,7 +53,7 @@ pub(crate) fn arrive(
     let settings = client.downstream();
     let peer = client.connection.peer.ip();
     let origin = Origin::of(&head.fields, peer, settings);
-    let arrival = onward::Arrival {
+    let arrival = outbound::Arrival {
         name: NAME,
         peer,
         believed: origin.behind_proxy,
@@ -62,7 +62,7 @@ pub(crate) fn arrive(
         asked_host,
         max_forwards,
     };
-    onward::request(head, &arrival);
+    outbound::request(head, &arrival);
     if !head.fields.has(Known::XRequestId) {
         head.fields
             .put(Known::XRequestId, |value| value.extend_from_slice(&request_id()));
@@ -80,19 +80,19 @@ fn trust(settings: &Downstream) -> Trust<'_> {
 
 /// Makes of an interim response's head (1xx) what goes on, and appends it.
 pub(crate) fn interim(out: &mut Vec<u8>, head: &mut ResponseHead) {
-    onward::interim(head, NAME);
-    encode::response(out, head, &Onward::default());
+    outbound::interim(head, NAME);
+    encode::response(out, head, &OutboundHead::default());
 }
 
 /// Makes of a response's head that came the head that goes on, but for what filters change. `date` is used
 /// where the endpoint sent none.
 pub(crate) fn arrive_back(head: &mut ResponseHead, service: Duration, date: &[u8]) {
-    let returned = onward::Return {
+    let returned = outbound::Return {
         name: NAME,
         service_ms: u64::try_from(service.as_millis()).unwrap_or(u64::MAX),
         date,
     };
-    onward::response(head, &returned);
+    outbound::response(head, &returned);
 }
 
 /// A new request id: a random UUID (RFC 9562, 5.4).

@@ -25,15 +25,15 @@ use crate::engine;
 use crate::engine::wait::{First, first};
 use crate::exchange::Exchange;
 use crate::exchange::attempt_count;
+use crate::exchange::attempt_result::{AttemptResult, AttemptTimes};
 use crate::exchange::fault::Fault;
-use crate::exchange::postmortem::{attempt_on, note, note_lost, sent};
-use crate::exchange::tried::{Begun, Tried};
+use crate::exchange::record_failure::{attempt_on, note, note_lost, sent};
 use crate::telemetry::record::SavedBy;
 use crate::transport::Transport;
 use crate::transport::buffer::ReadBuffer;
-use crate::upstream::ask::{Asked, Asker, NoLease, Want};
-use crate::upstream::attempt::{self, Attempted, Speaker, Timekeeper};
+use crate::upstream::attempt::{self, AttemptDeadlines, Attempted, RequestBodySource};
 use crate::upstream::body::Upload;
+use crate::upstream::checkout::{CheckoutRequest, CheckoutResult, CheckoutTerms, NoLease};
 use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
 use crate::worker::Worker;
@@ -43,8 +43,8 @@ pub(crate) struct Hedge<'a, 'b> {
     worker: &'a Rc<Worker>,
     cluster: &'a ClusterHandle,
     plan: &'a HedgePlan,
-    want: Want<'b>,
-    twin: Upload,
+    terms: CheckoutTerms<'b>,
+    replay_clone: Upload,
 }
 
 /// A hedge's attempt, made.
@@ -52,8 +52,8 @@ struct Second<'a> {
     lease: Lease<'a>,
     attempted: Attempted,
     response: ResponseHead,
-    twin: Upload,
-    begun: Begun,
+    replay_clone: Upload,
+    times: AttemptTimes,
     permit: Permit<'a>,
 }
 
@@ -67,7 +67,7 @@ enum Race<'a> {
 
 /// How far a hedge has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
+enum ProgressCounter {
     /// It may not be necessary.
     Waiting,
     /// It is to be made.
@@ -77,20 +77,20 @@ enum Progress {
 }
 
 impl<'a, 'b> Hedge<'a, 'b> {
-    /// For a request of which `twin` is a copy, and an attempt that `want` was asked for.
+    /// For a request of which `replay_clone` is a copy, and an attempt that `terms` was asked for.
     pub(crate) fn new(
         worker: &'a Rc<Worker>,
         cluster: &'a ClusterHandle,
         plan: &'a HedgePlan,
-        want: Want<'b>,
-        twin: Upload,
+        terms: CheckoutTerms<'b>,
+        replay_clone: Upload,
     ) -> Self {
         Self {
             worker,
             cluster,
             plan,
-            want,
-            twin,
+            terms,
+            replay_clone,
         }
     }
 
@@ -101,33 +101,33 @@ impl<'a, 'b> Hedge<'a, 'b> {
         mut lease: Lease<'a>,
         upload: &mut Upload,
         bounds: Bounds,
-        begun: Begun,
-    ) -> Result<Tried<'a>, Box<Fault>> {
+        times: AttemptTimes,
+    ) -> Result<AttemptResult<'a>, Box<Fault>> {
         let cluster = self.cluster;
-        let progress = Cell::new(Progress::Waiting);
-        let race = self.race(exchange, &mut lease, upload, bounds, begun.leased, &progress);
+        let progress = Cell::new(ProgressCounter::Waiting);
+        let race = self.race(exchange, &mut lease, upload, bounds, times.leased, &progress);
         match race.await {
             Race::First(attempted) => {
-                if progress.get() == Progress::Made {
+                if progress.get() == ProgressCounter::Made {
                     exchange.count_attempt();
                 }
-                Tried::after(attempted, lease, upload, exchange.work.response.status, begun)
+                AttemptResult::after(attempted, lease, upload, exchange.work.response.status, times)
             }
             Race::Second(mut second, failed) => {
                 if failed.is_none() {
                     let end = AttemptEnd::GivenUp(sent(&lease));
-                    note(exchange, attempt_on(&lease, begun, end));
+                    note(exchange, attempt_on(&lease, times, end));
                 }
                 match failed {
                     None if lease.endpoint == second.lease.endpoint => {
-                        lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
+                        lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, times.leased, now));
                         lease.close();
                     }
-                    None => lease.outrun(begun.leased, upload.sent_whole()),
+                    None => lease.outrun(times.leased, upload.sent_whole()),
                     Some(attempted) => {
                         let status = exchange.work.response.status;
-                        let tried = Tried::after(attempted, lease, upload, status, begun)?;
-                        note_lost(exchange, tried, cluster);
+                        let result = AttemptResult::after(attempted, lease, upload, status, times)?;
+                        note_lost(exchange, result, cluster);
                     }
                 }
                 second.permit.won = matches!(second.attempted, Attempted::Response);
@@ -135,14 +135,14 @@ impl<'a, 'b> Hedge<'a, 'b> {
                 exchange.made_with(&second.lease);
                 exchange.record.saved(Some(SavedBy::Hedge));
                 std::mem::swap(&mut exchange.work.response, &mut second.response);
-                std::mem::swap(upload, &mut second.twin);
+                std::mem::swap(upload, &mut second.replay_clone);
                 let Second {
                     lease,
                     attempted,
-                    begun,
+                    times,
                     ..
                 } = *second;
-                Tried::after(attempted, lease, upload, exchange.work.response.status, begun)
+                AttemptResult::after(attempted, lease, upload, exchange.work.response.status, times)
             }
         }
     }
@@ -155,21 +155,23 @@ impl<'a, 'b> Hedge<'a, 'b> {
         upload: &mut Upload,
         bounds: Bounds,
         since: Moment,
-        progress: &Cell<Progress>,
+        progress: &Cell<ProgressCounter>,
     ) -> Race<'a> {
-        let mut avoid = self.want.avoid.to_vec();
+        let mut avoid = self.terms.avoid.to_vec();
         avoid.push(lease.endpoint);
         let count = exchange.numbered.then_some(exchange.made + 1);
         let worker = self.worker;
-        let (mut speaker, alarm) = Speaker::of(exchange.client);
-        let (client, limits) = (speaker.transport, speaker.limits);
-        let mut timekeeper = Timekeeper::begin(worker, alarm, bounds, upload);
+        let (mut source, alarm) = RequestBodySource::of(exchange.client);
+        let (client, limits) = (source.transport, source.limits);
+        let mut deadlines = AttemptDeadlines::begin(worker, alarm, bounds, upload);
         let response = &mut exchange.work.response;
-        let one = attempt::run(lease, upload, &mut speaker, response, &mut timekeeper);
+        let one = attempt::run(lease, upload, &mut source, response, &mut deadlines);
         let other = self.run(&avoid, (client, limits), bounds, (since, count), progress);
         let (mut one, mut other) = (pin!(one), pin!(other));
         match first(one.as_mut(), other.as_mut()).await {
-            First::A(attempted) if progress.get() != Progress::Waiting && is_replaceable(&attempted) => {
+            First::A(attempted)
+                if progress.get() != ProgressCounter::Waiting && is_replaceable(&attempted) =>
+            {
                 match other.await {
                     Some(second) => Race::Second(second, Some(attempted)),
                     None => Race::First(attempted),
@@ -193,7 +195,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
         (client, limits): (&Transport, &HeadLimits),
         bounds: Bounds,
         (since, count): (Moment, Option<u32>),
-        progress: &Cell<Progress>,
+        progress: &Cell<ProgressCounter>,
     ) -> Option<Box<Second<'a>>> {
         let (worker, cluster) = (self.worker, self.cluster);
         let wait = cluster
@@ -201,14 +203,14 @@ impl<'a, 'b> Hedge<'a, 'b> {
             .with(|state| state.cluster.hedge_wait(self.plan, since))?;
         engine::sleep(wait).await;
         let permit = Permit::ask(cluster)?;
-        progress.set(Progress::Admitted);
+        progress.set(ProgressCounter::Admitted);
         let asked = worker.clock.now();
         let mut lease = self.lease(avoid, asked).await?;
-        progress.set(Progress::Made);
+        progress.set(ProgressCounter::Made);
         if let Some(count) = count {
-            attempt_count::renumber(&mut self.twin, count);
+            attempt_count::renumber(&mut self.replay_clone, count);
         }
-        let begun = Begun {
+        let times = AttemptTimes {
             asked,
             leased: worker.clock.now(),
         };
@@ -216,54 +218,55 @@ impl<'a, 'b> Hedge<'a, 'b> {
         let (alarm, mut input) = (engine::alarm(), ReadBuffer::default());
         let mut response = ResponseHead::default();
         // Interim responses of both would be one answer's twice.
-        let mut speaker = Speaker {
+        let mut source = RequestBodySource {
             transport: client,
             input: &mut input,
             limits,
             takes_interim: false,
         };
-        let mut timekeeper = Timekeeper::begin(worker, &alarm, bounds, &self.twin);
+        let mut deadlines = AttemptDeadlines::begin(worker, &alarm, bounds, &self.replay_clone);
         let attempted = attempt::run(
             &mut lease,
-            &mut self.twin,
-            &mut speaker,
+            &mut self.replay_clone,
+            &mut source,
             &mut response,
-            &mut timekeeper,
+            &mut deadlines,
         )
         .await;
         Some(Box::new(Second {
             lease,
             attempted,
             response,
-            twin: self.twin,
-            begun,
+            replay_clone: self.replay_clone,
+            times,
             permit,
         }))
     }
 
     /// A connection, if there is one at once or one may be opened: a hedge waits behind nobody.
     async fn lease(&self, avoid: &[EndpointId], now: Moment) -> Option<Lease<'a>> {
-        let asker = Asker {
+        let request = CheckoutRequest {
             worker: self.worker,
             handle: self.cluster,
-            want: Want {
+            terms: CheckoutTerms {
                 reuse: Reuse::Allow,
                 avoid,
                 deadline: now,
-                ..self.want
+                ..self.terms
             },
         };
-        let later = match asker.ask() {
-            Asked::Lease(lease) => return Some(lease),
-            Asked::Refused(_) => return None,
-            Asked::Later(later) => later,
+        let pending = match request.ask() {
+            CheckoutResult::Lease(lease) => return Some(lease),
+            CheckoutResult::Refused(_) => return None,
+            CheckoutResult::Pending(pending) => pending,
         };
-        match asker.carry_out(later, Waiter::steadfast()).await {
+        match request.carry_out(pending, Waiter::steadfast()).await {
             Ok(lease) => Some(lease),
             Err(NoLease::Connect(unreached)) => {
-                let tried = Tried::unconnected(unreached, &self.twin, now, self.worker.clock.now());
+                let result =
+                    AttemptResult::unconnected(unreached, &self.replay_clone, now, self.worker.clock.now());
                 let shared = &self.cluster.shared;
-                shared.with(|state| state.cluster.on_attempt(&tried.summary, now, now));
+                shared.with(|state| state.cluster.on_attempt(&result.summary, now, now));
                 None
             }
             Err(NoLease::Refused(_) | NoLease::Left) => None,
@@ -279,13 +282,13 @@ impl Second<'_> {
 
     /// It has failed, and the first attempt goes on as if there had been none.
     fn let_go(self) {
-        let leased = self.begun.leased;
+        let leased = self.times.leased;
         let (cluster, status) = (self.permit.cluster, self.response.status);
-        let tried = Tried::after(self.attempted, self.lease, &self.twin, status, self.begun);
-        if let Ok(tried) = tried {
+        let result = AttemptResult::after(self.attempted, self.lease, &self.replay_clone, status, self.times);
+        if let Ok(result) = result {
             let now = cluster.clock.now();
             let shared = &cluster.shared;
-            shared.with(|state| state.cluster.on_attempt(&tried.summary, leased, now));
+            shared.with(|state| state.cluster.on_attempt(&result.summary, leased, now));
         }
     }
 }

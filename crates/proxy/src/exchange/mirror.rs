@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use policy::cluster::{Resend, Reuse};
+use policy::cluster::{ReplaySafety, Reuse};
 use policy::filter::Mirror;
 use wire::field::Fields;
 use wire::h1::decode::{BodyDecoder, Part};
@@ -18,10 +18,10 @@ use crate::engine::wait::within;
 use crate::snapshot::Snapshot;
 use crate::transport::buffer::READ_SIZE;
 use crate::transport::read_write::{fill, write_all};
-use crate::upstream::ask::{Asked, Asker, Want};
+use crate::upstream::checkout::{CheckoutRequest, CheckoutResult, CheckoutTerms};
 use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
-use crate::worker::{Current, Worker};
+use crate::worker::{Worker, WorkerSnapshot};
 
 /// A mirrored request may take this long; it must not pile up behind a slow endpoint.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// waits for it, and no failure of it is anybody's.
 pub(crate) fn send<'a>(
     worker: &Rc<Worker>,
-    snapshot: &Rc<Current>,
+    snapshot: &Rc<WorkerSnapshot>,
     mirrors: impl Iterator<Item = &'a Mirror>,
     request: &[u8],
     method: Method,
@@ -59,18 +59,22 @@ async fn one(
 ) -> Option<()> {
     let handle = snapshot.cluster(cluster);
     // Losing a copy to the race matters to nobody: no risk is priced, and nothing is sent again.
-    let want = Want {
-        resend: Resend::Safe,
+    let terms = CheckoutTerms {
+        replay_safety: ReplaySafety::Safe,
         reuse: Reuse::Allow,
         avoid: &[],
         deadline: worker.clock.now() + PATIENCE,
         hash: None,
     };
-    let asker = Asker { worker, handle, want };
-    let mut lease = match asker.ask() {
-        Asked::Lease(lease) => lease,
-        Asked::Later(later) => asker.carry_out(later, Waiter::steadfast()).await.ok()?,
-        Asked::Refused(_) => return None,
+    let checkout = CheckoutRequest {
+        worker,
+        handle,
+        terms,
+    };
+    let mut lease = match checkout.ask() {
+        CheckoutResult::Lease(lease) => lease,
+        CheckoutResult::Pending(pending) => checkout.carry_out(pending, Waiter::steadfast()).await.ok()?,
+        CheckoutResult::Refused(_) => return None,
     };
     write_all(&lease.transport, request).await.ok()?;
     let (mut response, limits) = (ResponseHead::default(), Limits::default());

@@ -11,17 +11,17 @@ pub(crate) mod affinity;
 pub(crate) mod answer;
 mod attempt;
 pub(crate) mod attempt_count;
+pub(crate) mod attempt_result;
 pub(crate) mod checkout;
 pub(crate) mod explain;
 pub(crate) mod fault;
 pub(crate) mod forward;
 pub(crate) mod hedge;
 pub(crate) mod mirror;
-pub(crate) mod postmortem;
+pub(crate) mod record_failure;
 pub(crate) mod relay;
 pub(crate) mod reply;
-pub(crate) mod routing;
-pub(crate) mod tried;
+pub(crate) mod route;
 pub(crate) mod view;
 
 use std::rc::Rc;
@@ -29,10 +29,10 @@ use std::rc::Rc;
 use policy::cluster::Reuse;
 use policy::filter::Filter;
 use policy::outcome::{Before, Cause, Failure, History, Phase, Rule, Stop};
-use policy::retry::attempts::{After, Attempts, Nature};
+use policy::retry::attempts::{Attempts, NextStep, RetryTraits};
 use policy::time::Moment;
 use wire::field::Known;
-use wire::h1::encode::{self, Onward};
+use wire::h1::encode::{self, OutboundHead};
 use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{RequestHead, ResponseHead, Version};
 use wire::hop::Named;
@@ -41,16 +41,16 @@ use crate::downstream::client::Client;
 use crate::engine;
 use crate::engine::wait::within;
 use crate::exchange::affinity::Affinity;
-use crate::exchange::answer::{Answered, Setting};
+use crate::exchange::answer::{Answered, ExchangeContext};
+use crate::exchange::attempt_result::{AttemptOutcome, Limits, RetryPermit};
 use crate::exchange::explain::SoFar;
 use crate::exchange::fault::Fault;
-use crate::exchange::routing::{Accepted, AskedHost, OwnersFields, Way};
-use crate::exchange::tried::{Limits, RetryPermit, TriedEnd};
+use crate::exchange::route::{Accepted, AskedHost, OwnersFields, RouteDecision};
 use crate::telemetry::record::Record;
-use crate::upstream::ask::{Asker, Want};
 use crate::upstream::body::Upload;
+use crate::upstream::checkout::{CheckoutRequest, CheckoutTerms};
 use crate::upstream::shared::ClusterHandle;
-use crate::worker::{Current, Worker};
+use crate::worker::{Worker, WorkerSnapshot};
 
 /// What becomes of the client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) enum Next {
 
 /// Memory of one exchange, lent by the worker and used again.
 #[derive(Debug, Default)]
-pub(crate) struct Workspace {
+pub(crate) struct Scratch {
     pub(crate) request: RequestHead,
     pub(crate) response: ResponseHead,
     /// The target as it goes onward: path and query.
@@ -83,7 +83,7 @@ pub(crate) struct Workspace {
 pub(crate) struct Exchange<'a> {
     pub(crate) worker: &'a Rc<Worker>,
     pub(crate) client: &'a mut Client,
-    pub(crate) work: &'a mut Workspace,
+    pub(crate) work: &'a mut Scratch,
     pub(crate) record: Record,
     /// Whether the request's body was read to its end, so that another request may follow.
     pub(crate) body_read: bool,
@@ -101,7 +101,7 @@ pub(crate) struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     /// Begins with the first byte of a head. What it waited for us since that was read counts.
-    pub(crate) fn open(worker: &'a Rc<Worker>, client: &'a mut Client, work: &'a mut Workspace) -> Self {
+    pub(crate) fn open(worker: &'a Rc<Worker>, client: &'a mut Client, work: &'a mut Scratch) -> Self {
         engine::count_request();
         let start = client.heard;
         let mut record = Record::open(&worker.log(), start, worker.calendar.unix_nanos(start));
@@ -120,9 +120,9 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Serves the request whose head is in the workspace.
+    /// Serves the request whose head is in the scratch buffers.
     pub(crate) async fn run(&mut self) -> Next {
-        let accepted = match routing::accept(self.worker, self.client, self.work, &mut self.record) {
+        let accepted = match route::accept(self.worker, self.client, self.work, &mut self.record) {
             Ok(accepted) => accepted,
             Err(fault) => return Box::pin(reply::refuse(self, &fault, &OwnersFields::default())).await,
         };
@@ -136,7 +136,7 @@ impl<'a> Exchange<'a> {
 
     async fn serve<'s>(
         &mut self,
-        snapshot: &'s Current,
+        snapshot: &'s WorkerSnapshot,
         accepted: &Accepted,
         own: &mut OwnersFields<'s>,
     ) -> Result<Next, Box<Fault>> {
@@ -147,7 +147,7 @@ impl<'a> Exchange<'a> {
         self.body_read = accepted.body == BodyLength::None;
         // Whoever waits for an endpoint holds no buffer for it.
         self.client.input.release();
-        let way = routing::find(
+        let decision = route::route(
             self.worker,
             snapshot,
             self.client,
@@ -156,14 +156,16 @@ impl<'a> Exchange<'a> {
             own,
             &mut self.record,
         )?;
-        let routed = match &way {
-            Way::Forward(routed) => routed,
-            Way::Redirect { status, location } => {
+        let resolved = match &decision {
+            RouteDecision::Forward(resolved) => resolved,
+            RouteDecision::Redirect { status, location } => {
                 return Ok(Box::pin(reply::redirect(self, *status, location, own)).await);
             }
-            Way::Preflight(fields) => return Ok(Box::pin(reply::preflight(self, fields, own)).await),
+            RouteDecision::Preflight(fields) => {
+                return Ok(Box::pin(reply::preflight(self, fields, own)).await);
+            }
         };
-        let cluster = snapshot.cluster(routed.cluster);
+        let cluster = snapshot.cluster(resolved.cluster);
         self.record.cluster(&cluster.shared.name);
         let affinity = Affinity::of(
             &cluster.plan,
@@ -171,29 +173,29 @@ impl<'a> Exchange<'a> {
             accepted,
             &mut self.worker.dice.borrow_mut(),
         );
-        let setting = Setting {
+        let context = ExchangeContext {
             accepted,
-            routed,
+            resolved,
             own,
             cluster,
             affinity: &affinity,
-            limits: Limits::of(routed, cluster),
-            times: snapshot.times(routed.cluster),
+            limits: Limits::of(resolved, cluster),
+            times: snapshot.times(resolved.cluster),
         };
         if is_too_large(accepted.body, cluster.plan.request_body_max) {
-            return Err(self.refuse_body(&setting));
+            return Err(self.refuse_body(&context));
         }
-        let mut upload = self.encode(&setting, started);
-        let result = self.attempts(&setting, &mut upload).await;
-        self.end(&setting, upload, result.as_ref().err().map(Box::as_ref));
+        let mut upload = self.encode(&context, started);
+        let result = self.attempts(&context, &mut upload).await;
+        self.end(&context, upload, result.as_ref().err().map(Box::as_ref));
         result
     }
 
     /// There is an answer, or none to be had.
-    fn end(&mut self, setting: &Setting<'_>, upload: Upload, fault: Option<&Fault>) {
+    fn end(&mut self, context: &ExchangeContext<'_>, upload: Upload, fault: Option<&Fault>) {
         if let Some(fault) = fault {
-            self.explain_fault(Some(setting), fault, SoFar::of(&upload));
-            setting.cluster.shared.with(|state| {
+            self.explain_fault(Some(context), fault, SoFar::of(&upload));
+            context.cluster.shared.with(|state| {
                 state
                     .cluster
                     .on_failure(&fault.failure, fault.before, fault.raced)
@@ -202,7 +204,7 @@ impl<'a> Exchange<'a> {
         self.record.bytes_received(upload.received);
         self.body_read = upload.received_whole();
         if let Some(whole) = upload.complete() {
-            let mirrors = setting.routed.filters().filter_map(|filter| match filter {
+            let mirrors = context.resolved.filters().filter_map(|filter| match filter {
                 Filter::Mirror(mirror) => Some(mirror),
                 _ => None,
             });
@@ -214,35 +216,35 @@ impl<'a> Exchange<'a> {
 
     /// A body that says of itself that it is too large, of which nothing is read or sent on.
     #[cold]
-    fn refuse_body(&mut self, setting: &Setting<'_>) -> Box<Fault> {
+    fn refuse_body(&mut self, context: &ExchangeContext<'_>) -> Box<Fault> {
         let fault = Box::<Fault>::from(Failure::BodyTooLarge);
         self.phase = Phase::Request;
-        let so_far = SoFar::announcing(setting.accepted.body);
-        self.explain_fault(Some(setting), &fault, so_far);
+        let so_far = SoFar::announcing(context.accepted.body);
+        self.explain_fault(Some(context), &fault, so_far);
         fault
     }
 
     /// The request as the endpoint gets it, head first; its body follows as it comes.
-    fn encode(&mut self, setting: &Setting<'_>, started: Moment) -> Upload {
-        let (accepted, plan) = (setting.accepted, &setting.cluster.plan);
-        let Workspace {
+    fn encode(&mut self, context: &ExchangeContext<'_>, started: Moment) -> Upload {
+        let (accepted, plan) = (context.accepted, &context.cluster.plan);
+        let Scratch {
             request, outgoing, ..
         } = &mut *self.work;
-        self.numbered = attempt_count::is_ours(setting.routed.filters());
-        let onward = Onward {
+        self.numbered = attempt_count::is_ours(context.resolved.filters());
+        let outbound = OutboundHead {
             body: accepted.body,
             upgrade: accepted.upgrade(),
-            ..Onward::default()
+            ..OutboundHead::default()
         };
         let mut outgoing = std::mem::take(outgoing);
         outgoing.clear();
-        encode::request(&mut outgoing, request, &onward);
+        encode::request(&mut outgoing, request, &outbound);
         let mut upload = Upload::new(outgoing, accepted.body, plan.keep_alive.replay_bytes, started);
         if accepted.body == BodyLength::Chunked {
             upload.without(Named::by(&request.fields));
         }
         upload.at_most(plan.request_body_max);
-        upload.take_in_place(&mut self.client.input, started);
+        upload.reuse_receive_buffer(&mut self.client.input, started);
         if accepted.expects_continue && request.fields.has(Known::Expect) {
             upload.expect_continue();
         }
@@ -250,58 +252,62 @@ impl<'a> Exchange<'a> {
     }
 
     /// Attempts until there is an answer, and relays it.
-    async fn attempts(&mut self, setting: &Setting<'_>, upload: &mut Upload) -> Result<Next, Box<Fault>> {
-        let Setting { cluster, limits, .. } = setting;
-        let nature = Nature {
+    async fn attempts(
+        &mut self,
+        context: &ExchangeContext<'_>,
+        upload: &mut Upload,
+    ) -> Result<Next, Box<Fault>> {
+        let ExchangeContext { cluster, limits, .. } = context;
+        let traits = RetryTraits {
             idempotent: self.work.request.is_idempotent(),
             keyed: self.work.request.fields.has(Known::IdempotencyKey),
-            fits_copy: fits(setting.accepted.body, cluster.plan.keep_alive.replay_bytes),
+            fits_copy: fits(context.accepted.body, cluster.plan.keep_alive.replay_bytes),
         };
-        let own_plan = setting.routed.route.retry.as_ref();
-        let mut attempts = Attempts::new(own_plan.unwrap_or(&cluster.plan.retry), nature);
+        let own_plan = context.resolved.route.retry.as_ref();
+        let mut attempts = Attempts::new(own_plan.unwrap_or(&cluster.plan.retry), traits);
         let mut reuse = Reuse::Allow;
         let mut before = Before::default();
         let mut retry: Option<RetryPermit<'_>> = None;
         loop {
             let asked = self.worker.clock.now();
             let until = limits.until(upload, asked);
-            let asker = Asker {
+            let request = CheckoutRequest {
                 worker: self.worker,
                 handle: cluster,
-                want: Want {
-                    resend: attempts.resend(),
+                terms: CheckoutTerms {
+                    replay_safety: attempts.replay_safety(),
                     reuse,
                     avoid: attempts.avoid(),
                     deadline: until.first(),
-                    hash: setting.affinity.hash,
+                    hash: context.affinity.hash,
                 },
             };
             self.phase = Phase::Connection;
-            let tried = self.attempt(setting, &asker, upload, (asked, until)).await;
-            let tried = tried.map_err(|fault| self.ended(fault, before))?;
-            if let Some(time) = tried.connect_time() {
-                setting.times.cx_connect_ms.record(time);
+            let result = self.attempt(context, &request, upload, (asked, until)).await;
+            let result = result.map_err(|fault| self.ended(fault, before))?;
+            if let Some(time) = result.connect_time() {
+                context.times.cx_connect_ms.record(time);
             }
             let now = self.worker.clock.now();
-            let after = attempts.on_result(&tried.summary, now, &mut self.worker.dice.borrow_mut());
+            let after = attempts.on_result(&result.summary, now, &mut self.worker.dice.borrow_mut());
             let again = self.may_retry(after, cluster, &mut retry);
-            let Some(After::Again { reuse: how, at, why }) = again else {
-                if let (Some(permit), TriedEnd::Response(_)) = (&mut retry, &tried.end) {
+            let Some(NextStep::Again { reuse: how, at, why }) = again else {
+                if let (Some(permit), AttemptOutcome::Response(_)) = (&mut retry, &result.end) {
                     permit.succeeded = true;
                 }
                 before.limit_exceeded = attempts.limit_exceeded();
-                if before.limit_exceeded || !matches!(tried.end, TriedEnd::Response(_)) {
+                if before.limit_exceeded || !matches!(result.end, AttemptOutcome::Response(_)) {
                     self.stopped(attempts.stop());
                 }
-                let answer = answer::settle(self, tried, before, setting)?;
-                let next = match answer::respond(self, answer, setting, upload)? {
+                let answer = answer::conclude(self, result, before, context)?;
+                let next = match answer::respond(self, answer, context, upload)? {
                     Answered::Whole(next) => next,
-                    Answered::Rest(rest) => return rest.await,
+                    Answered::Pending(pending) => return pending.await,
                 };
-                return Ok(answer::send(self, setting, next).await);
+                return Ok(answer::send(self, context, next).await);
             };
             let rule = attempts.rule(why);
-            postmortem::note_again(self, tried, (why, rule), (cluster, upload));
+            record_failure::note_again(self, result, (why, rule), (cluster, upload));
             (reuse, before.made_again) = (how, true);
             let latest = limits.until(upload, now).request();
             upload.rewind();
@@ -321,11 +327,11 @@ impl<'a> Exchange<'a> {
     /// What is to be done next, if the cluster bears another retry where it is one.
     fn may_retry<'c>(
         &mut self,
-        after: After,
+        after: NextStep,
         cluster: &'c ClusterHandle,
         permit: &mut Option<RetryPermit<'c>>,
-    ) -> Option<After> {
-        if !matches!(after, After::Again { why, .. } if why.needs_budget()) {
+    ) -> Option<NextStep> {
+        if !matches!(after, NextStep::Again { why, .. } if why.needs_budget()) {
             return Some(after);
         }
         // Its own place is not to be in its way.
@@ -354,7 +360,7 @@ impl<'a> Exchange<'a> {
     #[cold]
     fn ended(&mut self, mut fault: Box<Fault>, before: Before) -> Box<Fault> {
         if let Some(attempt) = fault.attempt.take() {
-            postmortem::note(self, attempt);
+            record_failure::note(self, attempt);
         }
         fault.after(before)
     }

@@ -12,7 +12,7 @@ use crate::engine::Alarm;
 use crate::engine::clock;
 use crate::engine::wait::{First, first};
 use crate::transport::Transport;
-use crate::upstream::body::{BadBody, Download, DownloadEnd, Pulse, Sender, Upload, UploadEnd};
+use crate::upstream::body::{BadBody, Download, DownloadEnd, ProgressCounter, Sender, Upload, UploadEnd};
 use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
 use crate::worker::Worker;
@@ -48,7 +48,7 @@ pub(crate) async fn run(
     client: &mut Client,
     bounds: Bounds,
 ) -> Result<(), RelayEnd> {
-    let pulse = Pulse::new(worker, upload.finished_at());
+    let progress = ProgressCounter::new(worker, upload.finished_at());
     let sent_before = client.connection.transport.sent();
     let Client {
         connection,
@@ -74,20 +74,20 @@ pub(crate) async fn run(
     let work = async {
         let sending = async {
             if upload.sent_whole() {
-                return client_leaves(client_transport, &pulse).await;
+                return client_leaves(client_transport, &progress).await;
             }
             let sent = poll_fn(|cx| {
                 let from = (client_transport, &mut *client_input, head_limits);
-                upload.poll_run(cx, &sender, from, &pulse)
+                upload.poll_run(cx, &sender, from, &progress)
             });
             match sent.await {
                 // The endpoint may have heard enough; its answer says what it thinks.
-                Ok(()) | Err(UploadEnd::Upstream(_)) => client_leaves(client_transport, &pulse).await,
+                Ok(()) | Err(UploadEnd::Upstream(_)) => client_leaves(client_transport, &progress).await,
                 Err(UploadEnd::ClientLeft) => RelayEnd::ClientLeft,
                 Err(UploadEnd::Bad(why)) => RelayEnd::BadBody(why),
             }
         };
-        let relaying = download.run(transport, input, client_transport, out, head_limits, &pulse);
+        let relaying = download.run(transport, input, client_transport, out, head_limits, &progress);
         match first(pin!(sending), pin!(relaying)).await {
             First::A(ended) => Err(ended),
             First::B(Err(DownloadEnd::ClientLeft)) => Err(RelayEnd::ClientLeft),
@@ -95,7 +95,7 @@ pub(crate) async fn run(
             First::B(Ok(())) => Ok(()),
         }
     };
-    let done = until_done(worker, alarm, bounds, &pulse, pin!(work)).await;
+    let done = until_done(worker, alarm, bounds, &progress, pin!(work)).await;
     if done.is_err() {
         if let Err(RelayEnd::Upstream(_)) = done
             && client_transport.sent() > sent_before
@@ -117,7 +117,7 @@ pub(crate) async fn finish_upload(
     client: &mut Client,
     bounds: Bounds,
 ) -> Result<(), RelayEnd> {
-    let pulse = Pulse::new(worker, upload.finished_at());
+    let progress = ProgressCounter::new(worker, upload.finished_at());
     let Client {
         connection,
         input,
@@ -134,22 +134,22 @@ pub(crate) async fn finish_upload(
     let sending = poll_fn(|cx| {
         let from = (&connection.transport, &mut *input, limits);
         upload
-            .poll_run(cx, &sender, from, &pulse)
+            .poll_run(cx, &sender, from, &progress)
             .map_err(|end| match end {
                 UploadEnd::Upstream(_) => RelayEnd::Upstream(DownloadEnd::Upstream),
                 UploadEnd::ClientLeft => RelayEnd::ClientLeft,
                 UploadEnd::Bad(why) => RelayEnd::BadBody(why),
             })
     });
-    until_done(worker, alarm, bounds, &pulse, pin!(sending)).await
+    until_done(worker, alarm, bounds, &progress, pin!(sending)).await
 }
 
 /// Ends once the client has reset its connection; an end of its sending side is noted.
-async fn client_leaves(client: &Transport, pulse: &Pulse<'_>) -> RelayEnd {
+async fn client_leaves(client: &Transport, progress: &ProgressCounter<'_>) -> RelayEnd {
     if Waiter::client(client).ends().await == Ended::Whole {
         return RelayEnd::ClientLeft;
     }
-    pulse.client_ends();
+    progress.client_ends();
     std::future::pending().await
 }
 
@@ -158,28 +158,28 @@ async fn until_done(
     worker: &Worker,
     alarm: &Alarm,
     bounds: Bounds,
-    pulse: &Pulse<'_>,
+    progress: &ProgressCounter<'_>,
     mut work: Pin<&mut impl Future<Output = Result<(), RelayEnd>>>,
 ) -> Result<(), RelayEnd> {
     let mut deadlines = Deadlines::begin(bounds, worker.clock.now());
     loop {
-        alarm.set(deadlines.next(&pulse.signs()));
+        alarm.set(deadlines.next(&progress.signs()));
         let relayed = poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Some(done));
             }
-            if pulse.has_changed() {
-                if pulse.client_has_ended() {
+            if progress.has_changed() {
+                if progress.client_has_ended() {
                     deadlines.client_ended(worker.clock.now());
                 }
-                alarm.set(deadlines.next(&pulse.signs()));
+                alarm.set(deadlines.next(&progress.signs()));
             }
             alarm.poll_due(cx).map(|()| None)
         });
         if let Some(done) = relayed.await {
             return done;
         }
-        let (signs, now) = (pulse.signs(), worker.clock.now());
+        let (signs, now) = (progress.signs(), worker.clock.now());
         deadlines.excuse(clock::last_freeze());
         match deadlines.passed(&signs, now) {
             // It runs once the request is whole: what a client is waited for then is its response.

@@ -1,7 +1,7 @@
 //! Answers of our own: redirects, preflights, and failures by their verdict.
 
 use policy::outcome::{Phase, verdict};
-use wire::h1::encode::Announce;
+use wire::h1::encode::Persistence;
 use wire::h1::glimpse::Glimpse;
 use wire::h1::head::Method;
 
@@ -10,7 +10,7 @@ use crate::downstream::local_reply::LocalReply;
 use crate::exchange::explain::SoFar;
 use crate::exchange::fault::Fault;
 use crate::exchange::forward;
-use crate::exchange::routing::OwnersFields;
+use crate::exchange::route::OwnersFields;
 use crate::exchange::{Exchange, Next};
 
 /// Redirects.
@@ -52,7 +52,7 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault, own: &Own
     exchange.record.flags(verdict.flags);
     exchange.record.details(verdict.details);
     exchange.tell_who_closed(&fault.failure);
-    tell_asker(exchange);
+    record_requester(exchange);
     if exchange.phase == Phase::Head {
         // No cluster was asked: whoever asks one explains what comes of it.
         let so_far = SoFar {
@@ -90,7 +90,7 @@ pub(crate) async fn refuse(exchange: &mut Exchange<'_>, fault: &Fault, own: &Own
 
 /// Every line says who asked for what, as far as it was read, however early a request is refused.
 #[cold]
-fn tell_asker(exchange: &mut Exchange<'_>) {
+fn record_requester(exchange: &mut Exchange<'_>) {
     let Exchange {
         record,
         client,
@@ -121,11 +121,11 @@ async fn send(
         body,
         head_only,
     };
-    let announce = exchange.announce(persists);
+    let persistence = exchange.persistence(persists);
     let date = exchange.worker.calendar.date(exchange.worker.clock.now());
     let (client, work) = (&mut *exchange.client, &mut *exchange.work);
     let ends = (client.connection.peer, client.connection.local);
-    reply.write(&mut client.out, &date, announce, |head| {
+    reply.write(&mut client.out, &date, persistence, |head| {
         own.apply(head, (&work.request, &work.authority), ends, &mut work.value);
     });
     if !head_only {
@@ -148,11 +148,11 @@ impl Exchange<'_> {
     }
 
     /// What `Connection` says to this client.
-    pub(crate) fn announce(&self, persists: bool) -> Announce {
+    pub(crate) fn persistence(&self, persists: bool) -> Persistence {
         match (persists, self.client.http_10) {
-            (false, _) => Announce::Close,
-            (true, true) => Announce::KeepAlive,
-            (true, false) => Announce::Nothing,
+            (false, _) => Persistence::Close,
+            (true, true) => Persistence::KeepAlive,
+            (true, false) => Persistence::Nothing,
         }
     }
 }

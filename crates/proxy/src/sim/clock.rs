@@ -77,10 +77,10 @@ pub(crate) fn instead_of_sleeping(timeout: Option<Duration>) -> Option<Duration>
     NOW.get().map_or(timeout, |_| Some(Duration::ZERO))
 }
 
-/// How long the engine asks to sleep, who would for `timeout`, and for `beat` to notice a freeze: in a world, where one comes.
-pub(crate) fn asked(timeout: Option<Duration>, beat: Option<Duration>) -> Option<Duration> {
+/// How long the engine asks to sleep, who would for `timeout`, and for `advance` to notice a freeze: in a world, where one comes.
+pub(crate) fn asked(timeout: Option<Duration>, advance: Option<Duration>) -> Option<Duration> {
     let calm = NOW.get().is_some() && FREEZE.get() == Duration::ZERO;
-    if calm { timeout } else { beat }
+    if calm { timeout } else { advance }
 }
 
 /// See [`super::freeze`].

@@ -23,7 +23,7 @@ use crate::engine::clock::Clock;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::telemetry::record::LogWriter;
 use crate::telemetry::stats::{self, ClusterView, DownstreamTotals, WorkerStats};
-use crate::worker::{Current, Order, Setup, Worker};
+use crate::worker::{ControlMessage, Setup, Worker, WorkerSnapshot};
 
 /// As the control does it.
 const UPKEEP: Duration = Duration::from_millis(50);
@@ -46,7 +46,7 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Hand {
     listener: SocketAddr,
-    orders: mpsc::UnboundedSender<Order>,
+    messages: mpsc::UnboundedSender<ControlMessage>,
     ended: RefCell<Option<oneshot::Receiver<io::Result<()>>>>,
 }
 
@@ -78,14 +78,14 @@ impl Proxy {
         let stats: Vec<_> = (0..workers).map(|_| Arc::<WorkerStats>::default()).collect();
         let hand = |(index, stats): (usize, &Arc<WorkerStats>)| -> io::Result<Hand> {
             let (name, listener) = listen()?;
-            let (orders, inbox) = mpsc::unbounded_channel();
+            let (messages, inbox) = mpsc::unbounded_channel();
             let (end, ended) = oneshot::channel();
             let setup = Setup {
                 id: WorkerId(index as u16),
                 clock,
                 snapshot: snapshot.clone(),
                 sockets: vec![(address, listener)],
-                orders: inbox,
+                messages: inbox,
                 log: log.handle(),
                 stats: stats.clone(),
                 connections: connections.clone(),
@@ -98,7 +98,7 @@ impl Proxy {
             });
             Ok(Hand {
                 listener: name,
-                orders,
+                messages,
                 ended: RefCell::new(Some(ended)),
             })
         };
@@ -128,9 +128,9 @@ impl Proxy {
             .collect();
         state.clusters.retain(|name, _| kept.contains(name));
         for (hand, stats) in self.workers.iter().zip(&self.stats) {
-            let next = Current::of(snapshot.clone(), stats);
+            let next = WorkerSnapshot::of(snapshot.clone(), stats);
             // A worker that is gone needs no configuration.
-            let _ = hand.orders.send(Order::Swap(next, Vec::new()));
+            let _ = hand.messages.send(ControlMessage::Swap(next, Vec::new()));
         }
         let old = std::mem::replace(&mut state.snapshot, snapshot);
         drop(state);
@@ -143,7 +143,7 @@ impl Proxy {
     /// How one failed.
     pub async fn drain(&self, limit: Duration) -> io::Result<()> {
         for hand in &self.workers {
-            let _ = hand.orders.send(Order::Drain(limit));
+            let _ = hand.messages.send(ControlMessage::Drain(limit));
         }
         for hand in &self.workers {
             if let Some(ended) = hand.ended.take() {

@@ -8,7 +8,7 @@
 mod batch;
 mod json;
 mod line;
-mod pen;
+mod line_writer;
 mod sink;
 mod stamp;
 mod texts;

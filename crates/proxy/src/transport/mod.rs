@@ -148,9 +148,9 @@ impl Transport {
         self.source.poll_ended(cx)
     }
 
-    /// Has the doorkeeper told when a read may say something; true if it may already.
-    pub(crate) fn watch_door(&self, door: u32) -> bool {
-        self.source.watch_door(door)
+    /// Has the keeper of `slot` told when a read may say something; true if it may already.
+    pub(crate) fn watch_slot(&self, slot: u32) -> bool {
+        self.source.watch_slot(slot)
     }
 
     /// Writes once, without waiting.

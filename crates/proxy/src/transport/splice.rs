@@ -8,7 +8,7 @@ use policy::deadline::Turn;
 use sys::Pipe;
 
 use crate::transport::Transport;
-use crate::upstream::body::{Direction, Pulse};
+use crate::upstream::body::{Direction, ProgressCounter};
 
 /// Below this a copy is cheaper than the pipe's system calls.
 pub(crate) const SPLICE_MIN: u64 = 256 * 1024;
@@ -40,10 +40,10 @@ pub(crate) async fn pass(
     to: &Transport,
     length: u64,
     passed: &mut u64,
-    pulse: &Pulse<'_>,
+    progress: &ProgressCounter<'_>,
 ) -> Option<Result<(), Stopped>> {
     let mut pipe = spare().ok()?;
-    let result = pump(&mut pipe, from, to, length, passed, pulse).await;
+    let result = pump(&mut pipe, from, to, length, passed, progress).await;
     if pipe.held() == 0 {
         SPARE.with_borrow_mut(|spare| {
             if spare.len() < KEPT {
@@ -60,23 +60,23 @@ async fn pump(
     to: &Transport,
     length: u64,
     passed: &mut u64,
-    pulse: &Pulse<'_>,
+    progress: &ProgressCounter<'_>,
 ) -> Result<(), Stopped> {
     while *passed < length {
         match poll_fn(|cx| from.poll_fill(cx, pipe, length - *passed)).await {
-            Ok(count) if count > 0 => pulse.beat(),
+            Ok(count) if count > 0 => progress.advance(),
             Ok(_) => return Err(Stopped::Source),
             Err(_) => return Err(Stopped::SourceReset),
         }
         while pipe.held() > 0 {
-            pulse.turn(Direction::Down, Turn::Client);
+            progress.turn(Direction::Down, Turn::Client);
             let taken = poll_fn(|cx| to.poll_drain(cx, pipe)).await;
-            pulse.turn(Direction::Down, Turn::Endpoint);
+            progress.turn(Direction::Down, Turn::Endpoint);
             match taken {
                 Ok(count) if count > 0 => *passed += count as u64,
                 _ => return Err(Stopped::Sink),
             }
-            pulse.beat();
+            progress.advance();
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::worker::Worker;
 
 /// One end of a tunnel: its transport and what was received from it already.
 #[derive(Debug)]
-pub(crate) struct Mouth<'a> {
+pub(crate) struct TunnelSide<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) input: &'a mut ReadBuffer,
 }
@@ -31,8 +31,8 @@ pub(crate) async fn run(
     worker: &Worker,
     alarm: &Alarm,
     idle: Option<std::time::Duration>,
-    client: Mouth<'_>,
-    upstream: Mouth<'_>,
+    client: TunnelSide<'_>,
+    upstream: TunnelSide<'_>,
 ) -> Cause {
     let ended = Cell::new(None);
     let moved = Cell::new(worker.clock.now());

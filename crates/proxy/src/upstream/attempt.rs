@@ -23,7 +23,7 @@ use crate::engine::{self, Stage};
 use crate::transport::Transport;
 use crate::transport::buffer::{READ_SIZE, ReadBuffer};
 use crate::transport::read_write::poll_fill;
-use crate::upstream::body::{BadBody, Pulse, Sender, Upload, UploadEnd};
+use crate::upstream::body::{BadBody, ProgressCounter, Sender, Upload, UploadEnd};
 use crate::worker::Worker;
 
 /// Bytes of the head held back by a two-step write: without its last line ending no head is
@@ -54,22 +54,22 @@ pub(crate) enum Attempted {
 pub(crate) async fn run(
     lease: &mut Lease<'_>,
     upload: &mut Upload,
-    client: &mut Speaker<'_>,
+    client: &mut RequestBodySource<'_>,
     response: &mut ResponseHead,
-    timekeeper: &mut Timekeeper<'_>,
+    deadlines: &mut AttemptDeadlines<'_>,
 ) -> Attempted {
     let evidence = FailureEvidence {
         head_len: upload.head_len(),
         first_error: Cell::new(None),
         begun: Cell::new(false),
     };
-    engine::stage(Stage::Ask).await;
+    engine::stage(Stage::WriteUpstream).await;
     if lease.facts.deserve_a_look()
         && let Some(end) = end_of(&lease.transport)
     {
         return Attempted::Dead(evidence.facts(lease, end));
     }
-    let written_at = timekeeper.worker.clock.now();
+    let written_at = deadlines.worker.clock.now();
     let doubt_until = lease.doubt_answers_until(written_at);
     let scan = lease.scan();
     let outcome = {
@@ -82,10 +82,10 @@ pub(crate) async fn run(
             Writing::Direct => Ok(()),
             Writing::TwoStep => {
                 // Seldom, so that requests hold no room for it.
-                let mut steps = Box::pin(two_step(timekeeper.worker, upload, &to, connection.hold));
+                let mut steps = Box::pin(two_step(deadlines.worker, upload, &to, connection.hold));
                 let under_limits = poll_fn(|cx| match steps.as_mut().poll(cx) {
                     Poll::Ready(done) => Poll::Ready(done.map_err(Ended::Died)),
-                    Poll::Pending => timekeeper.poll_passed(cx, &to, &evidence).map(Err),
+                    Poll::Pending => deadlines.poll_passed(cx, &to, &evidence).map(Err),
                 });
                 under_limits.await
             }
@@ -100,25 +100,25 @@ pub(crate) async fn run(
                     response,
                     evidence: &evidence,
                     doubt_until,
-                    clock: timekeeper.worker.clock,
+                    clock: deadlines.worker.clock,
                     sending: Sending::Request,
                     scan,
                     mended: None,
                     interims: 0,
                     interim: Vec::new(),
                 };
-                poll_fn(|cx| match conversation.poll(cx, &timekeeper.pulse) {
+                poll_fn(|cx| match conversation.poll(cx, &deadlines.progress) {
                     Poll::Ready(done) => Poll::Ready(done),
-                    Poll::Pending => timekeeper.poll_passed(cx, &to, &evidence).map(Err),
+                    Poll::Pending => deadlines.poll_passed(cx, &to, &evidence).map(Err),
                 })
                 .await
             }
             failed => failed,
         }
     };
-    upload.note_arrival(timekeeper.pulse.signs().arrival(timekeeper.worker.clock.now()));
+    upload.note_arrival(deadlines.progress.signs().arrival(deadlines.worker.clock.now()));
     match outcome {
-        Ok(()) if lease.is_farewell(response, timekeeper.worker.clock.now().since(written_at)) => {
+        Ok(()) if lease.is_farewell(response, deadlines.worker.clock.now().since(written_at)) => {
             evidence.begun.set(false);
             Attempted::Dead(evidence.facts(lease, End::Farewell))
         }
@@ -140,7 +140,7 @@ pub(crate) async fn run(
 }
 
 /// The client, as far as an attempt needs it.
-pub(crate) struct Speaker<'a> {
+pub(crate) struct RequestBodySource<'a> {
     pub(crate) transport: &'a Transport,
     /// What was received of it and not consumed.
     pub(crate) input: &'a mut ReadBuffer,
@@ -149,16 +149,16 @@ pub(crate) struct Speaker<'a> {
     pub(crate) takes_interim: bool,
 }
 
-impl<'a> Speaker<'a> {
+impl<'a> RequestBodySource<'a> {
     /// For the only attempt at its time, whose time limits are watched by the client's alarm.
     pub(crate) fn of(client: &'a mut Client) -> (Self, &'a engine::Alarm) {
-        let speaker = Self {
+        let source = Self {
             transport: &client.connection.transport,
             input: &mut client.input,
             limits: client.snapshot.limits(client.listener),
             takes_interim: !client.http_10,
         };
-        (speaker, &client.alarm)
+        (source, &client.alarm)
     }
 }
 
@@ -173,16 +173,16 @@ enum Ended {
 }
 
 /// Every time limit of an attempt.
-pub(crate) struct Timekeeper<'a> {
+pub(crate) struct AttemptDeadlines<'a> {
     worker: &'a Worker,
     alarm: &'a engine::Alarm,
     deadlines: Deadlines,
-    pulse: Pulse<'a>,
+    progress: ProgressCounter<'a>,
     /// An answer is waited for.
     _awaited: engine::Awaited,
 }
 
-impl<'a> Timekeeper<'a> {
+impl<'a> AttemptDeadlines<'a> {
     /// They run from now on.
     pub(crate) fn begin(
         worker: &'a Worker,
@@ -190,30 +190,30 @@ impl<'a> Timekeeper<'a> {
         bounds: Bounds,
         upload: &Upload,
     ) -> Self {
-        let pulse = Pulse::new(worker, upload.finished_at());
+        let progress = ProgressCounter::new(worker, upload.finished_at());
         let deadlines = Deadlines::begin(bounds, worker.clock.now());
-        alarm.set(deadlines.next(&pulse.signs()));
+        alarm.set(deadlines.next(&progress.signs()));
         Self {
             worker,
             alarm,
             deadlines,
-            pulse,
+            progress,
             _awaited: engine::Awaited::begin(),
         }
     }
 
     /// Ready once a limit has passed that ends the attempt.
     fn poll_passed(&mut self, cx: &Context<'_>, to: &Sender<'_>, evidence: &FailureEvidence) -> Poll<Ended> {
-        if self.pulse.has_changed() {
-            if self.pulse.client_has_ended() {
+        if self.progress.has_changed() {
+            if self.progress.client_has_ended() {
                 self.deadlines.client_ended(self.worker.clock.now());
             }
-            self.alarm.set(self.deadlines.next(&self.pulse.signs()));
+            self.alarm.set(self.deadlines.next(&self.progress.signs()));
         }
         loop {
             ready!(self.alarm.poll_due(cx));
             let unheard = || !evidence.begun.get() && to.written() > 0 && to.acknowledged() == Some(0);
-            let (signs, now) = (self.pulse.signs(), self.worker.clock.now());
+            let (signs, now) = (self.progress.signs(), self.worker.clock.now());
             self.deadlines.excuse(clock::last_freeze());
             match self.deadlines.passed(&signs, now) {
                 Some(Which::Silence | Which::PerTry) if unheard() => {
@@ -297,7 +297,7 @@ fn end_of(transport: &Transport) -> Option<End> {
 struct Conversation<'a, 'c> {
     upload: &'a mut Upload,
     to: &'a Sender<'a>,
-    client: &'a mut Speaker<'c>,
+    client: &'a mut RequestBodySource<'c>,
     input: &'a mut ReadBuffer,
     response: &'a mut ResponseHead,
     evidence: &'a FailureEvidence,
@@ -331,27 +331,27 @@ enum Sending {
 
 impl Conversation<'_, '_> {
     /// Ready with the final head, or with what ended the attempt.
-    fn poll(&mut self, cx: &Context<'_>, pulse: &Pulse<'_>) -> Poll<Result<(), Ended>> {
+    fn poll(&mut self, cx: &Context<'_>, progress: &ProgressCounter<'_>) -> Poll<Result<(), Ended>> {
         if self.sending == Sending::Request
-            && let Poll::Ready(ended) = self.poll_send(cx, pulse)
+            && let Poll::Ready(ended) = self.poll_send(cx, progress)
         {
             return Poll::Ready(Err(ended));
         }
-        if let Poll::Ready(done) = self.poll_head(cx, pulse) {
+        if let Poll::Ready(done) = self.poll_head(cx, progress) {
             return Poll::Ready(done);
         }
         // Once the answer has begun, writing it shows whether the client is there.
         if self.sending == Sending::Client && self.input.is_empty() {
-            return self.poll_client(cx, pulse).map(Err);
+            return self.poll_client(cx, progress).map(Err);
         }
         Poll::Pending
     }
 
     /// Ready if the client ends the attempt.
-    fn poll_send(&mut self, cx: &Context<'_>, pulse: &Pulse<'_>) -> Poll<Ended> {
+    fn poll_send(&mut self, cx: &Context<'_>, progress: &ProgressCounter<'_>) -> Poll<Ended> {
         let client = &mut *self.client;
         let from = (client.transport, &mut *client.input, client.limits);
-        self.sending = match ready!(self.upload.poll_run(cx, self.to, from, pulse)) {
+        self.sending = match ready!(self.upload.poll_run(cx, self.to, from, progress)) {
             Ok(()) => Sending::Client,
             Err(UploadEnd::ClientLeft) => return Poll::Ready(Ended::ClientLeft),
             Err(UploadEnd::Bad(why)) => return Poll::Ready(Ended::BadBody(why)),
@@ -366,14 +366,14 @@ impl Conversation<'_, '_> {
 
     /// Ready once the client has reset its connection. An end of its sending side is no sure sign: for a
     /// while a client that half-closed is answered.
-    fn poll_client(&mut self, cx: &Context<'_>, pulse: &Pulse<'_>) -> Poll<Ended> {
+    fn poll_client(&mut self, cx: &Context<'_>, progress: &ProgressCounter<'_>) -> Poll<Ended> {
         let client = self.client.transport;
         loop {
             ready!(client.poll_read_ready_patiently(cx));
             match client.peek(&mut [0]) {
                 sys::Peek::Reset | sys::Peek::Failed(_) => return Poll::Ready(Ended::ClientLeft),
                 sys::Peek::Quiet => continue,
-                sys::Peek::Fin => pulse.client_ends(),
+                sys::Peek::Fin => progress.client_ends(),
                 sys::Peek::Bytes(_) => {}
             }
             self.sending = Sending::Nothing;
@@ -382,12 +382,12 @@ impl Conversation<'_, '_> {
     }
 
     /// Reads heads until a final one; passes interim ones on.
-    fn poll_head(&mut self, cx: &Context<'_>, pulse: &Pulse<'_>) -> Poll<Result<(), Ended>> {
+    fn poll_head(&mut self, cx: &Context<'_>, progress: &ProgressCounter<'_>) -> Poll<Result<(), Ended>> {
         let limits = Limits::default();
         loop {
             ready!(self.poll_pass_on(cx));
             if !self.input.is_empty() {
-                ready!(engine::poll_stage(cx.waker(), Stage::Act));
+                ready!(engine::poll_stage(cx.waker(), Stage::Process));
                 let read = self
                     .response
                     .read(self.input.data(), &mut self.scan, &limits)
@@ -404,7 +404,7 @@ impl Conversation<'_, '_> {
                         return Poll::Ready(Err(Ended::NotHttp(HeadError::TooManyInterims)));
                     }
                     if self.response.status == 100 {
-                        self.upload.continues(pulse);
+                        self.upload.continues(progress);
                     }
                     if self.client.takes_interim {
                         crate::exchange::forward::interim(&mut self.interim, self.response);
@@ -420,7 +420,7 @@ impl Conversation<'_, '_> {
                 }
                 Ok(_) => {
                     self.evidence.begun.set(true);
-                    pulse.beat();
+                    progress.advance();
                 }
                 Err(error) => return Poll::Ready(Err(Ended::Died(self.evidence.note(&error)))),
             }

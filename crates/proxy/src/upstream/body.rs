@@ -24,7 +24,7 @@ const IN_PLACE_MIN: usize = 2 * 1024;
 
 /// Signs of life of one exchange, for whoever watches its time limits.
 #[derive(Debug)]
-pub(crate) struct Pulse<'a> {
+pub(crate) struct ProgressCounter<'a> {
     worker: &'a Worker,
     moved: Cell<Moment>,
     /// When the request had come whole; [`Moment::NEVER`] while more is to come.
@@ -45,7 +45,7 @@ pub(crate) enum Direction {
     Down,
 }
 
-impl<'a> Pulse<'a> {
+impl<'a> ProgressCounter<'a> {
     /// A wait begins, for a request that had come whole at this moment, or has not yet.
     pub(crate) fn new(worker: &'a Worker, whole: Option<Moment>) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl<'a> Pulse<'a> {
     }
 
     /// Something moved.
-    pub(crate) fn beat(&self) {
+    pub(crate) fn advance(&self) {
         self.moved.set(self.worker.clock.now());
     }
 

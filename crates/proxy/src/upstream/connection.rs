@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::cluster::{Address, ConnectionFacts, ConnectionId, EndpointId, Hold, Resend, Writing};
+use policy::cluster::{Address, ConnectionFacts, ConnectionId, EndpointId, Hold, ReplaySafety, Writing};
 
 use super::shared::Watch;
 use crate::transport::Transport;
@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     /// How to write in two steps, if so.
     pub(crate) hold: Hold,
     /// Whether the request could be sent again although it may have been applied.
-    pub(crate) resend: Resend,
+    pub(crate) replay_safety: ReplaySafety,
     /// It died as idle connections do: its close may have been on its way when the request was written.
     pub(crate) raced: bool,
     /// What is known of the connection.
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
     /// Whether it was opened for this attempt.
     pub(crate) fresh: bool,
     /// Idle connections that a look found closed before this one was given.
-    pub(crate) found_dead: u32,
+    pub(crate) stale: u32,
     /// How long opening it took, if it is fresh.
     pub(crate) connect_time: Option<Duration>,
 }

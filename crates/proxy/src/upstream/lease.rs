@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::cluster::{Cluster, Handback, Parked as Verdict, Resend};
+use policy::cluster::{Cluster, Handback, Parked as Verdict, ReplaySafety};
 use policy::evidence::{Facts, is_farewell, raced};
 use policy::plan::MalformedResponses;
 use policy::time::Moment;
@@ -187,7 +187,7 @@ impl Lease<'_> {
 
     /// Whether what came back this soon is a farewell, if the request bears not to know.
     pub(crate) fn is_farewell(&self, response: &ResponseHead, lasted: Duration) -> bool {
-        if self.fresh || response.status != 408 || self.resend != Resend::Safe {
+        if self.fresh || response.status != 408 || self.replay_safety != ReplaySafety::Safe {
             return false;
         }
         let stays = keeps_alive(response.version, &response.fields);
@@ -206,10 +206,10 @@ impl Lease<'_> {
             Ok(BodyLength::Length(bytes)) => bytes,
             _ => return false,
         };
-        let behind = usize::try_from(length)
+        let body_tail = usize::try_from(length)
             .ok()
             .and_then(|at| self.input.data().get(at..));
-        behind.is_some_and(|rest| rest.starts_with(b"HTTP/1."))
+        body_tail.is_some_and(|rest| rest.starts_with(b"HTTP/1."))
     }
 
     /// Notes how it died, and whether that was a race.

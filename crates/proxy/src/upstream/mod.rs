@@ -1,8 +1,8 @@
 //! Towards the endpoints: ids to sockets, dialling, speaking.
 
-pub(crate) mod ask;
 pub(crate) mod attempt;
 pub(crate) mod body;
+pub(crate) mod checkout;
 pub(crate) mod connect;
 pub(crate) mod connection;
 mod decision;

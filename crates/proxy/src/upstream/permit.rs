@@ -1,4 +1,4 @@
-//! What an asker holds of a cluster, and gives back whatever happens: a connection's place, a place in the
+//! What a checkout holds of a cluster, and gives back whatever happens: a connection's place, a place in the
 //! queue.
 
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use policy::cluster::{ConnectionId, Handback, Ticket};
 use super::shared::ClusterHandle;
 use crate::worker::Worker;
 
-/// A connection's place in its cluster's books: whatever happens, it is handed back once.
+/// A connection's place in its cluster's accounts: whatever happens, it is handed back once.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     pub(super) handle: &'a ClusterHandle,

@@ -17,7 +17,7 @@ use crate::engine::wait::within;
 use crate::transport::Transport;
 use crate::transport::buffer::ReadBuffer;
 use crate::transport::read_write::{fill, write_all};
-use crate::worker::{Current, Worker};
+use crate::worker::{Worker, WorkerSnapshot};
 
 /// An answer is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,7 +27,12 @@ const READ_MAX: usize = 64;
 
 /// Asks an endpoint what it speaks, if it was not asked lately, and tells its cluster.
 #[cold]
-pub(crate) fn ask(worker: &Rc<Worker>, snapshot: &Rc<Current>, cluster: ClusterRef, endpoint: EndpointId) {
+pub(crate) fn ask(
+    worker: &Rc<Worker>,
+    snapshot: &Rc<WorkerSnapshot>,
+    cluster: ClusterRef,
+    endpoint: EndpointId,
+) {
     #[cfg(feature = "sim")]
     if crate::sim::network::is_simulated() {
         return; // Its endpoints speak HTTP and nothing else.

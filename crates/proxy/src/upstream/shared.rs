@@ -35,7 +35,7 @@ pub(crate) struct State {
     pub(crate) waiters: HashMap<Ticket, Waker>,
 }
 
-/// Idle connections, by their place in the cluster's books.
+/// Idle connections, by their place in the cluster's accounts.
 #[derive(Debug, Default)]
 pub(crate) struct Parked(Vec<Option<Box<Connection>>>);
 

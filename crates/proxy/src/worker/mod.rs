@@ -14,8 +14,8 @@ use policy::time::{Dice, Moment};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::downstream::count::ConnectionCounts;
+use crate::downstream::idle::IdleConnections;
 use crate::downstream::listener::Listening;
-use crate::downstream::lobby::Lobby;
 use crate::downstream::overflow::Refusals;
 use crate::engine::clock::{Calendar, Clock};
 use crate::engine::{self, Alarm};
@@ -30,13 +30,13 @@ const LOG_FLUSH: Duration = Duration::from_millis(50);
 /// The configuration in force on one worker: counted by an `Rc` of its own, so that requests touch
 /// no count that other workers touch.
 #[derive(Debug)]
-pub(crate) struct Current {
+pub(crate) struct WorkerSnapshot {
     snapshot: Arc<Snapshot>,
     /// Each cluster's times as this worker measures them.
     times: Vec<Arc<ClusterTimes>>,
 }
 
-impl Current {
+impl WorkerSnapshot {
     /// A snapshot with a worker's times of its clusters. To find them takes milliseconds where there
     /// are thousands, so a worker that serves is handed a whole one.
     pub(crate) fn of(snapshot: Arc<Snapshot>, stats: &WorkerStats) -> Self {
@@ -50,7 +50,7 @@ impl Current {
     }
 }
 
-impl std::ops::Deref for Current {
+impl std::ops::Deref for WorkerSnapshot {
     type Target = Snapshot;
 
     fn deref(&self) -> &Snapshot {
@@ -63,7 +63,7 @@ impl std::ops::Deref for Current {
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) clock: Clock,
-    pub(crate) lobby: Lobby,
+    pub(crate) idle: IdleConnections,
     pub(crate) dice: RefCell<Dice>,
     pub(crate) watch_queue: Arc<WatchQueue>,
     log: RefCell<Rc<WorkerLog>>,
@@ -71,7 +71,7 @@ pub(crate) struct Worker {
     flush: Rc<Alarm>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) calendar: Calendar,
-    current: RefCell<Rc<Current>>,
+    current: RefCell<Rc<WorkerSnapshot>>,
     /// Set once a drain began: answers say `Connection: close`.
     pub(crate) draining: Cell<bool>,
     /// Client connections of this worker.
@@ -86,9 +86,9 @@ pub(crate) struct Worker {
 
 /// What the control tells a worker.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum ControlMessage {
     /// A new configuration, with the sockets of addresses that are new in it.
-    Swap(Current, Vec<(SocketAddr, std::net::TcpListener)>),
+    Swap(WorkerSnapshot, Vec<(SocketAddr, std::net::TcpListener)>),
     /// Another access log.
     Log(LogHandle),
     /// Stop accepting, end connections well, then stop; at the latest after this long.
@@ -105,7 +105,7 @@ pub(crate) struct Setup {
     pub(crate) clock: Clock,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) sockets: Vec<(SocketAddr, std::net::TcpListener)>,
-    pub(crate) orders: UnboundedReceiver<Order>,
+    pub(crate) messages: UnboundedReceiver<ControlMessage>,
     pub(crate) log: LogHandle,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) connections: Arc<ConnectionCounts>,
@@ -116,12 +116,12 @@ pub(crate) struct Setup {
 
 impl Worker {
     /// The configuration that a request which starts now runs under.
-    pub(crate) fn snapshot(&self) -> Rc<Current> {
+    pub(crate) fn snapshot(&self) -> Rc<WorkerSnapshot> {
         self.current.borrow().clone()
     }
 
     /// Whether this is the configuration in force.
-    pub(crate) fn is_in_force(&self, current: &Rc<Current>) -> bool {
+    pub(crate) fn is_in_force(&self, current: &Rc<WorkerSnapshot>) -> bool {
         Rc::ptr_eq(&self.current.borrow(), current)
     }
 
@@ -148,7 +148,7 @@ impl Worker {
             clock,
             snapshot,
             sockets,
-            mut orders,
+            mut messages,
             log,
             stats,
             connections,
@@ -160,13 +160,13 @@ impl Worker {
         let worker = Rc::new(Self {
             id,
             clock,
-            lobby: Lobby::new(begun_heads_max),
+            idle: IdleConnections::new(begun_heads_max),
             dice: RefCell::new(Dice::seeded(crate::engine::clock::entropy())),
             watch_queue: Arc::default(),
             log: RefCell::new(WorkerLog::new(log, stats.clone(), move || clock.now(), begun)),
             flush,
             calendar: Calendar::default(),
-            current: RefCell::new(Rc::new(Current::of(snapshot, &stats))),
+            current: RefCell::new(Rc::new(WorkerSnapshot::of(snapshot, &stats))),
             stats,
             draining: Cell::new(false),
             connections: Cell::new(0),
@@ -174,15 +174,15 @@ impl Worker {
             connections_max,
             refusals: RefCell::default(),
         });
-        worker.lobby.open(&worker);
-        engine::spawn_vital(Lobby::keep(worker.clone()));
+        worker.idle.open(&worker);
+        engine::spawn_vital(IdleConnections::keep(worker.clone()));
         engine::spawn_vital(worker.watch_queue.clone().run(clock));
         engine::spawn_vital(flush_log(worker.clone()));
         let mut listening = BTreeMap::new();
         worker.listen(sockets, &mut listening)?;
-        while let Some(order) = orders.recv().await {
+        while let Some(order) = messages.recv().await {
             match order {
-                Order::Swap(next, sockets) => {
+                ControlMessage::Swap(next, sockets) => {
                     for (address, gone) in
                         listening.extract_if(.., |address, _| next.listener(*address).is_none())
                     {
@@ -190,23 +190,23 @@ impl Worker {
                         engine::spawn(gone.stop());
                     }
                     let old = worker.current.replace(Rc::new(next));
-                    worker.lobby.look_around(&worker, &old);
+                    worker.idle.look_around(&worker, &old);
                     worker.listen(sockets, &mut listening)?;
                 }
-                Order::Log(handle) => {
+                ControlMessage::Log(handle) => {
                     let begun = flusher(&worker.flush, clock);
                     let log = WorkerLog::new(handle, worker.stats.clone(), move || clock.now(), begun);
                     worker.log.replace(log);
                 }
-                Order::Drain(limit) => {
+                ControlMessage::Drain(limit) => {
                     worker.drain(listening, limit).await;
                     break;
                 }
                 #[cfg(test)]
-                Order::Panic => panic!("on purpose"),
+                ControlMessage::Panic => panic!("on purpose"),
             }
         }
-        worker.lobby.clear();
+        worker.idle.clear();
         worker.log().flush();
         Ok(())
     }
@@ -231,7 +231,7 @@ impl Worker {
             self.connections.get(),
             limit.as_millis()
         );
-        self.lobby.look_around(self, &self.snapshot());
+        self.idle.look_around(self, &self.snapshot());
         let stopping = listening.into_values().map(|l| Box::pin(l.stop()) as _);
         crate::engine::wait::all(stopping.collect()).await;
         let end = self.clock.now() + limit;

@@ -1,6 +1,6 @@
 //! Heads, chunks and trailers -> bytes, for both roles. Messages are serialised anew: framing and
 //! connection fields are never copied, they are stated by us from what was decided. What else ends at this
-//! hop was taken out before ([`onward`](crate::onward)).
+//! hop was taken out before ([`outbound`](crate::outbound)).
 
 use super::framing::{BodyLength, is_always_bodiless};
 use super::head::{RequestHead, ResponseHead};
@@ -10,19 +10,19 @@ use crate::text::{push_decimal, two_digits};
 
 /// How a head is written onward.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Onward {
+pub struct OutboundHead {
     /// How the body that follows is framed; stated as `content-length`, `transfer-encoding: chunked`
     /// or not at all.
     pub body: BodyLength,
     /// What the `Connection` field says about the connection's end.
-    pub announce: Announce,
+    pub persistence: Persistence,
     /// Whether the message's `Upgrade` field goes along.
     pub upgrade: Upgrade,
 }
 
 /// What `Connection` says about the connection's end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Announce {
+pub enum Persistence {
     /// What the version says by itself.
     #[default]
     Nothing,
@@ -47,21 +47,21 @@ pub enum Upgrade {
 ///
 /// # Panics
 /// If the body is [`BodyLength::UntilClose`]: no request is framed so.
-pub fn request(out: &mut Vec<u8>, head: &RequestHead, onward: &Onward) {
+pub fn request(out: &mut Vec<u8>, head: &RequestHead, outbound: &OutboundHead) {
     assert!(
-        onward.body != BodyLength::UntilClose,
+        outbound.body != BodyLength::UntilClose,
         "a request's body never ends by a close"
     );
     out.reserve(head.fields.written_len() + FIXED_PARTS + head.line().len());
     out.extend_from_slice(head.line());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let trailers = accepts_trailers(&head.fields);
-    write_fields(out, &head.fields, onward, OURS);
+    write_fields(out, &head.fields, outbound, OURS);
     if trailers {
         // The one coding name that does not end at this hop: we pass trailers on.
         out.extend_from_slice(b"te: trailers\r\n");
     }
-    write_connection(out, onward, trailers);
+    write_connection(out, outbound, trailers);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -71,7 +71,7 @@ pub fn request(out: &mut Vec<u8>, head: &RequestHead, onward: &Onward) {
 /// a GET would have had (HEAD, 304); except on 1xx and 204, where no length may stand (RFC 9110, 8.6).
 /// A response of our own without body states `Length(0)`. A 2xx to CONNECT may state none either:
 /// remove it from the head before.
-pub fn response(out: &mut Vec<u8>, head: &ResponseHead, onward: &Onward) {
+pub fn response(out: &mut Vec<u8>, head: &ResponseHead, outbound: &OutboundHead) {
     out.reserve(head.fields.written_len() + FIXED_PARTS + head.reason().len());
     let [b, c] = two_digits(u64::from(head.status % 100));
     let a = b'0' + (head.status / 100) as u8;
@@ -80,14 +80,14 @@ pub fn response(out: &mut Vec<u8>, head: &ResponseHead, onward: &Onward) {
     ]);
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
-    let tells_length = onward.body == BodyLength::None && !is_always_bodiless(head.status);
+    let tells_length = outbound.body == BodyLength::None && !is_always_bodiless(head.status);
     write_fields(
         out,
         &head.fields,
-        onward,
+        outbound,
         if tells_length { OURS_BUT_LENGTH } else { OURS },
     );
-    write_connection(out, onward, false);
+    write_connection(out, outbound, false);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -124,12 +124,12 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
 /// What follows a chunk's data.
 pub const CHUNK_END: &[u8] = b"\r\n";
 
-fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward, mut dropped: KnownSet) {
-    if onward.upgrade == Upgrade::Keep {
+fn write_fields(out: &mut Vec<u8>, fields: &Fields, outbound: &OutboundHead, mut dropped: KnownSet) {
+    if outbound.upgrade == Upgrade::Keep {
         dropped.remove(Known::Upgrade);
     }
     fields.write_where(out, |line| !dropped.contains(line.known));
-    match onward.body {
+    match outbound.body {
         BodyLength::Length(length) => {
             out.extend_from_slice(b"content-length: ");
             push_decimal(out, length);
@@ -142,17 +142,17 @@ fn write_fields(out: &mut Vec<u8>, fields: &Fields, onward: &Onward, mut dropped
 
 /// The one `Connection` field; RFC 9110, 7.6.1 and 10.1.4 have it name `upgrade` and `te`.
 #[inline]
-fn write_connection(out: &mut Vec<u8>, onward: &Onward, te: bool) {
-    if onward.announce != Announce::Nothing || onward.upgrade != Upgrade::Drop || te {
-        write_options(out, onward, te);
+fn write_connection(out: &mut Vec<u8>, outbound: &OutboundHead, te: bool) {
+    if outbound.persistence != Persistence::Nothing || outbound.upgrade != Upgrade::Drop || te {
+        write_options(out, outbound, te);
     }
 }
 
-fn write_options(out: &mut Vec<u8>, onward: &Onward, te: bool) {
+fn write_options(out: &mut Vec<u8>, outbound: &OutboundHead, te: bool) {
     let options: [(bool, &[u8]); 4] = [
-        (onward.announce == Announce::Close, b"close"),
-        (onward.announce == Announce::KeepAlive, b"keep-alive"),
-        (onward.upgrade == Upgrade::Keep, b"upgrade"),
+        (outbound.persistence == Persistence::Close, b"close"),
+        (outbound.persistence == Persistence::KeepAlive, b"keep-alive"),
+        (outbound.upgrade == Upgrade::Keep, b"upgrade"),
         (te, b"te"),
     ];
     let mut before: &[u8] = b"connection: ";

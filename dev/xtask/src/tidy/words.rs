@@ -4,7 +4,7 @@ use super::Text;
 
 /// Rejected words and what is said instead. Words that are good English or good HTTP in other
 /// senses (host, target, link, rule, origin) are left to reviewers.
-const REJECTED: [(&str, &str); 7] = [
+const REJECTED: [(&str, &str); 24] = [
     ("frontend", "downstream or listener"),
     ("vhost", "route"),
     ("middleware", "filter"),
@@ -12,10 +12,27 @@ const REJECTED: [(&str, &str); 7] = [
     ("transaction", "exchange"),
     ("acquire", "checkout"),
     ("backend", "endpoint, cluster or upstream"),
+    ("lobby", "idle connections"),
+    ("doorkeeper", "slot keeper"),
+    ("knock", "readable, or on_readable"),
+    ("visitor", "ready connection"),
+    ("usher", "dispatch"),
+    ("workspace", "scratch buffers"),
+    ("timekeeper", "attempt deadlines"),
+    ("postmortem", "record of a failure"),
+    ("autopsy", "evidence of a failure"),
+    ("twin", "replay clone"),
+    ("pulse", "progress counter"),
+    ("mouth", "tunnel side"),
+    ("asker", "checkout request"),
+    ("roster", "endpoint set"),
+    ("rota", "round-robin schedule"),
+    ("nest", "prefix index"),
+    ("milliard", "billion"),
 ];
 
 /// Where a rejected word is the right one, and why.
-const ALLOWED: [(&str, &str, &str); 10] = [
+const ALLOWED: [(&str, &str, &str); 12] = [
     (
         "backend",
         "crates/config/",
@@ -51,6 +68,12 @@ const ALLOWED: [(&str, &str, &str); 10] = [
         "crates/evenkeel/",
         "what operators call it: `--to` a backend",
     ),
+    (
+        "asker",
+        "crates/config/",
+        "who names a cluster in a configuration",
+    ),
+    ("visitor", "crates/config/src/text", "serde's own name of a trait"),
     ("session", "crates/config/", "Gateway API's `sessionPersistence`"),
     (
         "middleware",

@@ -20,7 +20,7 @@ enum Step {
     Wait(u64),
     Checkout {
         worker: u16,
-        resend: bool,
+        replay_safety: bool,
         fresh: bool,
         snapshot: usize,
         avoid: bool,
@@ -46,9 +46,9 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let pick = || 0_usize..64;
     let checkout = (0_u16..3, any::<bool>(), any::<bool>(), pick(), any::<bool>()).prop_map(
-        |(worker, resend, fresh, snapshot, avoid)| Step::Checkout {
+        |(worker, replay_safety, fresh, snapshot, avoid)| Step::Checkout {
             worker,
-            resend,
+            replay_safety,
             fresh,
             snapshot,
             avoid,
@@ -196,7 +196,7 @@ impl Shell {
                     "{:?} past {limit:?}",
                     reused.facts
                 );
-                if ask.resend == Resend::NeedsProof && reused.facts.idle_age > limit.safe {
+                if ask.replay_safety == ReplaySafety::NeedsProof && reused.facts.idle_age > limit.safe {
                     assert_eq!(reused.writing, Writing::TwoStep);
                 }
                 assert!(
@@ -238,7 +238,7 @@ impl Shell {
     }
 
     fn checkout(&mut self, step: (u16, bool, bool, usize, bool)) {
-        let (worker, resend, fresh, snapshot, avoid) = step;
+        let (worker, replay_safety, fresh, snapshot, avoid) = step;
         let Some(members) = self
             .snapshots
             .get(snapshot % self.snapshots.len().max(1))
@@ -254,7 +254,11 @@ impl Shell {
             .take(usize::from(avoid))
             .collect();
         let ask = Ask {
-            resend: if resend { Resend::Safe } else { Resend::NeedsProof },
+            replay_safety: if replay_safety {
+                ReplaySafety::Safe
+            } else {
+                ReplaySafety::NeedsProof
+            },
             reuse: if fresh { Reuse::Forbid } else { Reuse::Allow },
             avoid: &avoid,
             ..Ask::new(&members, &plan, WorkerId(worker))
@@ -356,12 +360,12 @@ impl Shell {
             }
             Step::Checkout {
                 worker,
-                resend,
+                replay_safety,
                 fresh,
                 snapshot,
                 avoid,
             } => {
-                self.checkout((worker, resend, fresh, snapshot, avoid));
+                self.checkout((worker, replay_safety, fresh, snapshot, avoid));
             }
             Step::Connected(at) => {
                 if let Some(connection) = Self::take(&mut self.opening, at) {
@@ -377,7 +381,7 @@ impl Shell {
             }
             Step::FoundDead(at, how) => {
                 if let Some(connection) = Self::take(&mut self.leased, at) {
-                    self.cluster.found_dead(connection, Self::end(how), self.now);
+                    self.cluster.on_stale(connection, Self::end(how), self.now);
                 }
             }
             Step::HandBack(at, how, hint) => {

@@ -124,7 +124,7 @@ fn when_all_are_ejected_all_are_used_and_the_first_answer_takes_its_endpoint_bac
 fn an_endpoint_that_refuses_connections_is_avoided_for_a_second_unless_it_is_the_only_one() {
     for endpoints in [1, 3] {
         let mut story = Story::new(endpoints, ClusterPlan::default());
-        let checkout = story.ask(Resend::Safe, Reuse::Forbid, 0);
+        let checkout = story.ask(ReplaySafety::Safe, Reuse::Forbid, 0);
         let Checkout::Open {
             connection,
             endpoint: refuses,

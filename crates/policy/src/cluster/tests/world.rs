@@ -74,7 +74,7 @@ impl World {
     fn post(&mut self) {
         self.requests += 1;
         let ask = Ask {
-            resend: Resend::NeedsProof,
+            replay_safety: ReplaySafety::NeedsProof,
             ..Ask::new(&self.story.members, &self.story.plan, ME)
         };
         let connection = match self.story.cluster.checkout(&ask, self.now, &mut self.dice) {

@@ -9,7 +9,7 @@ use crate::cluster::EndpointId;
 use crate::deadline::Arrival;
 use crate::evidence::{End, Facts, Grade, Written, grade};
 use crate::plan::{ClusterPlan, OwnerRetry, RetryOn, RetryPlan, UnsafeMethods};
-use crate::retry::attempts::{After, Attempts, Nature, Outcome, Summary};
+use crate::retry::attempts::{Attempts, NextStep, Outcome, RetryTraits, Summary};
 use crate::time::{Dice, Moment};
 
 /// How one attempt of a random story ends.
@@ -127,8 +127,8 @@ impl Fate {
 }
 
 /// Lives a story, and gives the last fate, the history and the sentence.
-fn lived(plan: &ClusterPlan, nature: Nature, fates: &[Fate], reused: bool) -> (Fate, History, String) {
-    let mut attempts = Attempts::new(&plan.retry, nature);
+fn lived(plan: &ClusterPlan, traits: RetryTraits, fates: &[Fate], reused: bool) -> (Fate, History, String) {
+    let mut attempts = Attempts::new(&plan.retry, traits);
     let (mut history, mut rule, mut dice) = (History::default(), Rule::First, Dice::seeded(7));
     let now = Moment::from_millis(1);
     let mut last = fates[0];
@@ -138,14 +138,14 @@ fn lived(plan: &ClusterPlan, nature: Nature, fates: &[Fate], reused: bool) -> (F
             endpoint: Some(EndpointId(1)),
             reused: reused && rule == Rule::First,
             raced: false,
-            copy_whole: nature.fits_copy,
+            copy_whole: traits.fits_copy,
             arrival: Arrival::Whole,
             answered: false,
             result: fate.result(),
         };
         let after = attempts.on_result(&summary, now, &mut dice);
         let fine = matches!(fate, Fate::Status(200));
-        if !fine || matches!(after, After::Again { .. }) {
+        if !fine || matches!(after, NextStep::Again { .. }) {
             history.push(Attempt {
                 rule,
                 endpoint: "10.0.0.1:80".into(),
@@ -155,8 +155,8 @@ fn lived(plan: &ClusterPlan, nature: Nature, fates: &[Fate], reused: bool) -> (F
             });
         }
         match after {
-            After::Again { why, .. } => rule = attempts.rule(why),
-            After::Answer => break,
+            NextStep::Again { why, .. } => rule = attempts.rule(why),
+            NextStep::Answer => break,
         }
     }
     history.stop = attempts.stop();
@@ -210,8 +210,8 @@ proptest! {
         fates in proptest::collection::vec(fates(), 12),
     ) {
         let plan = ClusterPlan { retry, ..ClusterPlan::default() };
-        let nature = Nature { idempotent, keyed, fits_copy };
-        let (last, history, told) = lived(&plan, nature, &fates, reused);
+        let traits = RetryTraits { idempotent, keyed, fits_copy };
+        let (last, history, told) = lived(&plan, traits, &fates, reused);
         let made = history.made();
         prop_assert!(told.starts_with(char::is_uppercase) && told.ends_with('.'), "{}", told);
         // How often, and never otherwise.

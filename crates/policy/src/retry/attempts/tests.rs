@@ -5,12 +5,12 @@ use crate::deadline::Arrival;
 use crate::plan::RetryOn;
 
 const NOW: Moment = Moment::from_millis(1000);
-const POST: Nature = Nature {
+const POST: RetryTraits = RetryTraits {
     idempotent: false,
     keyed: false,
     fits_copy: true,
 };
-const GET: Nature = Nature {
+const GET: RetryTraits = RetryTraits {
     idempotent: true,
     keyed: false,
     fits_copy: true,
@@ -28,8 +28,8 @@ fn died(end: End, grade: Grade) -> Summary {
     }
 }
 
-fn again(why: Why) -> After {
-    After::Again {
+fn again(why: RetryReason) -> NextStep {
+    NextStep::Again {
         reuse: Reuse::Forbid,
         at: NOW,
         why,
@@ -61,17 +61,17 @@ fn an_owner_may_keep_unsafe_methods_to_proven_replays() {
         unsafe_methods: UnsafeMethods::ProvenOnly,
         ..asked.clone()
     });
-    let post = Nature {
+    let post = RetryTraits {
         idempotent: false,
         keyed: false,
         fits_copy: true,
     };
-    let after = |plan: &RetryPlan, nature: Nature, result: Outcome| {
+    let after = |plan: &RetryPlan, traits: RetryTraits, result: Outcome| {
         let summary = Summary {
             result,
             ..died(End::Reset, Grade::Unknown)
         };
-        Attempts::new(plan, nature).on_result(&summary, NOW, &mut Dice::seeded(1))
+        Attempts::new(plan, traits).on_result(&summary, NOW, &mut Dice::seeded(1))
     };
     let unknown = Outcome::Died {
         end: End::Reset,
@@ -80,29 +80,44 @@ fn an_owner_may_keep_unsafe_methods_to_proven_replays() {
     for result in [Outcome::Status(503), unknown] {
         assert_eq!(
             after(&kept, post, result),
-            After::Answer,
+            NextStep::Answer,
             "it may have been applied"
         );
         let retried = after(&RetryPlan::Owner(asked.clone()), post, result);
         assert!(
-            matches!(retried, After::Again { why: Why::Retry, .. }),
+            matches!(
+                retried,
+                NextStep::Again {
+                    why: RetryReason::Retry,
+                    ..
+                }
+            ),
             "{retried:?}"
         );
         for bears in [
-            Nature {
+            RetryTraits {
                 idempotent: true,
                 ..post
             },
-            Nature { keyed: true, ..post },
+            RetryTraits { keyed: true, ..post },
         ] {
             let retried = after(&kept, bears, result);
             assert!(
-                matches!(retried, After::Again { why: Why::Retry, .. }),
+                matches!(
+                    retried,
+                    NextStep::Again {
+                        why: RetryReason::Retry,
+                        ..
+                    }
+                ),
                 "{retried:?}"
             );
         }
     }
-    assert_eq!(Attempts::new(&kept, post).resend(), Resend::NeedsProof);
+    assert_eq!(
+        Attempts::new(&kept, post).replay_safety(),
+        ReplaySafety::NeedsProof
+    );
     for grade in [
         Grade::Unsent,
         Grade::Stillborn,
@@ -115,7 +130,7 @@ fn an_owner_may_keep_unsafe_methods_to_proven_replays() {
         };
         assert_eq!(
             after(&kept, post, proven),
-            again(Why::Replay(grade)),
+            again(RetryReason::Replay(grade)),
             "proof is proof"
         );
     }
@@ -140,12 +155,16 @@ fn a_client_that_kept_an_endpoint_waiting_is_not_taken_to_another() {
     ] {
         let mut attempts = Attempts::new(&plan, GET);
         let after = attempts.on_result(&stalled(End::Eof, Grade::Unknown), NOW, &mut dice);
-        assert_eq!(after, After::Answer);
+        assert_eq!(after, NextStep::Answer);
         assert!(!attempts.limit_exceeded(), "no limit was met");
     }
     let mut attempts = Attempts::new(&RetryPlan::Transparent, GET);
     let after = attempts.on_result(&stalled(End::Eof, Grade::Unreceived), NOW, &mut dice);
-    assert_eq!(after, again(Why::Replay(Grade::Unreceived)), "proof is proof");
+    assert_eq!(
+        after,
+        again(RetryReason::Replay(Grade::Unreceived)),
+        "proof is proof"
+    );
 }
 
 #[test]
@@ -159,13 +178,13 @@ fn a_proven_death_is_replayed_at_once_on_a_fresh_connection_three_times_and_no_m
         let mut attempts = Attempts::new(&RetryPlan::Transparent, POST);
         for _ in 0..3 {
             let after = attempts.on_result(&died(End::Eof, grade), NOW, &mut Dice::seeded(1));
-            assert_eq!(after, again(Why::Replay(grade)));
+            assert_eq!(after, again(RetryReason::Replay(grade)));
         }
         assert_eq!((attempts.retries(), attempts.saved_by()), (0, Some(grade)));
         assert!(!attempts.limit_exceeded());
         assert_eq!(
             attempts.on_result(&died(End::Eof, grade), NOW, &mut Dice::seeded(1)),
-            After::Answer
+            NextStep::Answer
         );
         assert!(attempts.limit_exceeded());
         assert!(attempts.avoid().is_empty(), "a race is no fault of the endpoint");
@@ -178,21 +197,25 @@ fn an_unproven_death_is_retried_once_if_the_request_bears_it() {
         let lost = died(end, Grade::Unknown);
         let dice = &mut Dice::seeded(1);
         let mut get = Attempts::new(&RetryPlan::Transparent, GET);
-        assert_eq!(get.resend(), Resend::Safe);
-        assert_eq!(get.on_result(&lost, NOW, dice), again(Why::Retry));
-        assert_eq!(get.resend(), Resend::NeedsProof, "its one retry is spent");
-        assert_eq!(get.on_result(&lost, NOW, dice), After::Answer);
-        let mut keyed = Attempts::new(&RetryPlan::Transparent, Nature { keyed: true, ..POST });
-        assert_eq!(keyed.on_result(&lost, NOW, dice), again(Why::Retry));
+        assert_eq!(get.replay_safety(), ReplaySafety::Safe);
+        assert_eq!(get.on_result(&lost, NOW, dice), again(RetryReason::Retry));
+        assert_eq!(
+            get.replay_safety(),
+            ReplaySafety::NeedsProof,
+            "its one retry is spent"
+        );
+        assert_eq!(get.on_result(&lost, NOW, dice), NextStep::Answer);
+        let mut keyed = Attempts::new(&RetryPlan::Transparent, RetryTraits { keyed: true, ..POST });
+        assert_eq!(keyed.on_result(&lost, NOW, dice), again(RetryReason::Retry));
         let mut post = Attempts::new(&RetryPlan::Transparent, POST);
-        assert_eq!(post.resend(), Resend::NeedsProof);
-        assert_eq!(post.on_result(&lost, NOW, dice), After::Answer);
+        assert_eq!(post.replay_safety(), ReplaySafety::NeedsProof);
+        assert_eq!(post.on_result(&lost, NOW, dice), NextStep::Answer);
     }
     let mut slow = Attempts::new(&RetryPlan::Transparent, GET);
     let timed_out = died(End::TimedOut, Grade::Unknown);
     assert_eq!(
         slow.on_result(&timed_out, NOW, &mut Dice::seeded(1)),
-        After::Answer
+        NextStep::Answer
     );
 }
 
@@ -212,15 +235,15 @@ fn a_failed_connect_goes_to_another_endpoint_and_a_timed_out_one_only_once() {
     let mut attempts = Attempts::new(&RetryPlan::Transparent, POST);
     assert_eq!(
         attempts.on_result(&refused, NOW, dice),
-        again(Why::Replay(Grade::Unsent))
+        again(RetryReason::Replay(Grade::Unsent))
     );
     assert_eq!(attempts.avoid(), [EndpointId(7)]);
     let timed_out = fresh(Outcome::ConnectTimedOut);
     assert_eq!(
         attempts.on_result(&timed_out, NOW, dice),
-        again(Why::Replay(Grade::Unsent))
+        again(RetryReason::Replay(Grade::Unsent))
     );
-    assert_eq!(attempts.on_result(&timed_out, NOW, dice), After::Answer);
+    assert_eq!(attempts.on_result(&timed_out, NOW, dice), NextStep::Answer);
     assert_eq!(attempts.avoid(), [EndpointId(7)], "each endpoint once");
 }
 
@@ -235,9 +258,9 @@ fn no_attempts_at_all_means_not_even_a_proven_replay() {
         },
     );
     let mut attempts = Attempts::new(&plan, GET);
-    assert_eq!(attempts.resend(), Resend::NeedsProof);
+    assert_eq!(attempts.replay_safety(), ReplaySafety::NeedsProof);
     let after = attempts.on_result(&died(End::Eof, Grade::Stillborn), NOW, &mut Dice::seeded(1));
-    assert_eq!(after, After::Answer);
+    assert_eq!(after, NextStep::Answer);
     assert!(!attempts.limit_exceeded(), "none were configured");
 }
 
@@ -250,20 +273,20 @@ fn the_owners_retry_covers_every_method_on_the_configured_cases() {
     };
     let (plan, dice) = (owner(2, on), &mut Dice::seeded(1));
     let mut attempts = Attempts::new(&plan, POST);
-    assert_eq!(attempts.resend(), Resend::Safe);
+    assert_eq!(attempts.replay_safety(), ReplaySafety::Safe);
     assert_eq!(
         attempts.on_result(&died(End::Reset, Grade::Unknown), NOW, dice),
-        again(Why::Retry)
+        again(RetryReason::Retry)
     );
     let status = |status| Summary {
         result: Outcome::Status(status),
         ..died(End::Eof, Grade::Unknown)
     };
-    assert_eq!(attempts.on_result(&status(500), NOW, dice), After::Answer);
-    let retry = After::Again {
+    assert_eq!(attempts.on_result(&status(500), NOW, dice), NextStep::Answer);
+    let retry = NextStep::Again {
         reuse: Reuse::Allow,
         at: NOW,
-        why: Why::Retry,
+        why: RetryReason::Retry,
     };
     assert_eq!(attempts.on_result(&status(503), NOW, dice), retry);
     assert_eq!(
@@ -271,7 +294,7 @@ fn the_owners_retry_covers_every_method_on_the_configured_cases() {
         [EndpointId(7)],
         "a bad answer is the endpoint's fault"
     );
-    assert_eq!(attempts.on_result(&status(503), NOW, dice), After::Answer);
+    assert_eq!(attempts.on_result(&status(503), NOW, dice), NextStep::Answer);
     assert!(attempts.limit_exceeded());
 }
 
@@ -348,9 +371,9 @@ proptest! {
         let mut attempts = Attempts::new(&RetryPlan::Transparent, POST);
         for summary in &results {
             let after = attempts.on_result(summary, NOW, &mut Dice::seeded(1));
-            if let After::Again { why, at, reuse } = after {
+            if let NextStep::Again { why, at, reuse } = after {
                 let proven = summary.result.grade().is_some_and(Grade::proves_unapplied);
-                prop_assert!(proven && matches!(why, Why::Replay(_)));
+                prop_assert!(proven && matches!(why, RetryReason::Replay(_)));
                 prop_assert_eq!((at, reuse), (NOW, Reuse::Forbid));
                 prop_assert!(summary.copy_whole && !summary.answered);
             }
@@ -360,7 +383,7 @@ proptest! {
 
     #[test]
     fn every_exchange_ends(
-        nature in (any::<bool>(), any::<bool>(), any::<bool>()),
+        traits in (any::<bool>(), any::<bool>(), any::<bool>()),
         allowed in prop::option::of(0_u32..6),
         results in prop::collection::vec(summaries(), 1..40),
     ) {
@@ -372,11 +395,11 @@ proptest! {
             statuses: (500..600).collect(),
         };
         let plan = allowed.map_or(RetryPlan::Transparent, |attempts| owner(attempts, all));
-        let (idempotent, keyed, fits_copy) = nature;
-        let mut attempts = Attempts::new(&plan, Nature { idempotent, keyed, fits_copy });
+        let (idempotent, keyed, fits_copy) = traits;
+        let mut attempts = Attempts::new(&plan, RetryTraits { idempotent, keyed, fits_copy });
         let mut made = 0;
         for summary in &results {
-            if attempts.on_result(summary, NOW, &mut Dice::seeded(1)) != After::Answer {
+            if attempts.on_result(summary, NOW, &mut Dice::seeded(1)) != NextStep::Answer {
                 made += 1;
             }
         }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use wire::field::Fields;
 use wire::h1::decode::{BodyDecoder, Part};
-use wire::h1::encode::{self, Announce, Onward};
+use wire::h1::encode::{self, OutboundHead, Persistence};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{Limits, Method, RequestHead, ResponseHead, Scan};
 use wire::h1::mend;
@@ -176,17 +176,17 @@ fn request(host: &str, path: &str, method: &str) -> Vec<u8> {
         Method::of(method.as_bytes()),
         Method::Post | Method::Put | Method::Patch
     );
-    let onward = Onward {
+    let outbound = OutboundHead {
         body: if bodied {
             BodyLength::Length(0)
         } else {
             BodyLength::None
         },
-        announce: Announce::Close,
-        ..Onward::default()
+        persistence: Persistence::Close,
+        ..OutboundHead::default()
     };
     let mut bytes = Vec::new();
-    encode::request(&mut bytes, &head, &onward);
+    encode::request(&mut bytes, &head, &outbound);
     bytes
 }
 

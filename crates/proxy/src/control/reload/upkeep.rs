@@ -47,7 +47,7 @@ impl Control {
         loop {
             let snapshot = self.snapshot();
             upkeep.turn(&snapshot, || self.clock.now());
-            self.bury();
+            self.record_death();
             let events = self.downstream_events();
             let pause = match seen.replace(events) == Some(events) {
                 true => rest(&snapshot, self.clock.now()),
@@ -72,7 +72,7 @@ impl Control {
     }
 
     /// Lets go of the configurations that nobody else uses any more.
-    fn bury(&self) {
+    fn record_death(&self) {
         let unused = |old: &mut Arc<Snapshot>| Arc::strong_count(old) == 1;
         let gone: Vec<_> = self.state().retired.extract_if(.., unused).collect();
         drop(gone);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use policy::time::Moment;
 
-use super::pen::Pen;
+use super::line_writer::LineWriter;
 
 /// A batch is handed over when it has this much. What costs is the handing over, which wakes the
 /// writer, and each write, which a file system makes little dearer by giving it more.
@@ -62,7 +62,12 @@ impl Batch {
     }
 
     /// Has a line written that takes no more than `most` bytes.
-    pub(super) fn write(&mut self, most: usize, now: Moment, line: impl FnOnce(Pen<'_>) -> Pen<'_>) {
+    pub(super) fn write(
+        &mut self,
+        most: usize,
+        now: Moment,
+        line: impl FnOnce(LineWriter<'_>) -> LineWriter<'_>,
+    ) {
         if !self.fits(most) {
             // New memory that comes zeroed costs nothing until it is written to.
             let mut room = vec![0; ROOM.max(self.used + most)];
@@ -73,8 +78,8 @@ impl Batch {
             self.begun = now;
         }
         let whole = self.room.len();
-        let pen = line(Pen::new(&mut self.room[self.used..]));
-        self.used = whole - pen.left();
+        let writer = line(LineWriter::new(&mut self.room[self.used..]));
+        self.used = whole - writer.left();
         self.count += 1;
     }
 
@@ -91,9 +96,9 @@ mod tests {
     fn filled(bytes: usize) -> Batch {
         let mut batch = Batch::new(None);
         for _ in 0..bytes / 1024 {
-            batch.write(1024, Moment::from_millis(1), |mut pen| {
-                pen.put(&[b'x'; 1024]);
-                pen
+            batch.write(1024, Moment::from_millis(1), |mut writer| {
+                writer.put(&[b'x'; 1024]);
+                writer
             });
         }
         batch
@@ -110,9 +115,9 @@ mod tests {
     #[test]
     fn a_line_longer_than_the_room_is_written_whole_and_its_buffer_is_not_kept() {
         let mut batch = filled(2048);
-        batch.write(2 * ROOM, Moment::default(), |mut pen| {
-            pen.put(&vec![b'y'; ROOM + 1]);
-            pen
+        batch.write(2 * ROOM, Moment::default(), |mut writer| {
+            writer.put(&vec![b'y'; ROOM + 1]);
+            writer
         });
         assert_eq!((batch.count(), batch.lines().len()), (3, 2048 + ROOM + 1));
         assert!(batch.into_buffer().is_none());

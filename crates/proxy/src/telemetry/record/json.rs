@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use wire::scan;
 
 use super::line::{flags, hex_escape};
-use super::pen::Pen;
+use super::line_writer::LineWriter;
 use super::stamp::Stamp;
 use super::texts::{Span, Texts, is_harmless};
 use super::{Facts, millis};
@@ -18,15 +18,15 @@ use super::{Facts, millis};
 pub(super) const ESCAPE_MAX: usize = "\\u0000".len();
 
 /// Writes the object of `facts` and a line feed.
-pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut pen: Pen<'a>) -> Pen<'a> {
-    pen.put(b"{\"start_time\":\"");
-    pen.put(stamp.at(facts.wall_nanos));
-    pen.put(b"\"");
-    let mut object = Object { facts, pen };
+pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut writer: LineWriter<'a>) -> LineWriter<'a> {
+    writer.put(b"{\"start_time\":\"");
+    writer.put(stamp.at(facts.wall_nanos));
+    writer.put(b"\"");
+    let mut object = Object { facts, writer };
     object.envoys();
     object.ours();
-    object.pen.put(b"}\n");
-    object.pen
+    object.writer.put(b"}\n");
+    object.writer
 }
 
 /// A key with the comma before it, its quotes and the colon behind it: a constant, so that it is
@@ -51,7 +51,7 @@ macro_rules! key {
 /// An object whose first key is already there.
 struct Object<'f, 'a> {
     facts: &'f Facts,
-    pen: Pen<'a>,
+    writer: LineWriter<'a>,
 }
 
 impl Object<'_, '_> {
@@ -66,9 +66,9 @@ impl Object<'_, '_> {
         }
         self.text(key!("authority"), facts.authority);
         self.count(key!("http_response_status_code"), u64::from(facts.status));
-        self.pen.put(key!("envoy_response_flags").string.as_bytes());
-        self.pen.lend(|pen| flags(facts, pen));
-        self.pen.put(b"\"");
+        self.writer.put(key!("envoy_response_flags").string.as_bytes());
+        self.writer.lend(|writer| flags(facts, writer));
+        self.writer.put(b"\"");
         self.text(key!("envoy_response_code_details"), facts.details);
         self.count(key!("bytes_received"), facts.bytes_received);
         self.count(key!("bytes_sent"), facts.bytes_sent);
@@ -116,7 +116,7 @@ impl Object<'_, '_> {
 
     #[inline(always)]
     fn null(&mut self, key: Key) {
-        self.pen.put(key.null.as_bytes());
+        self.writer.put(key.null.as_bytes());
     }
 
     #[inline(always)]
@@ -125,19 +125,19 @@ impl Object<'_, '_> {
         if value.is_empty() {
             return self.null(key);
         }
-        self.pen.put(key.string.as_bytes());
+        self.writer.put(key.string.as_bytes());
         if self.facts.harmless {
-            self.pen.text(texts, value);
+            self.writer.text(texts, value);
         } else {
-            self.pen.lend(|pen| harmful(texts, value, pen));
+            self.writer.lend(|writer| harmful(texts, value, writer));
         }
-        self.pen.put(b"\"");
+        self.writer.put(b"\"");
     }
 
     #[inline(always)]
     fn count(&mut self, key: Key, value: u64) {
-        self.pen.put(key.plain.as_bytes());
-        self.pen.number(value);
+        self.writer.put(key.plain.as_bytes());
+        self.writer.number(value);
     }
 
     #[inline(always)]
@@ -151,9 +151,9 @@ impl Object<'_, '_> {
     #[inline(always)]
     fn word(&mut self, key: Key, value: Option<&str>) {
         if let Some(value) = value {
-            self.pen.put(key.string.as_bytes());
-            self.pen.put(value.as_bytes());
-            self.pen.put(b"\"");
+            self.writer.put(key.string.as_bytes());
+            self.writer.put(value.as_bytes());
+            self.writer.put(b"\"");
         }
     }
 
@@ -162,9 +162,9 @@ impl Object<'_, '_> {
         match value {
             // An address has nothing to escape.
             Some(address) => {
-                self.pen.put(key.string.as_bytes());
-                self.pen.socket(&address);
-                self.pen.put(b"\"");
+                self.writer.put(key.string.as_bytes());
+                self.writer.socket(&address);
+                self.writer.put(b"\"");
             }
             None => self.null(key),
         }
@@ -173,37 +173,37 @@ impl Object<'_, '_> {
 
 /// A text that may have something to escape.
 #[cold]
-fn harmful<'a>(texts: &Texts, span: Span, mut pen: Pen<'a>) -> Pen<'a> {
+fn harmful<'a>(texts: &Texts, span: Span, mut writer: LineWriter<'a>) -> LineWriter<'a> {
     let value = texts.get(span);
     // The text line's harmless bytes are JSON's as well.
     if scan::all(value, is_harmless) {
-        pen.text(texts, span);
-        return pen;
+        writer.text(texts, span);
+        return writer;
     }
     for chunk in value.utf8_chunks() {
         for character in chunk.valid().chars() {
-            escape(character, &mut pen);
+            escape(character, &mut writer);
         }
         for &byte in chunk.invalid() {
             // JSON has no way to say a byte that is no text: the text line's escape, as text.
-            pen.put(b"\\");
-            pen.put(&hex_escape(byte));
+            writer.put(b"\\");
+            writer.put(&hex_escape(byte));
         }
     }
-    pen
+    writer
 }
 
 /// RFC 8259 section 7 asks for `"`, `\` and the control characters below U+0020. The others
 /// are escaped because readers split lines at them (U+0085, U+2028, U+2029), or because terminals
 /// obey them (U+007F to U+009F).
-fn escape(character: char, pen: &mut Pen<'_>) {
+fn escape(character: char, writer: &mut LineWriter<'_>) {
     match character {
-        '"' | '\\' => pen.put(&[b'\\', character as u8]),
-        '\n' => pen.put(b"\\n"),
-        '\r' => pen.put(b"\\r"),
-        '\t' => pen.put(b"\\t"),
-        '\u{2028}' | '\u{2029}' => drop(write!(pen, "\\u{:04x}", character as u32)),
-        _ if character.is_control() => drop(write!(pen, "\\u{:04x}", character as u32)),
-        _ => pen.put(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        '"' | '\\' => writer.put(&[b'\\', character as u8]),
+        '\n' => writer.put(b"\\n"),
+        '\r' => writer.put(b"\\r"),
+        '\t' => writer.put(b"\\t"),
+        '\u{2028}' | '\u{2029}' => drop(write!(writer, "\\u{:04x}", character as u32)),
+        _ if character.is_control() => drop(write!(writer, "\\u{:04x}", character as u32)),
+        _ => writer.put(character.encode_utf8(&mut [0; 4]).as_bytes()),
     }
 }

@@ -6,35 +6,35 @@
 use wire::scan;
 
 use super::Facts;
-use super::pen::Pen;
+use super::line_writer::LineWriter;
 use super::stamp::Stamp;
 use super::texts::{Span, is_harmless};
 
 /// Writes the line of `facts`, its line feed included.
-pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut pen: Pen<'a>) -> Pen<'a> {
-    pen.put(b"[");
-    pen.put(stamp.at(facts.wall_nanos));
-    pen.put(b"] \"");
-    pen.lend(|pen| word(facts, facts.method, pen));
-    pen.put(b" ");
-    pen.lend(|pen| word(facts, facts.path, pen));
-    pen.put(b" ");
-    pen.put(match facts.protocol {
+pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut writer: LineWriter<'a>) -> LineWriter<'a> {
+    writer.put(b"[");
+    writer.put(stamp.at(facts.wall_nanos));
+    writer.put(b"] \"");
+    writer.lend(|writer| word(facts, facts.method, writer));
+    writer.put(b" ");
+    writer.lend(|writer| word(facts, facts.path, writer));
+    writer.put(b" ");
+    writer.put(match facts.protocol {
         "" => b"-",
         protocol => protocol.as_bytes(),
     });
-    pen.put(b"\" ");
-    pen.number(u64::from(facts.status));
-    pen.put(b" ");
-    pen.lend(|pen| flags(facts, pen));
+    writer.put(b"\" ");
+    writer.number(u64::from(facts.status));
+    writer.put(b" ");
+    writer.lend(|writer| flags(facts, writer));
     for value in [facts.bytes_received, facts.bytes_sent, facts.duration_ms()] {
-        pen.put(b" ");
-        pen.number(value);
+        writer.put(b" ");
+        writer.number(value);
     }
-    pen.put(b" ");
+    writer.put(b" ");
     match facts.service_ms {
-        Some(ms) => pen.number(ms),
-        None => pen.put(b"-"),
+        Some(ms) => writer.number(ms),
+        None => writer.put(b"-"),
     }
     for field in [
         facts.forwarded_for,
@@ -43,80 +43,80 @@ pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut pen: Pen<'a>) -> P
         facts.authority,
         facts.upstream,
     ] {
-        pen.lend(|pen| words(facts, field, pen));
+        writer.lend(|writer| words(facts, field, writer));
     }
     if !facts.sentence.is_empty() {
-        pen.lend(|pen| words(facts, facts.sentence, pen));
+        writer.lend(|writer| words(facts, facts.sentence, writer));
         if facts.attempts > 1 {
-            pen.put(b" attempts=");
-            pen.number(u64::from(facts.attempts));
+            writer.put(b" attempts=");
+            writer.number(u64::from(facts.attempts));
         }
     }
-    pen.put(b"\n");
-    pen
+    writer.put(b"\n");
+    writer
 }
 
 /// Writes the flags, joined by commas; `-` is none.
-pub(super) fn flags<'a>(facts: &Facts, mut pen: Pen<'a>) -> Pen<'a> {
+pub(super) fn flags<'a>(facts: &Facts, mut writer: LineWriter<'a>) -> LineWriter<'a> {
     if facts.flags.is_empty() {
-        pen.put(b"-");
-        return pen;
+        writer.put(b"-");
+        return writer;
     }
     for (before, flag) in facts.flags.iter().enumerate() {
-        pen.put(if before > 0 { b"," } else { b"" });
-        pen.put(flag.as_str().as_bytes());
+        writer.put(if before > 0 { b"," } else { b"" });
+        writer.put(flag.as_str().as_bytes());
     }
-    pen
+    writer
 }
 
 /// A field in which a space would move what follows it.
 #[inline(always)]
-fn word<'a>(facts: &Facts, span: Span, mut pen: Pen<'a>) -> Pen<'a> {
+fn word<'a>(facts: &Facts, span: Span, mut writer: LineWriter<'a>) -> LineWriter<'a> {
     let value = facts.texts.get(span);
     if value.contains(&b' ') {
-        return escaped(value, |byte| is_harmless(byte) & (byte != b' '), pen);
+        return escaped(value, |byte| is_harmless(byte) & (byte != b' '), writer);
     }
-    text(facts, span, &mut pen);
-    pen
+    text(facts, span, &mut writer);
+    writer
 }
 
 /// A field that stands alone between quotes.
 #[inline(always)]
-fn words<'a>(facts: &Facts, span: Span, mut pen: Pen<'a>) -> Pen<'a> {
-    pen.put(b" \"");
-    text(facts, span, &mut pen);
-    pen.put(b"\"");
-    pen
+fn words<'a>(facts: &Facts, span: Span, mut writer: LineWriter<'a>) -> LineWriter<'a> {
+    writer.put(b" \"");
+    text(facts, span, &mut writer);
+    writer.put(b"\"");
+    writer
 }
 
 /// Writes a text; `-` stands for an empty one.
 #[inline(always)]
-fn text(facts: &Facts, span: Span, pen: &mut Pen<'_>) {
+fn text(facts: &Facts, span: Span, writer: &mut LineWriter<'_>) {
     if span.is_empty() {
-        pen.put(b"-");
+        writer.put(b"-");
     } else if facts.harmless {
-        pen.text(&facts.texts, span);
+        writer.text(&facts.texts, span);
     } else {
-        pen.lend(|pen| escaped(facts.texts.get(span), is_harmless, pen));
+        writer.lend(|writer| escaped(facts.texts.get(span), is_harmless, writer));
     }
 }
 
 /// Writes `value`, each byte that is not harmless as `\xHH`: no client can end a line, begin a
 /// field, or speak to the terminal that shows it.
 #[cold]
-fn escaped<'a>(value: &[u8], harmless: impl Fn(u8) -> bool, mut pen: Pen<'a>) -> Pen<'a> {
+fn escaped<'a>(value: &[u8], harmless: impl Fn(u8) -> bool, mut writer: LineWriter<'a>) -> LineWriter<'a> {
     if scan::all(value, &harmless) {
-        pen.put(value);
-        return pen;
+        writer.put(value);
+        return writer;
     }
     for &byte in value {
         if harmless(byte) {
-            pen.put(&[byte]);
+            writer.put(&[byte]);
         } else {
-            pen.put(&hex_escape(byte));
+            writer.put(&hex_escape(byte));
         }
     }
-    pen
+    writer
 }
 
 /// `\xHH`.

@@ -8,7 +8,7 @@ use config::model::LogFormat;
 use policy::time::Moment;
 
 use super::batch::Batch;
-use super::pen::MARGIN;
+use super::line_writer::MARGIN;
 use super::sink::LogHandle;
 use super::stamp::Stamp;
 use super::{Facts, json, line};
@@ -139,9 +139,9 @@ impl WorkerLog {
             self.handle.send(batch);
         }
         let now = facts.end.unwrap_or(facts.start);
-        batch.write(most, now, |pen| match self.handle.format() {
-            LogFormat::Text => line::write(facts, stamp, pen),
-            LogFormat::Json => json::write(facts, stamp, pen),
+        batch.write(most, now, |writer| match self.handle.format() {
+            LogFormat::Text => line::write(facts, stamp, writer),
+            LogFormat::Json => json::write(facts, stamp, writer),
         });
         if batch.is_due(now) {
             self.handle.send(batch);

@@ -13,7 +13,7 @@ use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 use wire::hop::Named;
 
-use super::{Direction, IN_PLACE_MIN, Pulse, encode_end};
+use super::{Direction, IN_PLACE_MIN, ProgressCounter, encode_end};
 use crate::transport::Transport;
 use crate::transport::buffer::{READ_SIZE, ReadBuffer};
 use crate::transport::read_write::fill;
@@ -49,7 +49,7 @@ pub(crate) enum Begin {
     /// All of it was here already, and is to be sent behind the head: so many bytes.
     Whole(u64),
     /// More is to come; [`Download::run`] goes on.
-    Rest(Box<Download>),
+    Pending(Box<Download>),
 }
 
 /// Why a download stopped before its end.
@@ -82,7 +82,7 @@ impl Download {
     }
 
     /// A body framed as `from` by the endpoint and as `to` for the client; taken at once if it has come
-    /// whole with its head: a small one is copied into `out`, a large one taken as it is, `behind` that.
+    /// whole with its head: a small one is copied into `out`, a large one taken as it is, `body_tail` that.
     ///
     /// # Errors
     /// It is malformed.
@@ -90,7 +90,7 @@ impl Download {
         framing: (BodyLength, BodyLength),
         named: Named,
         (input, limits): (&mut ReadBuffer, &Limits),
-        (out, behind): (&mut Vec<u8>, &mut ReadBuffer),
+        (out, body_tail): (&mut Vec<u8>, &mut ReadBuffer),
     ) -> Result<Begin, DownloadEnd> {
         let here = input.data().len();
         let mut in_part = here == 0 || here > BEHIND_HEAD;
@@ -108,7 +108,7 @@ impl Download {
         };
         if let Some(length) = whole {
             if here >= IN_PLACE_MIN {
-                *behind = std::mem::take(input);
+                *body_tail = std::mem::take(input);
             } else {
                 out.extend_from_slice(input.data());
                 input.consume(here);
@@ -117,12 +117,12 @@ impl Download {
         }
         let mut download = Self::new(framing, named, out.len());
         if in_part && !download.decoder.has_ended() {
-            return Ok(Begin::Rest(Box::new(download)));
+            return Ok(Begin::Pending(Box::new(download)));
         }
         download.reframe(input, out, limits)?;
         Ok(match download.decoder.has_ended() {
             true => Begin::Whole(download.relayed),
-            false => Begin::Rest(Box::new(download)),
+            false => Begin::Pending(Box::new(download)),
         })
     }
 
@@ -135,16 +135,16 @@ impl Download {
         to: &Transport,
         out: &mut Vec<u8>,
         limits: &Limits,
-        pulse: &Pulse<'_>,
+        progress: &ProgressCounter<'_>,
     ) -> Result<(), DownloadEnd> {
         loop {
-            self.take_in((input, limits), to, out, pulse).await?;
+            self.take_in((input, limits), to, out, progress).await?;
             if self.decoder.has_ended() {
                 return Ok(());
             }
             input.release();
-            self.write(to, out, &[], pulse).await?;
-            if self.splices() && self.splice(from, to, pulse).await? {
+            self.write(to, out, &[], progress).await?;
+            if self.splices() && self.splice(from, to, progress).await? {
                 continue;
             }
             match fill(from, input, READ_SIZE).await {
@@ -154,7 +154,7 @@ impl Download {
                     encode_end(out, self.to, &self.trailers);
                     return Ok(());
                 }
-                Ok(_) => pulse.beat(),
+                Ok(_) => progress.advance(),
                 Err(_) => return Err(DownloadEnd::UpstreamReset),
             }
         }
@@ -166,21 +166,21 @@ impl Download {
         (input, limits): (&mut ReadBuffer, &Limits),
         to: &Transport,
         out: &mut Vec<u8>,
-        pulse: &Pulse<'_>,
+        progress: &ProgressCounter<'_>,
     ) -> Result<(), DownloadEnd> {
         while !input.is_empty() && !self.decoder.has_ended() {
             if discriminant(&self.from) == discriminant(&self.to) {
                 let run = self.decoder.run(input.data());
                 self.relayed += run.data;
                 if run.bytes > 0 {
-                    let (piece, behind) = input.data().split_at(run.bytes);
+                    let (piece, body_tail) = input.data().split_at(run.bytes);
                     if !self.has_begun {
-                        self.refuse_malformed(behind)?;
+                        self.refuse_malformed(body_tail)?;
                     }
                     if self.decoder.has_ended() && out.len() + run.bytes <= BEHIND_HEAD {
                         out.extend_from_slice(piece);
                     } else {
-                        self.write(to, out, piece, pulse).await?;
+                        self.write(to, out, piece, progress).await?;
                     }
                     input.consume(run.bytes);
                     continue;
@@ -192,12 +192,12 @@ impl Download {
     }
 
     /// A client whose response has not begun can still be told if what follows is malformed.
-    fn refuse_malformed(&self, behind: &[u8]) -> Result<(), DownloadEnd> {
-        if behind.is_empty() || self.decoder.has_ended() {
+    fn refuse_malformed(&self, body_tail: &[u8]) -> Result<(), DownloadEnd> {
+        if body_tail.is_empty() || self.decoder.has_ended() {
             return Ok(());
         }
         let mut ahead = BodyDecoder::from_boundary(self.decoder.boundary());
-        let step = ahead.decode(behind, &Limits::default(), &mut Fields::default());
+        let step = ahead.decode(body_tail, &Limits::default(), &mut Fields::default());
         step.map(drop).map_err(DownloadEnd::Malformed)
     }
 
@@ -207,11 +207,11 @@ impl Download {
         to: &Transport,
         out: &mut Vec<u8>,
         piece: &[u8],
-        pulse: &Pulse<'_>,
+        progress: &ProgressCounter<'_>,
     ) -> Result<(), DownloadEnd> {
         let (head, whole) = (out.len(), out.len() + piece.len());
         let mut done = 0;
-        pulse.turn(Direction::Down, Turn::Client);
+        progress.turn(Direction::Down, Turn::Client);
         while done < whole {
             let (first, second) = (&out[done.min(head)..], &piece[done.saturating_sub(head)..]);
             let count = match poll_fn(|cx| to.poll_write_both(cx, first, second)).await {
@@ -219,14 +219,14 @@ impl Download {
                 _ => return Err(DownloadEnd::ClientLeft),
             };
             done += count;
-            pulse.beat();
+            progress.advance();
             if done < whole {
                 self.has_begun = true;
                 self.taken.part(&first[..count.min(first.len())]);
                 self.taken.part(&second[..count.saturating_sub(first.len())]);
             }
         }
-        pulse.turn(Direction::Down, Turn::Endpoint);
+        progress.turn(Direction::Down, Turn::Endpoint);
         self.all_taken(out);
         Ok(())
     }
@@ -275,11 +275,11 @@ impl Download {
         &mut self,
         from: &Transport,
         to: &Transport,
-        pulse: &Pulse<'_>,
+        progress: &ProgressCounter<'_>,
     ) -> Result<bool, DownloadEnd> {
         let before = self.spliced;
         let end = before + self.decoder.plain();
-        let result = splice::pass(from, to, end, &mut self.spliced, pulse).await;
+        let result = splice::pass(from, to, end, &mut self.spliced, progress).await;
         let passed = self.spliced - before;
         self.decoder.passed(passed);
         self.relayed += passed;

@@ -36,7 +36,7 @@ impl Outgoing {
     }
 
     /// Takes the body that is in `input`, by putting what there is so far before it; false if there is no room.
-    pub(super) fn take_in_place(&mut self, input: &mut ReadBuffer) -> bool {
+    pub(super) fn reuse_receive_buffer(&mut self, input: &mut ReadBuffer) -> bool {
         let there = self.received.is_empty() && input.put_before(&self.own);
         if there {
             self.received = std::mem::take(input);
@@ -80,7 +80,7 @@ mod tests {
         let mut outgoing = Outgoing::from(b"head, ".to_vec());
         let mut input = received(b"body");
         let address = input.data().as_ptr();
-        assert!(outgoing.take_in_place(&mut input));
+        assert!(outgoing.reuse_receive_buffer(&mut input));
         assert_eq!(outgoing.bytes(), b"head, body");
         assert_eq!(outgoing.bytes()[6..].as_ptr(), address);
         assert!(input.is_empty());
@@ -94,7 +94,7 @@ mod tests {
         let head = vec![b'h'; READ_SIZE];
         let mut outgoing = Outgoing::from(head.clone());
         let mut input = received(b"body");
-        assert!(!outgoing.take_in_place(&mut input));
+        assert!(!outgoing.reuse_receive_buffer(&mut input));
         assert_eq!((outgoing.bytes(), input.data()), (&head[..], &b"body"[..]));
     }
 }

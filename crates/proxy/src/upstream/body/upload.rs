@@ -17,7 +17,7 @@ use wire::h1::head::Limits;
 use wire::hop::Named;
 
 use super::outgoing::Outgoing;
-use super::{Direction, IN_PLACE_MIN, Pulse, encode_data, encode_end};
+use super::{Direction, IN_PLACE_MIN, ProgressCounter, encode_data, encode_end};
 use crate::engine::{self, Alarm};
 use crate::transport::Transport;
 use crate::transport::buffer::{READ_SIZE, ReadBuffer, SMALL_READ_SIZE};
@@ -169,13 +169,13 @@ impl Upload {
 
     /// Takes the body from `input` as it is there, if it is there whole, nothing is behind it, and it may be kept:
     /// then nothing of it is copied.
-    pub(crate) fn take_in_place(&mut self, input: &mut ReadBuffer, now: Moment) {
+    pub(crate) fn reuse_receive_buffer(&mut self, input: &mut ReadBuffer, now: Moment) {
         let here = input.data().len();
         let whole = self.length == BodyLength::Length(here as u64);
         if whole
             && here >= IN_PLACE_MIN
             && here <= self.copy_max - self.head_len
-            && self.outgoing.take_in_place(input)
+            && self.outgoing.reuse_receive_buffer(input)
         {
             (self.received, self.finished_at) = (here as u64, now);
         }
@@ -187,9 +187,9 @@ impl Upload {
     }
 
     /// The endpoint has asked for the body.
-    pub(crate) fn continues(&mut self, pulse: &Pulse<'_>) {
+    pub(crate) fn continues(&mut self, progress: &ProgressCounter<'_>) {
         if std::mem::take(&mut self.expects_continue) && !self.received_whole() {
-            pulse.turn(Direction::Up, Turn::Client);
+            progress.turn(Direction::Up, Turn::Client);
         }
     }
 
@@ -271,15 +271,15 @@ impl Upload {
         cx: &Context<'_>,
         to: &Sender<'_>,
         (from, input, limits): (&Transport, &mut ReadBuffer, &Limits),
-        pulse: &Pulse<'_>,
+        progress: &ProgressCounter<'_>,
     ) -> Poll<Result<(), UploadEnd>> {
         loop {
             let room = self
-                .take_in(input, limits, || pulse.request_is_whole())
+                .take_in(input, limits, || progress.request_is_whole())
                 .map_err(UploadEnd::Bad)?;
             if self.sent < self.end() {
                 ready!(self.poll_write(cx, to, input)).map_err(UploadEnd::Upstream)?;
-                pulse.beat();
+                progress.advance();
                 continue;
             }
             if self.received_whole() {
@@ -290,7 +290,7 @@ impl Upload {
                 continue;
             }
             if !self.expects_continue {
-                pulse.turn(Direction::Up, Turn::Client);
+                progress.turn(Direction::Up, Turn::Client);
             }
             let most = if self.whole { READ_SIZE } else { STREAM_READ };
             let came = match poll_fill(cx, from, input, most) {
@@ -302,10 +302,10 @@ impl Upload {
                     return Poll::Pending;
                 }
             };
-            pulse.turn(Direction::Up, Turn::Endpoint);
+            progress.turn(Direction::Up, Turn::Endpoint);
             self.expects_continue = false;
             match came {
-                Ok(count) if count > 0 => pulse.beat(),
+                Ok(count) if count > 0 => progress.advance(),
                 _ => return Poll::Ready(Err(UploadEnd::ClientLeft)),
             }
         }

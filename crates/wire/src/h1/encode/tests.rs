@@ -1,14 +1,14 @@
 use super::*;
 use crate::h1::head::{Limits, Scan};
 
-fn forwarded(head: &str, onward: &Onward) -> String {
+fn forwarded(head: &str, outbound: &OutboundHead) -> String {
     let mut request_head = RequestHead::default();
     request_head
         .read(head.as_bytes(), &mut Scan::default(), &Limits::default())
         .unwrap()
         .unwrap();
     let mut out = b"before|".to_vec();
-    request(&mut out, &request_head, onward);
+    request(&mut out, &request_head, outbound);
     String::from_utf8(out)
         .unwrap()
         .strip_prefix("before|")
@@ -16,14 +16,14 @@ fn forwarded(head: &str, onward: &Onward) -> String {
         .to_owned()
 }
 
-fn relayed(head: &str, onward: &Onward) -> String {
+fn relayed(head: &str, outbound: &OutboundHead) -> String {
     let mut response_head = ResponseHead::default();
     response_head
         .read(head.as_bytes(), &mut Scan::default(), &Limits::default())
         .unwrap()
         .unwrap();
     let mut out = Vec::new();
-    response(&mut out, &response_head, onward);
+    response(&mut out, &response_head, outbound);
     String::from_utf8(out).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn a_request_is_written_anew_without_the_fields_of_its_connection() {
                 Accept:  */*\r\nTE: gzip\r\nProxy-Connection: close\r\n\
                 Upgrade: websocket\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nTrailer: Expires\r\nVia: 1.0 old\r\n\r\n";
     assert_eq!(
-        forwarded(head, &Onward::default()),
+        forwarded(head, &OutboundHead::default()),
         "GET /a HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nTrailer: Expires\r\nVia: 1.0 old\r\n\r\n"
     );
 }
@@ -44,9 +44,9 @@ fn framing_is_stated_by_us_whatever_the_head_says() {
     let with = |body| {
         forwarded(
             head,
-            &Onward {
+            &OutboundHead {
                 body,
-                ..Onward::default()
+                ..OutboundHead::default()
             },
         )
     };
@@ -68,9 +68,9 @@ fn trailers_are_asked_for_onward_and_connection_names_it() {
     assert_eq!(
         forwarded(
             head,
-            &Onward {
-                announce: Announce::Close,
-                ..Onward::default()
+            &OutboundHead {
+                persistence: Persistence::Close,
+                ..OutboundHead::default()
             }
         ),
         "GET / HTTP/1.1\r\nHost: x\r\nte: trailers\r\nconnection: close, te\r\n\r\n"
@@ -81,13 +81,16 @@ fn trailers_are_asked_for_onward_and_connection_names_it() {
 fn an_upgrade_crosses_only_when_it_is_asked_to() {
     let head = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: k\r\n\r\n";
     let (start, key) = ("GET / HTTP/1.1\r\nHost: x\r\n", "Sec-WebSocket-Key: k\r\n");
-    assert_eq!(forwarded(head, &Onward::default()), format!("{start}{key}\r\n"));
+    assert_eq!(
+        forwarded(head, &OutboundHead::default()),
+        format!("{start}{key}\r\n")
+    );
     assert_eq!(
         forwarded(
             head,
-            &Onward {
+            &OutboundHead {
                 upgrade: Upgrade::Keep,
-                ..Onward::default()
+                ..OutboundHead::default()
             }
         ),
         format!("{start}Upgrade: websocket\r\n{key}connection: upgrade\r\n\r\n")
@@ -96,7 +99,7 @@ fn an_upgrade_crosses_only_when_it_is_asked_to() {
 
 #[test]
 fn a_response_keeps_the_length_that_it_only_tells_of() {
-    let none = Onward::default();
+    let none = OutboundHead::default();
     let of = |status: &str| relayed(&format!("HTTP/1.0 {status}\r\nContent-Length: 7\r\n\r\n"), &none);
     assert_eq!(
         of("304 Not Modified"),
@@ -115,19 +118,19 @@ fn a_response_keeps_the_length_that_it_only_tells_of() {
 fn a_response_is_written_anew_with_the_framing_for_its_client() {
     let head =
         "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\nServer: s\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\n";
-    let onward = Onward {
+    let outbound = OutboundHead {
         body: BodyLength::UntilClose,
-        announce: Announce::Close,
-        ..Onward::default()
+        persistence: Persistence::Close,
+        ..OutboundHead::default()
     };
     assert_eq!(
-        relayed(head, &onward),
+        relayed(head, &outbound),
         "HTTP/1.1 200 \r\nServer: s\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nconnection: close\r\n\r\n"
     );
-    let kept = Onward {
+    let kept = OutboundHead {
         body: BodyLength::Length(0),
-        announce: Announce::KeepAlive,
-        ..Onward::default()
+        persistence: Persistence::KeepAlive,
+        ..OutboundHead::default()
     };
     assert!(relayed(head, &kept).ends_with("content-length: 0\r\nconnection: keep-alive\r\n\r\n"));
 }
@@ -150,9 +153,9 @@ fn a_request_body_that_ends_by_a_close_is_a_bug_of_ours() {
     request(
         &mut Vec::new(),
         &RequestHead::default(),
-        &Onward {
+        &OutboundHead {
             body: BodyLength::UntilClose,
-            ..Onward::default()
+            ..OutboundHead::default()
         },
     );
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::h1::encode::{self, Onward};
+use crate::h1::encode::{self, OutboundHead};
 use crate::h1::head::{Limits, Scan};
 
 fn read(text: &[u8], mut scan: Scan) -> Result<(ResponseHead, usize), HeadError> {
@@ -14,11 +14,11 @@ fn mended(text: &str) -> (String, Option<Mend>) {
     assert_eq!(&text[length..], "body", "{text:?}");
     let body = response_body(&mut head, Method::Get).unwrap();
     let mut out = Vec::new();
-    let onward = Onward {
+    let outbound = OutboundHead {
         body,
-        ..Onward::default()
+        ..OutboundHead::default()
     };
-    encode::response(&mut out, &head, &onward);
+    encode::response(&mut out, &head, &outbound);
     (String::from_utf8(out).unwrap(), head.mended)
 }
 

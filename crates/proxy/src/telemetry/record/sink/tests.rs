@@ -9,9 +9,9 @@ use super::*;
 fn batch(text: &str) -> Batch {
     let mut batch = Batch::new(None);
     for line in text.split_inclusive('\n') {
-        batch.write(line.len(), Moment::default(), |mut pen| {
-            pen.put(line.as_bytes());
-            pen
+        batch.write(line.len(), Moment::default(), |mut writer| {
+            writer.put(line.as_bytes());
+            writer
         });
     }
     batch

@@ -10,7 +10,12 @@ use super::{BodyDecoder, BodyLength, Fields, Limits, ReadBuffer, Upload};
 impl Upload {
     /// A second copy of a request that is here whole and complete, of which nothing is sent yet.
     /// `input` is what was received behind its head.
-    pub(crate) fn twin(&mut self, input: &mut ReadBuffer, limits: &Limits, now: Moment) -> Option<Self> {
+    pub(crate) fn replay_clone(
+        &mut self,
+        input: &mut ReadBuffer,
+        limits: &Limits,
+        now: Moment,
+    ) -> Option<Self> {
         // What is malformed is met again, and told, when it is sent.
         self.take_in(input, limits, || now).ok()?;
         let outgoing = self.complete()?.to_vec();

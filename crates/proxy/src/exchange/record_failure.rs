@@ -2,11 +2,11 @@
 
 use policy::evidence::{End, Facts, grade};
 use policy::outcome::{Attempt, AttemptEnd, Death, Ended, Rule, Sent};
-use policy::retry::attempts::Why;
+use policy::retry::attempts::RetryReason;
 
 use crate::exchange::Exchange;
 use crate::exchange::answer::read_off;
-use crate::exchange::tried::{Begun, Tried, TriedEnd};
+use crate::exchange::attempt_result::{AttemptOutcome, AttemptResult, AttemptTimes};
 use crate::telemetry::record::{ClosedBy, Evidence, SavedBy};
 use crate::upstream::body::Upload;
 use crate::upstream::lease::Lease;
@@ -15,30 +15,32 @@ use crate::upstream::shared::ClusterHandle;
 /// A request is sent again: what its record says if that saves it.
 pub(crate) fn note_again(
     exchange: &mut Exchange<'_>,
-    tried: Tried<'_>,
-    (why, rule): (Why, Rule),
+    result: AttemptResult<'_>,
+    (why, rule): (RetryReason, Rule),
     (cluster, upload): (&ClusterHandle, &Upload),
 ) {
-    let raced = tried.summary.reused && tried.facts.is_some();
+    let raced = result.summary.reused && result.facts.is_some();
     tracing::debug!(
         "cluster {}: an attempt ended with {:?}; the request is sent again: {why:?}",
         cluster.shared.name,
-        tried.summary.result
+        result.summary.result
     );
     let now = exchange.worker.clock.now();
     cluster.shared.with(|state| {
         state.cluster.on_again(why, raced);
-        state.cluster.on_attempt(&tried.summary, tried.begun.leased, now);
+        state
+            .cluster
+            .on_attempt(&result.summary, result.times.leased, now);
     });
     exchange.record.saved(Some(match why {
-        Why::Replay(_) => SavedBy::Proof,
-        Why::Retry | Why::Race => SavedBy::Retry,
+        RetryReason::Replay(_) => SavedBy::Proof,
+        RetryReason::Retry | RetryReason::Race => SavedBy::Retry,
     }));
-    match tried.end {
-        TriedEnd::Response(lease) => {
+    match result.end {
+        AttemptOutcome::Response(lease) => {
             note(
                 exchange,
-                attempt_on(&lease, tried.begun, AttemptEnd::Status(tried.status)),
+                attempt_on(&lease, result.times, AttemptEnd::Status(result.status)),
             );
             // Where the endpoint still takes the request, its connection is of no use.
             match upload.sent_whole() {
@@ -46,32 +48,34 @@ pub(crate) fn note_again(
                 false => lease.close(),
             }
         }
-        _ => note_failed(exchange, tried, cluster),
+        _ => note_failed(exchange, result, cluster),
     }
     exchange.rule = rule;
 }
 
 /// One of two attempts at once has failed; the other one goes on.
-pub(crate) fn note_lost(exchange: &mut Exchange<'_>, tried: Tried<'_>, cluster: &ClusterHandle) {
+pub(crate) fn note_lost(exchange: &mut Exchange<'_>, result: AttemptResult<'_>, cluster: &ClusterHandle) {
     let now = exchange.worker.clock.now();
     cluster.shared.with(|state| {
-        state.cluster.on_attempt(&tried.summary, tried.begun.leased, now);
+        state
+            .cluster
+            .on_attempt(&result.summary, result.times.leased, now);
     });
-    note_failed(exchange, tried, cluster);
+    note_failed(exchange, result, cluster);
 }
 
 /// Keeps the facts of an attempt that failed, and hands its connection back as closed.
-pub(crate) fn note_failed(exchange: &mut Exchange<'_>, tried: Tried<'_>, cluster: &ClusterHandle) {
-    let begun = tried.begun;
-    let attempt = match tried.end {
-        TriedEnd::Response(lease) => attempt_on(&lease, begun, AttemptEnd::Status(tried.status)),
-        TriedEnd::Dead(lease) => {
-            let facts = tried.facts.expect("a dead attempt has facts");
-            bury(exchange, lease, begun, &facts, cluster)
+pub(crate) fn note_failed(exchange: &mut Exchange<'_>, result: AttemptResult<'_>, cluster: &ClusterHandle) {
+    let times = result.times;
+    let attempt = match result.end {
+        AttemptOutcome::Response(lease) => attempt_on(&lease, times, AttemptEnd::Status(result.status)),
+        AttemptOutcome::Dead(lease) => {
+            let facts = result.facts.expect("a dead attempt has facts");
+            record_death(exchange, lease, times, &facts, cluster)
         }
-        TriedEnd::Unconnected(attempt, _) | TriedEnd::NotHttp(attempt, ..) | TriedEnd::Late(attempt) => {
-            attempt
-        }
+        AttemptOutcome::Unconnected(attempt, _)
+        | AttemptOutcome::NotHttp(attempt, ..)
+        | AttemptOutcome::Late(attempt) => attempt,
     };
     note(exchange, attempt);
 }
@@ -83,12 +87,12 @@ pub(crate) fn note(exchange: &mut Exchange<'_>, attempt: Box<Attempt>) {
 }
 
 /// The facts of an attempt on this lease; its rule is filled in by whoever notes it.
-pub(crate) fn attempt_on(lease: &Lease<'_>, begun: Begun, end: AttemptEnd) -> Box<Attempt> {
+pub(crate) fn attempt_on(lease: &Lease<'_>, times: AttemptTimes, end: AttemptEnd) -> Box<Attempt> {
     Box::new(Attempt {
         rule: Rule::First,
         endpoint: lease.name.clone(),
         idle_age: (!lease.fresh).then_some(lease.facts.idle_age),
-        lasted: lease.now().since(begun.leased),
+        lasted: lease.now().since(times.leased),
         end,
     })
 }
@@ -112,10 +116,10 @@ pub(crate) const fn death(end: End) -> Death {
 }
 
 /// Records what is known of a dead attempt, and hands its connection back as closed.
-fn bury(
+fn record_death(
     exchange: &mut Exchange<'_>,
     lease: Lease<'_>,
-    begun: Begun,
+    times: AttemptTimes,
     facts: &Facts,
     cluster: &ClusterHandle,
 ) -> Box<Attempt> {
@@ -143,7 +147,7 @@ fn bury(
             .shared
             .with(|state| state.cluster.knowledge(lease.endpoint)),
     };
-    let attempt = attempt_on(&lease, begun, AttemptEnd::Died(ended));
+    let attempt = attempt_on(&lease, times, AttemptEnd::Died(ended));
     let reset = facts.end == End::Reset;
     match closed_by {
         Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => {

@@ -1,4 +1,4 @@
-//! When to let news gather before acting on them.
+//! Adaptive batching: whether to delay `epoll_wait`, so that more events are handled together.
 //!
 //! Acting on each request the moment it comes is dear when many come: every look at the kernel brings
 //! one or two, and every answer wakes a peer that had just fallen asleep. A short pause makes one
@@ -64,7 +64,7 @@ pub(super) fn requests() -> u32 {
 
 /// How much comes, and what pauses do to it.
 #[derive(Debug)]
-pub(super) struct Gather {
+pub(super) struct Batching {
     /// The period began then, with so many requests behind it.
     since: Moment,
     before: u32,
@@ -84,7 +84,7 @@ pub(super) struct Gather {
     pause: Duration,
 }
 
-impl Default for Gather {
+impl Default for Batching {
     fn default() -> Self {
         Self {
             since: Moment::default(),
@@ -101,14 +101,14 @@ impl Default for Gather {
     }
 }
 
-impl Gather {
+impl Batching {
     /// The worker was asleep for so long, until there were news.
     pub(super) fn slept(&mut self, span: Duration) {
         self.asleep += span;
     }
 
     /// A look brought so many news, and so many requests were begun so far: the pause that it is worth.
-    pub(super) fn pause(&mut self, news: usize, requests: u32, now: Moment) -> Option<Duration> {
+    pub(super) fn delay(&mut self, news: usize, requests: u32, now: Moment) -> Option<Duration> {
         let span = now.since(self.since);
         if span >= PERIOD {
             self.end_period(requests.wrapping_sub(self.before), span);
@@ -158,7 +158,7 @@ mod tests {
 
     /// A worker that takes 15 µs for a request, for a while.
     struct Run {
-        gather: Gather,
+        batching: Batching,
         micros: u64,
         served: u32,
         pauses: u32,
@@ -169,7 +169,7 @@ mod tests {
     impl Run {
         fn new() -> Self {
             Self {
-                gather: Gather::default(),
+                batching: Batching::default(),
                 micros: 1_000_000,
                 served: 0,
                 pauses: 0,
@@ -179,14 +179,14 @@ mod tests {
         /// Looks once, finds `news`, and says how long it pauses.
         fn look(&mut self, news: u32) -> u64 {
             let now = Moment::from_nanos(self.micros * 1000);
-            let pause = self.gather.pause(news as usize, self.served, now);
+            let pause = self.batching.delay(news as usize, self.served, now);
             self.pauses += u32::from(pause.is_some());
             pause.map_or(0, |pause| pause.as_micros() as u64)
         }
 
         fn sleep_until(&mut self, due: u64) {
             let asleep = due.saturating_sub(self.micros);
-            self.gather.slept(Duration::from_micros(asleep));
+            self.batching.slept(Duration::from_micros(asleep));
             self.micros += asleep;
         }
 

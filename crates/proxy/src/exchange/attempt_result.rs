@@ -12,29 +12,29 @@ use wire::h1::head::HeadError;
 
 use crate::downstream::client::Client;
 use crate::exchange::fault::Fault;
-use crate::exchange::postmortem::{attempt_on, sent};
-use crate::exchange::routing::Routed;
-use crate::upstream::ask::Unreached;
+use crate::exchange::record_failure::{attempt_on, sent};
+use crate::exchange::route::ResolvedRoute;
 use crate::upstream::attempt::Attempted;
 use crate::upstream::body::Upload;
+use crate::upstream::checkout::Unreached;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::connection::name;
 use crate::upstream::lease::Lease;
 use crate::upstream::shared::ClusterHandle;
 
 /// One attempt's result: what decides about the next, and what an answer is made of.
-pub(crate) struct Tried<'a> {
+pub(crate) struct AttemptResult<'a> {
     pub(crate) summary: Summary,
     pub(crate) facts: Option<Facts>,
-    pub(crate) begun: Begun,
+    pub(crate) times: AttemptTimes,
     /// The response's status, if there is one.
     pub(crate) status: u16,
-    pub(crate) end: TriedEnd<'a>,
+    pub(crate) end: AttemptOutcome<'a>,
 }
 
 /// When an attempt began.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Begun {
+pub(crate) struct AttemptTimes {
     /// It asked for a connection.
     pub(crate) asked: Moment,
     /// It had one: from here on its endpoint's time runs.
@@ -42,8 +42,8 @@ pub(crate) struct Begun {
 }
 
 /// What an attempt left in our hands.
-pub(crate) enum TriedEnd<'a> {
-    /// The response's head is in the workspace, its body comes by the lease.
+pub(crate) enum AttemptOutcome<'a> {
+    /// The response's head is in the scratch buffers, its body comes by the lease.
     Response(Lease<'a>),
     /// The connection could not be opened.
     Unconnected(Box<Attempt>, ConnectError),
@@ -55,7 +55,7 @@ pub(crate) enum TriedEnd<'a> {
     Late(Box<Attempt>),
 }
 
-impl Begun {
+impl AttemptTimes {
     /// An endpoint has no time before the request has come whole: what a client takes is none of its.
     fn not_before(self, whole: Option<Moment>) -> Self {
         let whole = whole.unwrap_or_default();
@@ -66,12 +66,12 @@ impl Begun {
     }
 }
 
-impl<'a> Tried<'a> {
+impl<'a> AttemptResult<'a> {
     /// How long opening its connection took, if it was opened for it.
     pub(crate) fn connect_time(&self) -> Option<Duration> {
         match &self.end {
-            TriedEnd::Response(lease) | TriedEnd::Dead(lease) => lease.connect_time,
-            TriedEnd::Unconnected(..) | TriedEnd::NotHttp(..) | TriedEnd::Late(_) => None,
+            AttemptOutcome::Response(lease) | AttemptOutcome::Dead(lease) => lease.connect_time,
+            AttemptOutcome::Unconnected(..) | AttemptOutcome::NotHttp(..) | AttemptOutcome::Late(_) => None,
         }
     }
 
@@ -114,9 +114,9 @@ impl<'a> Tried<'a> {
         Self {
             summary,
             facts: None,
-            begun: Begun { asked, leased: asked },
+            times: AttemptTimes { asked, leased: asked },
             status: 0,
-            end: TriedEnd::Unconnected(attempt, error),
+            end: AttemptOutcome::Unconnected(attempt, error),
         }
     }
 
@@ -130,23 +130,23 @@ impl<'a> Tried<'a> {
         mut lease: Lease<'a>,
         upload: &Upload,
         status: u16,
-        begun: Begun,
+        times: AttemptTimes,
     ) -> Result<Self, Box<Fault>> {
-        let begun = begun.not_before(upload.finished_at());
+        let times = times.not_before(upload.finished_at());
         let Some((facts, result)) = outcome(&attempted, status) else {
             // What a client takes to send its request says nothing of the endpoint.
             if upload.arrival() == Arrival::Whole {
-                lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, begun.leased, now));
+                lease.tell(|cluster, now| cluster.on_given_up(lease.endpoint, times.leased, now));
             }
             let fault = match attempted {
                 Attempted::Late(Which::Client | Which::ClientIdle) => Failure::BodyTimeout.into(),
                 Attempted::BadBody(why) => Fault::from(why),
                 _ => Failure::DownstreamLeft.into(),
             };
-            return Err(given_up(fault, &lease, begun));
+            return Err(given_up(fault, &lease, times));
         };
         if let Some(facts) = &facts {
-            lease.died(facts, begun.leased);
+            lease.died(facts, times.leased);
         }
         let summary = Summary {
             endpoint: Some(lease.endpoint),
@@ -163,25 +163,25 @@ impl<'a> Tried<'a> {
             _ => None,
         };
         if let Some(failure) = times_up {
-            lease.tell(|cluster, now| cluster.on_attempt(&summary, begun.leased, now));
-            return Err(given_up(failure.into(), &lease, begun));
+            lease.tell(|cluster, now| cluster.on_attempt(&summary, times.leased, now));
+            return Err(given_up(failure.into(), &lease, times));
         }
         let end = match attempted {
-            Attempted::Dead(_) => TriedEnd::Dead(lease),
+            Attempted::Dead(_) => AttemptOutcome::Dead(lease),
             Attempted::NotHttp(error) => {
-                let attempt = attempt_on(&lease, begun, AttemptEnd::BadResponse);
-                TriedEnd::NotHttp(attempt, error, lease.input.data().to_vec())
+                let attempt = attempt_on(&lease, times, AttemptEnd::BadResponse);
+                AttemptOutcome::NotHttp(attempt, error, lease.input.data().to_vec())
             }
             Attempted::Late(_) => {
                 let sent = sent(&lease);
-                TriedEnd::Late(attempt_on(&lease, begun, AttemptEnd::TimedOut(sent)))
+                AttemptOutcome::Late(attempt_on(&lease, times, AttemptEnd::TimedOut(sent)))
             }
-            _ => TriedEnd::Response(lease),
+            _ => AttemptOutcome::Response(lease),
         };
         Ok(Self {
             summary,
             facts,
-            begun,
+            times,
             status,
             end,
         })
@@ -190,8 +190,8 @@ impl<'a> Tried<'a> {
 
 /// The exchange is over, and with it the attempt that was under way.
 #[cold]
-fn given_up(fault: Fault, lease: &Lease<'_>, begun: Begun) -> Box<Fault> {
-    let attempt = attempt_on(lease, begun, AttemptEnd::GivenUp(sent(lease)));
+fn given_up(fault: Fault, lease: &Lease<'_>, times: AttemptTimes) -> Box<Fault> {
+    let attempt = attempt_on(lease, times, AttemptEnd::GivenUp(sent(lease)));
     Box::new(Fault {
         attempt: Some(attempt),
         ..fault
@@ -265,7 +265,7 @@ pub(crate) struct Until {
 
 impl Limits {
     /// The route's limits where it has some, else the cluster's.
-    pub(crate) fn of(routed: &Routed<'_>, cluster: &ClusterHandle) -> Self {
+    pub(crate) fn of(resolved: &ResolvedRoute<'_>, cluster: &ClusterHandle) -> Self {
         let timeouts = &cluster.plan.timeouts;
         let usual = || {
             let plan = timeouts.auto.as_ref()?;
@@ -274,8 +274,8 @@ impl Limits {
             Some(answer.timeout)
         };
         Self {
-            request: choose(routed.route.request_timeout, || timeouts.request.or_else(usual)),
-            per_try: choose(routed.route.per_try_timeout, || timeouts.per_try),
+            request: choose(resolved.route.request_timeout, || timeouts.request.or_else(usual)),
+            per_try: choose(resolved.route.per_try_timeout, || timeouts.per_try),
         }
     }
 

@@ -3,10 +3,10 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
-use wire::h1::encode::{self, Onward};
+use wire::h1::encode::{self, OutboundHead};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{RequestHead, ResponseHead};
-use wire::onward::{self, Arrival, Return};
+use wire::outbound::{self, Arrival, Return};
 
 use crate::{Step, heads};
 
@@ -32,9 +32,9 @@ impl Desk {
             asked_host: "www.example.com",
             max_forwards: None,
         };
-        onward::request(head, &arrival);
+        outbound::request(head, &arrival);
         self.out.clear();
-        encode::request(&mut self.out, head, &Onward::default());
+        encode::request(&mut self.out, head, &OutboundHead::default());
         black_box(&self.out);
     }
 
@@ -45,13 +45,13 @@ impl Desk {
             service_ms: 12,
             date: DATE,
         };
-        onward::response(head, &returned);
+        outbound::response(head, &returned);
         self.out.clear();
-        let onward = Onward {
+        let outbound = OutboundHead {
             body: BodyLength::Length(100),
-            ..Onward::default()
+            ..OutboundHead::default()
         };
-        encode::response(&mut self.out, head, &onward);
+        encode::response(&mut self.out, head, &outbound);
         black_box(&self.out);
     }
 }

@@ -22,7 +22,7 @@ use wire::host::Authority;
 use wire::path::{Form, Target};
 
 use crate::downstream::client::Client;
-use crate::exchange::Workspace;
+use crate::exchange::Scratch;
 use crate::exchange::fault::Fault;
 use crate::exchange::forward::{self, Origin};
 use crate::exchange::view::{self, Circumstances, EditableRequest, View};
@@ -47,7 +47,7 @@ pub(crate) struct Accepted {
 
 /// Where a request goes.
 #[derive(Debug)]
-pub(crate) struct Routed<'a> {
+pub(crate) struct ResolvedRoute<'a> {
     pub(crate) route: &'a Route,
     pub(crate) backend_filters: &'a [Filter],
     pub(crate) cluster: ClusterRef,
@@ -57,9 +57,9 @@ pub(crate) struct Routed<'a> {
 
 /// What a request's head leads to.
 #[derive(Debug)]
-pub(crate) enum Way<'a> {
+pub(crate) enum RouteDecision<'a> {
     /// To a cluster.
-    Forward(Routed<'a>),
+    Forward(ResolvedRoute<'a>),
     /// A redirect to this location.
     Redirect { status: u16, location: String },
     /// The answer to a CORS preflight.
@@ -82,12 +82,12 @@ impl Accepted {
 pub(crate) fn accept(
     worker: &Worker,
     client: &Client,
-    work: &mut Workspace,
+    work: &mut Scratch,
     record: &mut Record,
 ) -> Result<Accepted, Fault> {
-    let Workspace {
+    let Scratch {
         request,
-        target: onward,
+        target: outbound,
         matched,
         authority,
         ..
@@ -116,14 +116,14 @@ pub(crate) fn accept(
     let rules = client.downstream().paths;
     let (is_plain, as_sent) = (target.is_plain, target.is_as_sent());
     if !as_sent {
-        onward.clear();
-        target.write_to(onward);
-        request.set_target(onward);
+        outbound.clear();
+        target.write_to(outbound);
+        request.set_target(outbound);
     }
     let paths = if is_plain {
         Paths::plain(path_len)
     } else {
-        Paths::of(request, path_len, rules, onward, matched)?
+        Paths::of(request, path_len, rules, outbound, matched)?
     };
     check_underscores(&mut request.fields, client.downstream().underscores)?;
     let new_id = || forward::request_id(&mut worker.dice.borrow_mut());
@@ -142,19 +142,19 @@ pub(crate) fn accept(
 
 /// Finds the route, throws for a backend, applies the filters to the request. `own` gets what the rule that
 /// matched says in every response, also where this is an error.
-pub(crate) fn find<'a>(
+pub(crate) fn route<'a>(
     worker: &Worker,
     snapshot: &'a Snapshot,
     client: &Client,
-    work: &mut Workspace,
+    work: &mut Scratch,
     accepted: &Accepted,
     own: &mut OwnersFields<'a>,
     record: &mut Record,
-) -> Result<Way<'a>, Fault> {
-    let Workspace {
+) -> Result<RouteDecision<'a>, Fault> {
+    let Scratch {
         request,
         authority,
-        target: onward,
+        target: outbound,
         matched: matched_path,
         value,
         ..
@@ -181,7 +181,7 @@ pub(crate) fn find<'a>(
             rest: None,
             query: view.query,
         };
-        return Ok(Way::Redirect {
+        return Ok(RouteDecision::Redirect {
             status: 307,
             location: Redirect::unchanged(307).location(&url),
         });
@@ -216,12 +216,12 @@ pub(crate) fn find<'a>(
     };
     if let Some(cors) = cors(&route.filters) {
         match cors.decide(&cors_request(request)) {
-            CorsAnswer::Preflight(fields) => return Ok(Way::Preflight(fields)),
+            CorsAnswer::Preflight(fields) => return Ok(RouteDecision::Preflight(fields)),
             CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => own.cors = Some(edits),
         }
     }
     if let Some(redirect) = redirect(&route.filters) {
-        return Ok(Way::Redirect {
+        return Ok(RouteDecision::Redirect {
             status: redirect.status,
             location: redirect.location(&url),
         });
@@ -232,7 +232,7 @@ pub(crate) fn find<'a>(
     own.backend = &backend.filters;
     let cluster = backend.cluster.ok_or_else(|| unrouted::no_backend(route))?;
     if let Some(redirect) = redirect(&backend.filters) {
-        return Ok(Way::Redirect {
+        return Ok(RouteDecision::Redirect {
             status: redirect.status,
             location: redirect.location(&url),
         });
@@ -265,8 +265,8 @@ pub(crate) fn find<'a>(
         host = rewrite.hostname.clone().or(host);
     }
     if let Some(rewritten) = rewritten {
-        onward.clone_from(&rewritten);
-        request.set_target(onward);
+        outbound.clone_from(&rewritten);
+        request.set_target(outbound);
     }
     for edits in route
         .filters
@@ -292,7 +292,7 @@ pub(crate) fn find<'a>(
         let fields = &mut request.fields;
         fields.put(Known::Host, |value| value.extend_from_slice(host.as_bytes()));
     }
-    Ok(Way::Forward(Routed {
+    Ok(RouteDecision::Forward(ResolvedRoute {
         route,
         backend_filters: &backend.filters,
         cluster,
@@ -300,7 +300,7 @@ pub(crate) fn find<'a>(
     }))
 }
 
-impl Routed<'_> {
+impl ResolvedRoute<'_> {
     /// All filters, in the order they apply.
     pub(crate) fn filters(&self) -> impl Iterator<Item = &Filter> {
         self.route.filters.iter().chain(self.backend_filters)

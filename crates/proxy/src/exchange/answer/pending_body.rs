@@ -5,43 +5,43 @@ use policy::outcome::{
 };
 use policy::time::Moment;
 use wire::field::{Fields, Known};
-use wire::h1::encode::{Announce, Upgrade};
+use wire::h1::encode::{Persistence, Upgrade};
 use wire::h1::framing::BodyLength;
 
-use super::{Relaying, Setting, write_head};
+use super::{ExchangeContext, Relaying, write_head};
 use crate::downstream::client::Sent;
+use crate::exchange::attempt_result::AttemptTimes;
 use crate::exchange::explain::SoFar;
 use crate::exchange::fault::Fault;
-use crate::exchange::postmortem::{attempt_on, note};
+use crate::exchange::record_failure::{attempt_on, note};
 use crate::exchange::relay::{self, RelayEnd};
-use crate::exchange::tried::Begun;
 use crate::exchange::{Exchange, Next};
 use crate::telemetry::record::{ClosedBy, Record};
 use crate::transport::Transport;
-use crate::transport::tunnel::{self, Mouth};
+use crate::transport::tunnel::{self, TunnelSide};
 use crate::upstream::body::{Download, DownloadEnd, Upload};
 use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
 
 /// What is to be waited for.
-pub(super) enum Rest<'a> {
+pub(super) enum PendingBody<'a> {
     /// More of the body is to come, or of the request to go.
     Body(Relaying<'a>, Box<Download>),
     /// The connection becomes a tunnel.
     Upgrade(Relaying<'a>),
 }
 
-impl Rest<'_> {
+impl PendingBody<'_> {
     /// Brings the answer to its end.
     pub(super) async fn run(
         self,
         exchange: &mut Exchange<'_>,
-        setting: &Setting<'_>,
+        context: &ExchangeContext<'_>,
         upload: &mut Upload,
     ) -> Result<Next, Box<Fault>> {
         match self {
-            Self::Upgrade(relaying) => upgrade(exchange, relaying.lease, setting, upload).await,
-            Self::Body(relaying, download) => relay_body(exchange, relaying, download, setting, upload).await,
+            Self::Upgrade(relaying) => upgrade(exchange, relaying.lease, context, upload).await,
+            Self::Body(relaying, download) => relay_body(exchange, relaying, download, context, upload).await,
         }
     }
 }
@@ -51,11 +51,11 @@ async fn relay_body(
     exchange: &mut Exchange<'_>,
     mut relaying: Relaying<'_>,
     mut download: Box<Download>,
-    setting: &Setting<'_>,
+    context: &ExchangeContext<'_>,
     upload: &mut Upload,
 ) -> Result<Next, Box<Fault>> {
     let sent = exchange.client.connection.transport.sent();
-    let bounds = setting.limits.relay(exchange.client, setting.cluster);
+    let bounds = context.limits.relay(exchange.client, context.cluster);
     let (from, to) = (relaying.from, relaying.to);
     let told = Told {
         record: &mut exchange.record,
@@ -75,7 +75,7 @@ async fn relay_body(
     drop(told);
     let so_far = |download: &Download| SoFar::of(upload).and_sent(download.sent(), from);
     if let Err(end) = done {
-        let attempt = attempt_on(&relaying.lease, relaying.begun, AttemptEnd::BadResponse);
+        let attempt = attempt_on(&relaying.lease, relaying.times, AttemptEnd::BadResponse);
         relaying.lease.close();
         let cut = Cut {
             end,
@@ -84,16 +84,16 @@ async fn relay_body(
             so_far: so_far(&download),
             attempt,
         };
-        return cut_short(exchange, cut, setting);
+        return cut_short(exchange, cut, context);
     }
-    let next = relaying.end(exchange, setting, upload, download.relayed());
+    let next = relaying.end(exchange, context, upload, download.relayed());
     let limit = exchange.client.downstream().body_timeout;
     let flushed = exchange.client.flush(limit).await;
     if flushed != Sent::All {
         download.note_taken(exchange.client.taken());
         exchange.record.bytes_sent(download.sent());
         let so_far = so_far(&download);
-        return Ok(cut(exchange, setting, not_taken(flushed), so_far));
+        return Ok(cut(exchange, context, not_taken(flushed), so_far));
     }
     Ok(next)
 }
@@ -125,7 +125,11 @@ struct Cut {
 }
 
 /// A relay ended early: what the client can still be told.
-fn cut_short(exchange: &mut Exchange<'_>, cut_off: Cut, setting: &Setting<'_>) -> Result<Next, Box<Fault>> {
+fn cut_short(
+    exchange: &mut Exchange<'_>,
+    cut_off: Cut,
+    context: &ExchangeContext<'_>,
+) -> Result<Next, Box<Fault>> {
     let Cut {
         end,
         untouched,
@@ -146,7 +150,7 @@ fn cut_short(exchange: &mut Exchange<'_>, cut_off: Cut, setting: &Setting<'_>) -
         // A close would be taken for the body's end (RFC 9112, 8).
         exchange.client.reset_on_drop();
     }
-    Ok(cut(exchange, setting, end, so_far))
+    Ok(cut(exchange, context, end, so_far))
 }
 
 /// A response ended early before the client had a byte of it: it can still be told.
@@ -176,7 +180,12 @@ pub(super) fn not_taken(sent: Sent) -> RelayEnd {
 }
 
 /// A response could not be relayed to its end: the client's connection is closed without one.
-pub(super) fn cut(exchange: &mut Exchange<'_>, setting: &Setting<'_>, end: RelayEnd, so_far: SoFar) -> Next {
+pub(super) fn cut(
+    exchange: &mut Exchange<'_>,
+    context: &ExchangeContext<'_>,
+    end: RelayEnd,
+    so_far: SoFar,
+) -> Next {
     let failure = match end {
         RelayEnd::Upstream(DownloadEnd::Malformed(error)) => Failure::ProtocolInBody {
             what: error.sentence(),
@@ -192,14 +201,14 @@ pub(super) fn cut(exchange: &mut Exchange<'_>, setting: &Setting<'_>, end: Relay
         RelayEnd::Late => Failure::LateTimeout,
         RelayEnd::ClientSlow => Failure::SlowClient,
     };
-    let shared = &setting.cluster.shared;
+    let shared = &context.cluster.shared;
     shared.with(|state| state.cluster.on_failure(&failure, Before::default(), false));
     let verdict = verdict(&failure, Before::default());
     exchange.record.flags(verdict.flags);
     exchange.record.details(verdict.details);
     exchange.tell_who_closed(&failure);
     exchange.phase = Phase::Body;
-    exchange.explain(Some(setting), Ending::Failed(&failure), so_far, "");
+    exchange.explain(Some(context), Ending::Failed(&failure), so_far, "");
     exchange.client.forget();
     Next::Drop
 }
@@ -208,25 +217,25 @@ pub(super) fn cut(exchange: &mut Exchange<'_>, setting: &Setting<'_>, end: Relay
 async fn upgrade(
     exchange: &mut Exchange<'_>,
     mut lease: Lease<'_>,
-    setting: &Setting<'_>,
+    context: &ExchangeContext<'_>,
     upload: &mut Upload,
 ) -> Result<Next, Box<Fault>> {
-    if !setting.accepted.upgrade
+    if !context.accepted.upgrade
         || !is_asked_for(&exchange.work.request.fields, &exchange.work.response.fields)
     {
         let sentence = "The endpoint answered 101 to a request that did not ask for this upgrade.";
         return Err(Fault::bad_response(sentence).into());
     }
-    finish_request(exchange, &mut lease, setting, upload).await?;
-    write_head(exchange, BodyLength::None, Announce::Nothing, Upgrade::Keep);
+    finish_request(exchange, &mut lease, context, upload).await?;
+    write_head(exchange, BodyLength::None, Persistence::Nothing, Upgrade::Keep);
     let limit = exchange.client.downstream().body_timeout;
     let sent = exchange.client.flush(limit).await;
     if sent != Sent::All {
-        return Ok(cut(exchange, setting, not_taken(sent), SoFar::default()));
+        return Ok(cut(exchange, context, not_taken(sent), SoFar::default()));
     }
     // For its sentence, should there be one.
-    let begun = setting_out(exchange);
-    let attempt = attempt_on(&lease, begun, AttemptEnd::Status(exchange.work.response.status));
+    let times = setting_out(exchange);
+    let attempt = attempt_on(&lease, times, AttemptEnd::Status(exchange.work.response.status));
     let Exchange {
         worker,
         client,
@@ -239,24 +248,24 @@ async fn upgrade(
         tunnel::run(
             worker,
             &client.alarm,
-            setting.cluster.plan.timeouts.stream_idle,
-            Mouth {
+            context.cluster.plan.timeouts.stream_idle,
+            TunnelSide {
                 transport: &client.connection.transport,
                 input: &mut client.input,
             },
-            Mouth { transport, input },
+            TunnelSide { transport, input },
         )
         .await
     };
     note(exchange, attempt);
-    tunnel_ended(exchange, setting, cause, begun.leased);
+    tunnel_ended(exchange, context, cause, times.leased);
     Ok(Next::Drop)
 }
 
 /// A tunnel begins now.
-fn setting_out(exchange: &Exchange<'_>) -> Begun {
+fn setting_out(exchange: &Exchange<'_>) -> AttemptTimes {
     let now = exchange.worker.clock.now();
-    Begun {
+    AttemptTimes {
         asked: now,
         leased: now,
     }
@@ -292,7 +301,7 @@ impl Drop for Carried<'_> {
 }
 
 /// Who ended a tunnel, and why, in its record.
-fn tunnel_ended(exchange: &mut Exchange<'_>, setting: &Setting<'_>, cause: Cause, since: Moment) {
+fn tunnel_ended(exchange: &mut Exchange<'_>, context: &ExchangeContext<'_>, cause: Cause, since: Moment) {
     let record = &mut exchange.record;
     record.flags(cause.flags());
     record.details(cause.row().details);
@@ -309,7 +318,7 @@ fn tunnel_ended(exchange: &mut Exchange<'_>, setting: &Setting<'_>, cause: Cause
         sent: record.sent(),
         lasted: exchange.worker.clock.now().since(since),
     };
-    exchange.explain(Some(setting), Ending::Tunnel(end), SoFar::default(), "");
+    exchange.explain(Some(context), Ending::Tunnel(end), SoFar::default(), "");
 }
 
 /// The other protocol begins behind the request, whose body may still be on its way (RFC 9110, 7.8): its
@@ -317,13 +326,13 @@ fn tunnel_ended(exchange: &mut Exchange<'_>, setting: &Setting<'_>, cause: Cause
 async fn finish_request(
     exchange: &mut Exchange<'_>,
     lease: &mut Lease<'_>,
-    setting: &Setting<'_>,
+    context: &ExchangeContext<'_>,
     upload: &mut Upload,
 ) -> Result<(), Box<Fault>> {
     if upload.sent_whole() {
         return Ok(());
     }
-    let bounds = setting.limits.relay(exchange.client, setting.cluster);
+    let bounds = context.limits.relay(exchange.client, context.cluster);
     let finished = relay::finish_upload(exchange.worker, lease, upload, exchange.client, bounds);
     let Err(end) = Box::pin(finished).await else {
         return Ok(());

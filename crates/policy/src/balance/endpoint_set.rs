@@ -8,7 +8,7 @@ use crate::time::Dice;
 
 /// The endpoints and weights of one configuration snapshot. Immutable once it is shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roster {
+pub struct EndpointSet {
     /// The endpoints and their weights; weight 0 is never chosen.
     pub list: Vec<(EndpointId, u32)>,
     /// What each endpoint's place in a table goes by.
@@ -18,11 +18,11 @@ pub struct Roster {
     /// All weights are the same, and not 0.
     even: bool,
     /// Whose turn it is, in turn; places in `list`.
-    rota: Vec<u32>,
+    schedule: Vec<u32>,
     table: Option<Table>,
 }
 
-impl Roster {
+impl EndpointSet {
     pub(crate) fn new(list: Vec<(EndpointId, u32)>, keys: Vec<u64>) -> Self {
         let ends: Vec<u64> = list
             .iter()
@@ -33,7 +33,7 @@ impl Roster {
             .collect();
         let weights: Vec<u32> = list.iter().map(|&(_, weight)| weight).collect();
         Self {
-            rota: rota(&weights),
+            schedule: schedule(&weights),
             even: weights.first().is_some_and(|&first| first > 0)
                 && weights.iter().min() == weights.iter().max(),
             list,
@@ -57,8 +57,8 @@ impl Roster {
 
     /// The place whose turn is the `nth`.
     pub(super) fn turn(&self, nth: u64) -> Option<usize> {
-        let length = self.rota.len() as u64;
-        (length > 0).then(|| self.rota[(nth % length) as usize] as usize)
+        let length = self.schedule.len() as u64;
+        (length > 0).then(|| self.schedule[(nth % length) as usize] as usize)
     }
 
     /// A place drawn by weight, but not that of `without`.
@@ -94,7 +94,7 @@ impl Roster {
 
 /// Each place as often as its weight says and as evenly as it goes, in at most about [`TURNS_MAX`]
 /// turns; where the weights ask for more they are rounded.
-fn rota(weights: &[u32]) -> Vec<u32> {
+fn schedule(weights: &[u32]) -> Vec<u32> {
     let gcd = common(weights.iter().copied());
     let total: u64 = weights.iter().map(|&weight| u64::from(weight / gcd)).sum();
     let turns = |weight: u32| {
@@ -134,23 +134,23 @@ mod tests {
 
     #[test]
     fn turns_are_spread_evenly() {
-        assert_eq!(rota(&[2, 6, 0, 2]), [1, 0, 1, 3, 1]);
-        assert_eq!(rota(&[5, 5, 5]), [0, 1, 2]);
-        assert_eq!(rota(&[0, 0]), [0; 0]);
+        assert_eq!(schedule(&[2, 6, 0, 2]), [1, 0, 1, 3, 1]);
+        assert_eq!(schedule(&[5, 5, 5]), [0, 1, 2]);
+        assert_eq!(schedule(&[0, 0]), [0; 0]);
     }
 
     proptest! {
         #[test]
-        fn a_rota_is_bounded_and_gives_each_weight_its_share(
+        fn a_schedule_is_bounded_and_gives_each_weight_its_share(
             weights in prop::collection::vec(prop_oneof![0_u32..10, any::<u32>()], 1..20)
         ) {
-            let rota = rota(&weights);
-            prop_assert!(rota.len() as u64 <= TURNS_MAX + weights.len() as u64);
+            let schedule = schedule(&weights);
+            prop_assert!(schedule.len() as u64 <= TURNS_MAX + weights.len() as u64);
             let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
             for (at, &weight) in (0_u32..).zip(&weights) {
-                let turns = rota.iter().filter(|&&place| place == at).count() as f64;
+                let turns = schedule.iter().filter(|&&place| place == at).count() as f64;
                 let share = if total == 0 { 0.0 } else { f64::from(weight) / total as f64 };
-                prop_assert!((turns - share * rota.len() as f64).abs() <= 2.0 + 20.0 * share);
+                prop_assert!((turns - share * schedule.len() as f64).abs() <= 2.0 + 20.0 * share);
                 prop_assert_eq!(turns > 0.0, weight > 0);
             }
         }
@@ -160,12 +160,12 @@ mod tests {
             count in 1_usize..9, weight in 1_u32..1000, seed in any::<u64>(), without in 0_usize..9
         ) {
             let list: Vec<_> = (0..).map(EndpointId).zip(vec![weight; count]).collect();
-            let roster = Roster::new(list, vec![0; count]);
-            prop_assert!(roster.even);
+            let endpoint_set = EndpointSet::new(list, vec![0; count]);
+            prop_assert!(endpoint_set.even);
             let without = (without < count).then_some(without);
             let (mut one, mut two) = (Dice::seeded(seed), Dice::seeded(seed));
             for _ in 0..50 {
-                prop_assert_eq!(roster.draw(&mut one, without), roster.draw_by_weight(&mut two, without));
+                prop_assert_eq!(endpoint_set.draw(&mut one, without), endpoint_set.draw_by_weight(&mut two, without));
             }
         }
 
@@ -175,10 +175,10 @@ mod tests {
         ) {
             let list: Vec<_> = (0..).map(EndpointId).zip(weights.iter().copied()).collect();
             let keys = vec![0; list.len()];
-            let (roster, without) = (Roster::new(list, keys), without % weights.len());
+            let (endpoint_set, without) = (EndpointSet::new(list, keys), without % weights.len());
             let mut dice = Dice::seeded(seed);
             for _ in 0..50 {
-                match roster.draw(&mut dice, Some(without)) {
+                match endpoint_set.draw(&mut dice, Some(without)) {
                     Some(at) => prop_assert!(at != without && weights[at] > 0),
                     None => prop_assert!((0..).zip(&weights).all(|(at, &weight)| at == without || weight == 0)),
                 }

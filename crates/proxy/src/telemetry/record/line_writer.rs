@@ -1,7 +1,7 @@
 //! Writing into room that was made before: what is written of a line has nothing to ask and
 //! nothing to move, and each byte of a text is looked at and copied in one go.
 //!
-//! What is large is handed a pen by value and hands it back, so that it stays in registers.
+//! What is large is handed a writer by value and hands it back, so that it stays in registers.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -19,11 +19,11 @@ const STEP: usize = 16;
 
 /// Room, and how to fill it.
 #[derive(Debug)]
-pub(super) struct Pen<'a> {
+pub(super) struct LineWriter<'a> {
     room: &'a mut [u8],
 }
 
-impl<'a> Pen<'a> {
+impl<'a> LineWriter<'a> {
     /// Writes into `room`.
     pub(super) fn new(room: &'a mut [u8]) -> Self {
         Self { room }
@@ -61,14 +61,14 @@ impl<'a> Pen<'a> {
         match number {
             0..10 => self.put(&[b'0' + number as u8]),
             10..SHORT => self.short(number as u32),
-            _ => self.lend(|pen| long(number, pen)),
+            _ => self.lend(|writer| long(number, writer)),
         }
     }
 
     /// Writes an address and port as [`SocketAddr`] is displayed.
     #[inline(always)]
     pub(super) fn socket(&mut self, address: &SocketAddr) {
-        self.lend(|pen| socket(address, pen));
+        self.lend(|writer| socket(address, writer));
     }
 
     /// Has something written by a function of its own.
@@ -101,7 +101,7 @@ impl<'a> Pen<'a> {
     }
 }
 
-impl Write for Pen<'_> {
+impl Write for LineWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.put(bytes);
         Ok(bytes.len())
@@ -115,32 +115,32 @@ impl Write for Pen<'_> {
 /// Numbers below this are of four digits or fewer.
 const SHORT: u64 = 10_000;
 
-fn long(number: u64, mut pen: Pen<'_>) -> Pen<'_> {
+fn long(number: u64, mut writer: LineWriter<'_>) -> LineWriter<'_> {
     let upper = number / SHORT;
     if upper < SHORT {
-        pen.short(upper as u32);
-        pen.put(&four_digits((number % SHORT) as u32));
+        writer.short(upper as u32);
+        writer.put(&four_digits((number % SHORT) as u32));
     } else {
         // There is room for it.
-        drop(write!(pen, "{number}"));
+        drop(write!(writer, "{number}"));
     }
-    pen
+    writer
 }
 
-fn socket<'a>(address: &SocketAddr, mut pen: Pen<'a>) -> Pen<'a> {
+fn socket<'a>(address: &SocketAddr, mut writer: LineWriter<'a>) -> LineWriter<'a> {
     let SocketAddr::V4(v4) = address else {
         // There is room for it.
-        drop(write!(pen, "{address}"));
-        return pen;
+        drop(write!(writer, "{address}"));
+        return writer;
     };
     let [a, b, c, d] = v4.ip().octets().map(octet);
     for (digits, count) in [a, b, c] {
-        pen.put_some(digits, count);
+        writer.put_some(digits, count);
     }
-    pen.put_some(d.0, d.1 - 1);
-    pen.put(b":");
-    pen.number(u64::from(v4.port()));
-    pen
+    writer.put_some(d.0, d.1 - 1);
+    writer.put(b":");
+    writer.number(u64::from(v4.port()));
+    writer
 }
 
 #[inline(always)]
@@ -156,11 +156,11 @@ mod tests {
 
     use super::*;
 
-    fn written(write: impl FnOnce(&mut Pen<'_>)) -> String {
+    fn written(write: impl FnOnce(&mut LineWriter<'_>)) -> String {
         let mut room = [b'#'; 256];
-        let mut pen = Pen::new(&mut room);
-        write(&mut pen);
-        let end = 256 - pen.left();
+        let mut writer = LineWriter::new(&mut room);
+        write(&mut writer);
+        let end = 256 - writer.left();
         String::from_utf8(room[..end].to_vec()).unwrap()
     }
 
@@ -168,9 +168,9 @@ mod tests {
     fn numbers_are_written_as_the_standard_library_writes_them() {
         let powers = (0..20).map(|power| 10_u64.pow(power));
         for number in (0..11_000).chain(powers.flat_map(|power| [power - 1, power, power + 1])) {
-            assert_eq!(written(|pen| pen.number(number)), number.to_string());
+            assert_eq!(written(|writer| writer.number(number)), number.to_string());
         }
-        assert_eq!(written(|pen| pen.number(u64::MAX)), u64::MAX.to_string());
+        assert_eq!(written(|writer| writer.number(u64::MAX)), u64::MAX.to_string());
     }
 
     #[test]
@@ -182,9 +182,9 @@ mod tests {
             let span = texts.keep(alphabet.as_bytes(), 70);
             texts.keep(b"behind", 70);
             texts.seal();
-            let found = written(|pen| {
-                pen.text(&texts, span);
-                pen.put(b"|");
+            let found = written(|writer| {
+                writer.text(&texts, span);
+                writer.put(b"|");
             });
             assert_eq!(found, alphabet + "|");
         }
@@ -193,8 +193,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_number_and_address_is_written_as_it_is_displayed(number: u64, address: SocketAddr) {
-            prop_assert_eq!(written(|pen| pen.number(number)), number.to_string());
-            prop_assert_eq!(written(|pen| pen.socket(&address)), address.to_string());
+            prop_assert_eq!(written(|writer| writer.number(number)), number.to_string());
+            prop_assert_eq!(written(|writer| writer.socket(&address)), address.to_string());
         }
     }
 }

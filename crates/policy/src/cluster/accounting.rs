@@ -1,4 +1,4 @@
-//! The books: how a lease ends, how a connection leaves, and what either teaches.
+//! Lease accounting: how a lease ends, how a connection leaves, and what either teaches.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Cluster {
         parked
     }
 
-    /// Takes a connection that carries a request, or was to, out of the books.
+    /// Takes a connection that carries a request, or was to, out of the accounts.
     pub(super) fn end_lease(&mut self, id: ConnectionId) -> Connection {
         let Some(gone) = self.connections.get(id) else {
             panic!("{id:?} was not leased")

@@ -1,11 +1,11 @@
-//! Where client connections wait between requests: each holds a place here, and nothing else.
+//! Idle connections: where client connections wait between requests. Each holds a slot here, and nothing else.
 //!
 //! ```text
-//!   accepted --> lobby --bytes come: a knock--> a server takes it, serves what it asks --> lobby
+//!   accepted --> idle --readable--> ready --> a request task takes it, serves its requests --> idle
 //!                  '--idle too long, or leaving--> closed
 //! ```
 //! A task with all that a request needs is some kilobytes; most connections of a gateway ask for
-//! nothing most of the time. So there are as many tasks (*servers*) as there are requests. A head that is
+//! nothing most of the time. So there are as many *request tasks* as there are requests. A head that is
 //! not whole is no request yet: its bytes wait with its connection, in as much memory as they take.
 
 use std::cell::{Cell, RefCell};
@@ -26,27 +26,27 @@ use super::connection::Connection;
 use super::h1;
 use crate::engine::{self, Alarm, Spawned, Stage};
 use crate::transport::buffer::{READ_SIZE, ReadBuffer};
-use crate::worker::{Current, Worker};
+use crate::worker::{Worker, WorkerSnapshot};
 
 /// While draining, a connection that stays idle this long is closed.
 const DRAIN_IDLE: Duration = Duration::from_secs(2);
 
-/// Servers without work that are kept for the next request.
-const SPARE_SERVERS: usize = 256;
+/// Request tasks without work that are kept for the next request.
+const SPARE_TASKS: usize = 256;
 
-/// Visitors of whom something was read hold memory for it; past so many, the next are read only when a
-/// server has them.
+/// Ready connections hold memory for what was read of them; past so many, the next are read only when a
+/// request task has them.
 const HEARD_MAX: usize = 128;
 
 /// A worker's waiting connections.
 #[derive(Debug)]
-pub(crate) struct Lobby {
+pub(crate) struct IdleConnections {
     places: RefCell<Slab<Place>>,
-    /// Those who knocked, for the next free server.
-    visitors: RefCell<VecDeque<Visitor>>,
+    /// Those that became ready, for the next free request task.
+    ready: RefCell<VecDeque<ReadyConnection>>,
     /// What is added to a place's number where the engine watches it.
-    doors: Cell<u32>,
-    /// Servers without work, each once.
+    slots: Cell<u32>,
+    /// Request tasks without work, each once.
     free: RefCell<Vec<Rc<Seat>>>,
     /// When to look whether a place's connection has been idle too long.
     looks: RefCell<BinaryHeap<Reverse<(Moment, u32)>>>,
@@ -60,30 +60,30 @@ pub(crate) struct Lobby {
 
 /// A connection that has something to say, and what was read of it already.
 #[derive(Debug)]
-pub(super) struct Visitor {
+pub(super) struct ReadyConnection {
     pub(super) connection: Box<Connection>,
     pub(super) input: ReadBuffer,
     /// When it was read, or when there was something to be read.
     pub(super) heard: Moment,
 }
 
-/// A server's place among those without work.
+/// A request task's place among those without work.
 #[derive(Debug)]
 pub(super) struct Seat {
-    server: Spawned,
+    task: Spawned,
     /// It is on the list, once.
     listed: Cell<bool>,
 }
 
-/// While this lives, a server may be on the list of those without work; whoever takes it off calls it.
+/// While this lives, a request task may be on the list of those without work; whoever takes it off calls it.
 struct Listing<'a> {
-    lobby: &'a Lobby,
+    idle: &'a IdleConnections,
     seat: &'a Rc<Seat>,
 }
 
 /// What a connection has to say.
 enum Heard {
-    Visitor(Visitor),
+    Ready(ReadyConnection),
     Nothing(Box<Connection>),
     /// It has ended without asking anything.
     End,
@@ -99,13 +99,13 @@ struct Place {
     look: Moment,
 }
 
-impl Lobby {
+impl IdleConnections {
     /// An empty one, for this thread's engine, whose unfinished heads may take so many bytes.
     pub(crate) fn new(begun_most: usize) -> Self {
         Self {
             places: RefCell::default(),
-            visitors: RefCell::default(),
-            doors: Cell::new(0),
+            ready: RefCell::default(),
+            slots: Cell::new(0),
             free: RefCell::default(),
             looks: RefCell::default(),
             head: RefCell::default(),
@@ -114,87 +114,88 @@ impl Lobby {
         }
     }
 
-    /// Its worker is told of knocks from now on.
+    /// Its worker is told from now on which slots have become readable.
     pub(crate) fn open(&self, worker: &Rc<Worker>) {
         let worker = worker.clone();
-        self.doors
-            .set(engine::keep_doors(move |door| worker.lobby.knock(&worker, door)));
+        self.slots.set(engine::keep_slots(move |slot| {
+            worker.idle.on_readable(&worker, slot)
+        }));
     }
 
     /// A place for a new connection.
-    pub(super) fn door(&self) -> u32 {
+    pub(super) fn slot(&self) -> u32 {
         let place = Place {
             waiting: None,
             look: Moment::NEVER,
         };
-        let door = self.places.borrow_mut().insert(place);
+        let slot = self.places.borrow_mut().insert(place);
         assert!(
-            door <= engine::DOOR_MAX as usize,
+            slot <= engine::SLOT_MAX as usize,
             "more connections than descriptors"
         );
-        door as u32
+        slot as u32
     }
 
     /// The connection has ended.
-    pub(super) fn give_back(&self, door: u32) {
-        self.places.borrow_mut().try_remove(door as usize);
+    pub(super) fn give_back(&self, slot: u32) {
+        self.places.borrow_mut().try_remove(slot as usize);
     }
 
     /// The connection waits for its next request.
     pub(crate) fn enter(&self, worker: &Rc<Worker>, mut connection: Box<Connection>) {
-        let door = connection.door;
+        let slot = connection.slot;
         connection.since = worker.clock.now();
         let due = due(worker, &connection);
-        let knocked = connection.transport.watch_door(self.doors.get() + door);
-        if let Some(place) = self.places.borrow_mut().get_mut(door as usize) {
+        let readable = connection.transport.watch_slot(self.slots.get() + slot);
+        if let Some(place) = self.places.borrow_mut().get_mut(slot as usize) {
             place.waiting = Some(connection);
         }
-        self.look_at(door, due);
+        self.look_at(slot, due);
         self.shed_begun(worker);
-        if knocked {
-            self.knock(worker, door);
+        if readable {
+            self.on_readable(worker, slot);
         }
     }
 
     /// A connection has just been opened: most say at once what they want.
-    pub(crate) fn welcome(&self, worker: &Rc<Worker>, connection: Box<Connection>) {
-        match self.hear(worker, connection) {
-            Heard::Visitor(visitor) => self.usher(worker, visitor),
+    pub(crate) fn on_accept(&self, worker: &Rc<Worker>, connection: Box<Connection>) {
+        match self.read_first(worker, connection) {
+            Heard::Ready(ready) => self.dispatch(worker, ready),
             Heard::Nothing(connection) => self.enter(worker, connection),
             Heard::End => {}
         }
     }
 
-    /// Somebody is at the door: bytes, or an end.
-    pub(crate) fn knock(&self, worker: &Rc<Worker>, door: u32) {
+    /// A connection that waits has become readable: bytes, or an end.
+    pub(crate) fn on_readable(&self, worker: &Rc<Worker>, slot: u32) {
         let mut places = self.places.borrow_mut();
-        let place = places.get_mut(door as usize);
+        let place = places.get_mut(slot as usize);
         let Some(connection) = place.and_then(|place| place.waiting.take()) else {
             return;
         };
         drop(places);
-        match self.hear(worker, connection) {
-            Heard::Visitor(visitor) => self.usher(worker, visitor),
+        match self.read_first(worker, connection) {
+            Heard::Ready(ready) => self.dispatch(worker, ready),
             Heard::Nothing(connection) => {
                 let due = due(worker, &connection);
-                if let Some(place) = self.places.borrow_mut().get_mut(door as usize) {
+                if let Some(place) = self.places.borrow_mut().get_mut(slot as usize) {
                     place.waiting = Some(connection);
                 }
-                self.look_at(door, due);
+                self.look_at(slot, due);
                 self.shed_begun(worker);
             }
             Heard::End => {}
         }
     }
 
-    /// Has a server come for a visitor.
-    fn usher(&self, worker: &Rc<Worker>, visitor: Visitor) {
-        self.visitors.borrow_mut().push_back(visitor);
+    /// Hands a ready connection to a request task.
+    fn dispatch(&self, worker: &Rc<Worker>, ready: ReadyConnection) {
+        self.ready.borrow_mut().push_back(ready);
         let free = self.free.borrow_mut().pop();
         match free {
             Some(seat) => {
                 seat.listed.set(false);
-                seat.server.wake_at(Stage::Act);
+                seat.task.wake_at(Stage::Process);
             }
             None => {
                 engine::spawn(h1::serve(worker.clone()));
@@ -203,11 +204,11 @@ impl Lobby {
     }
 
     /// Reads what a connection has to say.
-    fn hear(&self, worker: &Worker, mut connection: Box<Connection>) -> Heard {
+    fn read_first(&self, worker: &Worker, mut connection: Box<Connection>) -> Heard {
         let mut input = ReadBuffer::default();
         let mut heard = worker.clock.now();
-        if connection.begun.is_none() && self.visitors.borrow().len() >= HEARD_MAX {
-            return Heard::Visitor(Visitor {
+        if connection.begun.is_none() && self.ready.borrow().len() >= HEARD_MAX {
+            return Heard::Ready(ReadyConnection {
                 connection,
                 input,
                 heard,
@@ -218,9 +219,9 @@ impl Lobby {
             Ok(count) if count > 0 => input.filled(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing(connection),
             _ if connection.begun.is_none() => return Heard::End,
-            // A server meets the end, and tells of it.
+            // A request task meets the end, and tells of it.
             _ => {
-                return Heard::Visitor(Visitor {
+                return Heard::Ready(ReadyConnection {
                     connection,
                     input: ReadBuffer::default(),
                     heard,
@@ -243,7 +244,7 @@ impl Lobby {
         } else if self.leave_begun(worker, &mut connection, input.data(), heard) {
             return Heard::Nothing(connection);
         }
-        Heard::Visitor(Visitor {
+        Heard::Ready(ReadyConnection {
             connection,
             input,
             heard,
@@ -251,7 +252,7 @@ impl Lobby {
     }
 
     /// Leaves what has come of a head with its connection, if the head is not whole; otherwise, or if it is
-    /// malformed, it is a server's.
+    /// malformed, it is a request task's.
     pub(super) fn leave_begun(
         &self,
         worker: &Worker,
@@ -271,22 +272,22 @@ impl Lobby {
             return false;
         }
         connection.begun = Some(Box::new(self.begun.begin(bytes, heard)));
-        let is_waiting = |heard, door: u32| {
+        let is_waiting = |heard, slot: u32| {
             let places = self.places.borrow();
-            let waiting = places.get(door as usize).and_then(|place| place.waiting.as_ref());
+            let waiting = places.get(slot as usize).and_then(|place| place.waiting.as_ref());
             waiting.is_some_and(|connection| connection.began_at(heard))
         };
-        self.begun.waits_at(heard, connection.door, is_waiting);
+        self.begun.waits_at(heard, connection.slot, is_waiting);
         true
     }
 
     /// Sheds the oldest unfinished heads, while all of them together take more memory than they may.
     fn shed_begun(&self, worker: &Rc<Worker>) {
         while self.begun.is_full()
-            && let Some((heard, door)) = self.begun.take_oldest()
+            && let Some((heard, slot)) = self.begun.take_oldest()
         {
             let mut places = self.places.borrow_mut();
-            let place = places.get_mut(door as usize);
+            let place = places.get_mut(slot as usize);
             let waiting = place.and_then(|place| place.waiting.take_if(|other| other.began_at(heard)));
             drop(places);
             let Some(mut connection) = waiting else { continue };
@@ -294,9 +295,9 @@ impl Lobby {
                 begun.make_room();
             }
             self.begun.note_shed(worker);
-            self.usher(
+            self.dispatch(
                 worker,
-                Visitor {
+                ReadyConnection {
                     connection,
                     input: ReadBuffer::default(),
                     heard,
@@ -305,14 +306,14 @@ impl Lobby {
         }
     }
 
-    /// The next connection that has something to say, for the free server that has this seat; `None` if
+    /// The next connection that has something to say, for the free request task that has this seat; `None` if
     /// enough others are free.
-    pub(super) async fn next(&self, seat: &Rc<Seat>) -> Option<Visitor> {
-        let listing = Listing { lobby: self, seat };
+    pub(super) async fn next(&self, seat: &Rc<Seat>) -> Option<ReadyConnection> {
+        let listing = Listing { idle: self, seat };
         poll_fn(|_| {
-            let visitor = self.visitors.borrow_mut().pop_front();
-            if visitor.is_some() {
-                return Poll::Ready(visitor);
+            let ready = self.ready.borrow_mut().pop_front();
+            if ready.is_some() {
+                return Poll::Ready(ready);
             }
             // Whoever is on the list may be polled in vain. Whoever was called may come too late, and is free still.
             if listing.enter() {
@@ -326,22 +327,22 @@ impl Lobby {
 
     /// The configuration changed from `old`, or a drain began: every waiting connection is looked
     /// at, and those that nobody listens for any more keep what they had.
-    pub(crate) fn look_around(&self, worker: &Rc<Worker>, old: &Rc<Current>) {
+    pub(crate) fn look_around(&self, worker: &Rc<Worker>, old: &Rc<WorkerSnapshot>) {
         let current = worker.snapshot();
         let mut looks = Vec::new();
-        for (door, place) in &mut *self.places.borrow_mut() {
+        for (slot, place) in &mut *self.places.borrow_mut() {
             let Some(connection) = &mut place.waiting else {
                 continue;
             };
             if connection.last.is_none() && current.listener(*connection.address).is_none() {
                 connection.last = Some(old.clone());
             }
-            looks.push((door as u32, due(worker, connection)));
+            looks.push((slot as u32, due(worker, connection)));
         }
-        for (door, due) in looks {
-            self.look_at(door, due);
+        for (slot, due) in looks {
+            self.look_at(slot, due);
         }
-        for Visitor { connection, .. } in &mut *self.visitors.borrow_mut() {
+        for ReadyConnection { connection, .. } in &mut *self.ready.borrow_mut() {
             if connection.last.is_none() && current.listener(*connection.address).is_none() {
                 connection.last = Some(old.clone());
             }
@@ -351,17 +352,17 @@ impl Lobby {
     /// Closes connections that were idle too long, for as long as the worker lives.
     pub(crate) async fn keep(worker: Rc<Worker>) {
         loop {
-            poll_fn(|cx| worker.lobby.alarm.poll_due(cx)).await;
+            poll_fn(|cx| worker.idle.alarm.poll_due(cx)).await;
             let now = worker.clock.now();
-            while let Some(connection) = worker.lobby.overdue(&worker, now) {
+            while let Some(connection) = worker.idle.overdue(&worker, now) {
                 if connection.begun.is_some() {
-                    // A server says that its time is up.
-                    let visitor = Visitor {
+                    // A request task says that its time is up.
+                    let ready = ReadyConnection {
                         connection,
                         input: ReadBuffer::default(),
                         heard: now,
                     };
-                    worker.lobby.usher(&worker, visitor);
+                    worker.idle.dispatch(&worker, ready);
                     continue;
                 }
                 if worker.is_leaving(*connection.address) {
@@ -376,7 +377,7 @@ impl Lobby {
 
     /// Closes whatever still waits.
     pub(crate) fn clear(&self) {
-        drop(self.visitors.take());
+        drop(self.ready.take());
         loop {
             let mut places = self.places.borrow_mut();
             let waiting = places.iter_mut().find_map(|(_, place)| place.waiting.take());
@@ -388,19 +389,19 @@ impl Lobby {
     }
 
     #[cfg(test)]
-    fn free_servers(&self) -> usize {
+    fn free_tasks(&self) -> usize {
         self.free.borrow().len()
     }
 
-    fn look_at(&self, door: u32, at: Moment) {
+    fn look_at(&self, slot: u32, at: Moment) {
         let mut places = self.places.borrow_mut();
-        let Some(place) = places.get_mut(door as usize).filter(|place| at < place.look) else {
+        let Some(place) = places.get_mut(slot as usize).filter(|place| at < place.look) else {
             return;
         };
         place.look = at;
         let mut looks = self.looks.borrow_mut();
-        looks.push(Reverse((at, door)));
-        if looks.peek() == Some(&Reverse((at, door))) {
+        looks.push(Reverse((at, slot)));
+        if looks.peek() == Some(&Reverse((at, slot))) {
             self.alarm.set(at);
         }
     }
@@ -409,14 +410,14 @@ impl Lobby {
     fn overdue(&self, worker: &Worker, now: Moment) -> Option<Box<Connection>> {
         loop {
             let first = self.looks.borrow().peek().map(|&Reverse(first)| first);
-            let (at, door) = first.unwrap_or((Moment::NEVER, 0));
+            let (at, slot) = first.unwrap_or((Moment::NEVER, 0));
             if at > now {
                 self.alarm.set(at);
                 return None;
             }
             self.looks.borrow_mut().pop();
             let mut places = self.places.borrow_mut();
-            let Some(place) = places.get_mut(door as usize).filter(|place| place.look == at) else {
+            let Some(place) = places.get_mut(slot as usize).filter(|place| place.look == at) else {
                 continue; // its connection has ended, or an earlier look counts
             };
             place.look = Moment::NEVER;
@@ -429,7 +430,7 @@ impl Lobby {
                 return place.waiting.take();
             }
             drop(places);
-            self.look_at(door, due);
+            self.look_at(slot, due);
         }
     }
 }
@@ -438,18 +439,18 @@ impl Seat {
     /// One for the task that is being polled.
     pub(super) fn new() -> Rc<Self> {
         Rc::new(Self {
-            server: Spawned::running(),
+            task: Spawned::running(),
             listed: Cell::new(false),
         })
     }
 }
 
 impl Listing<'_> {
-    /// Puts the server on the list, unless it is there; false if enough others are.
+    /// Puts the request task on the list, unless it is there; false if enough others are.
     fn enter(&self) -> bool {
-        let mut free = self.lobby.free.borrow_mut();
+        let mut free = self.idle.free.borrow_mut();
         if !self.seat.listed.get() {
-            if free.len() >= SPARE_SERVERS {
+            if free.len() >= SPARE_TASKS {
                 return false;
             }
             self.seat.listed.set(true);
@@ -460,10 +461,10 @@ impl Listing<'_> {
 }
 
 impl Drop for Listing<'_> {
-    /// A server that took another's visitor, or is gone, must not be called for the next one.
+    /// A request task that took another's connection, or is gone, must not be called for the next one.
     fn drop(&mut self) {
         if self.seat.listed.take() {
-            self.lobby
+            self.idle
                 .free
                 .borrow_mut()
                 .retain(|other| !Rc::ptr_eq(other, self.seat));
@@ -496,19 +497,22 @@ mod tests {
     use super::*;
     use crate::engine::clock::Clock;
 
-    fn with_lobby(test: impl AsyncFnOnce(Lobby) + 'static) {
-        engine::run(Clock::start(), async { test(Lobby::new(1 << 20)).await }).expect("an engine");
+    fn with_idle(test: impl AsyncFnOnce(IdleConnections) + 'static) {
+        engine::run(Clock::start(), async {
+            test(IdleConnections::new(1 << 20)).await
+        })
+        .expect("an engine");
     }
 
     #[test]
-    fn a_server_polled_in_vain_is_on_the_list_once() {
-        with_lobby(async |lobby| {
+    fn a_request_task_polled_in_vain_is_on_the_list_once() {
+        with_idle(async |idle| {
             let seat = Seat::new();
-            let mut next = pin!(lobby.next(&seat));
+            let mut next = pin!(idle.next(&seat));
             poll_fn(|cx| {
                 for _ in 0..3 {
                     assert!(next.as_mut().poll(cx).is_pending());
-                    assert_eq!(lobby.free_servers(), 1);
+                    assert_eq!(idle.free_tasks(), 1);
                 }
                 Poll::Ready(())
             })
@@ -517,16 +521,16 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_was_called_too_late_is_on_the_list_again() {
-        with_lobby(async |lobby| {
+    fn a_request_task_that_was_called_too_late_is_on_the_list_again() {
+        with_idle(async |idle| {
             let seat = Seat::new();
-            let mut next = pin!(lobby.next(&seat));
+            let mut next = pin!(idle.next(&seat));
             poll_fn(|cx| {
                 assert!(next.as_mut().poll(cx).is_pending());
-                // Called for a visitor that another server has taken since.
-                lobby.free.take()[0].listed.set(false);
+                // Called for a connection that another request task has taken since.
+                idle.free.take()[0].listed.set(false);
                 assert!(next.as_mut().poll(cx).is_pending());
-                assert_eq!(lobby.free_servers(), 1);
+                assert_eq!(idle.free_tasks(), 1);
                 Poll::Ready(())
             })
             .await;
@@ -534,32 +538,32 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_waits_no_more_is_not_on_the_list() {
-        with_lobby(async |lobby| {
+    fn a_request_task_that_waits_no_more_is_not_on_the_list() {
+        with_idle(async |idle| {
             let seat = Seat::new();
             {
-                let mut next = pin!(lobby.next(&seat));
+                let mut next = pin!(idle.next(&seat));
                 poll_fn(|cx| {
                     assert!(next.as_mut().poll(cx).is_pending());
                     Poll::Ready(())
                 })
                 .await;
             }
-            assert_eq!(lobby.free_servers(), 0);
+            assert_eq!(idle.free_tasks(), 0);
         });
     }
 
     #[test]
-    fn past_so_many_free_servers_the_next_one_ends() {
-        with_lobby(async |lobby| {
-            let seats: Vec<_> = (0..=SPARE_SERVERS).map(|_| Seat::new()).collect();
-            let mut waiting: Vec<_> = seats.iter().map(|seat| Box::pin(lobby.next(seat))).collect();
+    fn past_so_many_free_tasks_the_next_one_ends() {
+        with_idle(async |idle| {
+            let seats: Vec<_> = (0..=SPARE_TASKS).map(|_| Seat::new()).collect();
+            let mut waiting: Vec<_> = seats.iter().map(|seat| Box::pin(idle.next(seat))).collect();
             poll_fn(|cx| {
                 let pending: usize = waiting
                     .iter_mut()
                     .map(|w| usize::from(w.as_mut().poll(cx).is_pending()))
                     .sum();
-                assert_eq!(pending, SPARE_SERVERS);
+                assert_eq!(pending, SPARE_TASKS);
                 Poll::Ready(())
             })
             .await;

@@ -68,7 +68,7 @@ fn rank<const SEPARATOR: u8>(byte: u8) -> u8 {
 
 /// Keys with their values, sorted, each knowing the closest key that covers it.
 #[derive(Debug)]
-pub(super) struct Nest<R, T> {
+pub(super) struct PrefixIndex<R, T> {
     entries: Vec<Entry<T>>,
     reading: PhantomData<R>,
 }
@@ -80,7 +80,7 @@ struct Entry<T> {
     value: T,
 }
 
-impl<R: Reading, T> Nest<R, T> {
+impl<R: Reading, T> PrefixIndex<R, T> {
     /// Its keys, in their order.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| &*entry.key)
@@ -138,8 +138,11 @@ mod tests {
     use super::*;
 
     fn covering<R: Reading>(keys: &[&str], probe: &str) -> Vec<String> {
-        let nest = Nest::<R, ()>::new(keys.iter().map(|&key| (key.into(), ())));
-        nest.covering(probe).map(|(key, ())| key.to_owned()).collect()
+        let prefix_index = PrefixIndex::<R, ()>::new(keys.iter().map(|&key| (key.into(), ())));
+        prefix_index
+            .covering(probe)
+            .map(|(key, ())| key.to_owned())
+            .collect()
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use policy::cluster::{
-    Address, Ask, Checkout, ConnectionFacts, ConnectionId, EndpointId, Hold, Refusal, Resend, Reuse, Reused,
-    Ticket, WorkerId, Writing,
+    Address, Ask, Checkout, ConnectionFacts, ConnectionId, EndpointId, Hold, Refusal, ReplaySafety, Reuse,
+    Reused, Ticket, WorkerId, Writing,
 };
 use policy::time::Moment;
 
@@ -25,8 +25,8 @@ use crate::worker::Worker;
 
 /// What is asked for, apart from what the cluster knows by itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Want<'a> {
-    pub(crate) resend: Resend,
+pub(crate) struct CheckoutTerms<'a> {
+    pub(crate) replay_safety: ReplaySafety,
     pub(crate) reuse: Reuse,
     pub(crate) avoid: &'a [EndpointId],
     /// Nobody waits for the answer any longer than until then.
@@ -37,27 +37,27 @@ pub(crate) struct Want<'a> {
 
 /// What the cluster said: a lease at once, or what is to be done for one.
 #[derive(Debug)]
-pub(crate) enum Asked<'a> {
+pub(crate) enum CheckoutResult<'a> {
     /// An idle connection.
     Lease(Lease<'a>),
     /// One is to be opened, or waited for.
-    Later(Later),
+    Pending(PendingCheckout),
     /// No.
     Refused(Refusal),
 }
 
 /// What is to be done for a lease.
 #[derive(Debug)]
-pub(crate) enum Later {
+pub(crate) enum PendingCheckout {
     /// A connection is to be opened.
-    Open(Box<Dial>),
+    Connect(Box<Connect>),
     /// A place is to be waited for.
     Queue(Ticket),
 }
 
 /// A connection to be opened.
 #[derive(Debug)]
-pub(crate) struct Dial {
+pub(crate) struct Connect {
     connection: ConnectionId,
     endpoint: EndpointId,
     address: Address,
@@ -84,16 +84,16 @@ pub(crate) struct Unreached {
 
 /// Whoever asks: a worker, for one request.
 #[derive(Clone, Copy)]
-pub(crate) struct Asker<'a, 'b> {
+pub(crate) struct CheckoutRequest<'a, 'b> {
     pub(crate) worker: &'a Rc<Worker>,
     pub(crate) handle: &'a ClusterHandle,
-    pub(crate) want: Want<'b>,
+    pub(crate) terms: CheckoutTerms<'b>,
 }
 
-impl<'a> Asker<'a, '_> {
+impl<'a> CheckoutRequest<'a, '_> {
     /// Asks the cluster; idle connections that a look finds closed are given back, and it is asked
     /// again.
-    pub(crate) fn ask(&self) -> Asked<'a> {
+    pub(crate) fn ask(&self) -> CheckoutResult<'a> {
         self.take(self.check_out(false))
     }
 
@@ -117,23 +117,27 @@ impl<'a> Asker<'a, '_> {
     }
 
     /// Does what is to be done for a lease, as long as whoever needs it waits.
-    pub(crate) async fn carry_out(&self, mut later: Later, waiter: Waiter<'_>) -> Result<Lease<'a>, NoLease> {
+    pub(crate) async fn carry_out(
+        &self,
+        mut pending: PendingCheckout,
+        waiter: Waiter<'_>,
+    ) -> Result<Lease<'a>, NoLease> {
         loop {
-            let ticket = match later {
+            let ticket = match pending {
                 // In a box, so that requests which wait in a queue hold no room for it.
-                Later::Open(dial) => {
-                    let opened = Box::pin(self.open(dial));
+                PendingCheckout::Connect(target) => {
+                    let opened = Box::pin(self.open(target));
                     return match first(opened, Box::pin(waiter.leaves_opening())).await {
                         First::A(opened) => opened,
                         First::B(()) => Err(NoLease::Left),
                     };
                 }
-                Later::Queue(ticket) => ticket,
+                PendingCheckout::Queue(ticket) => ticket,
             };
             match first(pin!(self.wait(ticket)), pin!(waiter.leaves_queue())).await {
-                First::A(Asked::Lease(lease)) => return Ok(lease),
-                First::A(Asked::Refused(refusal)) => return Err(NoLease::Refused(refusal)),
-                First::A(Asked::Later(next)) => later = next,
+                First::A(CheckoutResult::Lease(lease)) => return Ok(lease),
+                First::A(CheckoutResult::Refused(refusal)) => return Err(NoLease::Refused(refusal)),
+                First::A(CheckoutResult::Pending(next)) => pending = next,
                 First::B(()) => return Err(NoLease::Left),
             }
         }
@@ -141,46 +145,48 @@ impl<'a> Asker<'a, '_> {
 
     fn question(&self) -> Ask<'_> {
         Ask {
-            resend: self.want.resend,
-            reuse: self.want.reuse,
-            avoid: self.want.avoid,
-            deadline: self.want.deadline,
-            hash: self.want.hash,
+            replay_safety: self.terms.replay_safety,
+            reuse: self.terms.reuse,
+            avoid: self.terms.avoid,
+            deadline: self.terms.deadline,
+            hash: self.terms.hash,
             ..Ask::new(&self.handle.members, &self.handle.plan, self.worker.id)
         }
     }
 
-    fn take(&self, mut found: (Checkout, Option<Box<Connection>>)) -> Asked<'a> {
-        let mut found_dead = 0;
+    fn take(&self, mut found: (Checkout, Option<Box<Connection>>)) -> CheckoutResult<'a> {
+        let mut stale = 0;
         loop {
             let reused = match found.0 {
                 Checkout::Reuse(reused) => reused,
-                Checkout::Refuse(refusal) => return Asked::Refused(refusal),
-                Checkout::Queue(ticket) => return Asked::Later(Later::Queue(ticket)),
+                Checkout::Refuse(refusal) => return CheckoutResult::Refused(refusal),
+                Checkout::Queue(ticket) => {
+                    return CheckoutResult::Pending(PendingCheckout::Queue(ticket));
+                }
                 Checkout::Open {
                     connection,
                     endpoint,
                     address,
                 } => {
-                    let dial = Dial {
+                    let target = Connect {
                         connection,
                         endpoint,
                         address,
                     };
-                    return Asked::Later(Later::Open(dial.into()));
+                    return CheckoutResult::Pending(PendingCheckout::Connect(target.into()));
                 }
             };
             let connection = found.1.expect("an idle connection has a socket");
-            if let Some(lease) = self.reuse(reused, connection, found_dead) {
-                return Asked::Lease(lease);
+            if let Some(lease) = self.reuse(reused, connection, stale) {
+                return CheckoutResult::Lease(lease);
             }
-            found_dead += 1;
+            stale += 1;
             found = self.check_out(true);
         }
     }
 
     /// An idle connection, if a look finds it open.
-    fn reuse(&self, reused: Reused, mut connection: Box<Connection>, found_dead: u32) -> Option<Lease<'a>> {
+    fn reuse(&self, reused: Reused, mut connection: Box<Connection>, stale: u32) -> Option<Lease<'a>> {
         let mut permit = self.permit(reused.connection);
         if self.must_look(&connection, reused.worker)
             && let Some(end) = idle_end(&connection.transport)
@@ -192,7 +198,7 @@ impl<'a> Asker<'a, '_> {
                 "cluster {}: the idle connection had ended ({end:?}); asking again",
                 shared.name
             );
-            shared.with(|state| state.cluster.found_dead(reused.connection, end, now));
+            shared.with(|state| state.cluster.on_stale(reused.connection, end, now));
             return None;
         }
         if reused.worker != self.worker.id {
@@ -204,11 +210,11 @@ impl<'a> Asker<'a, '_> {
         connection.received_before = connection.transport.received();
         connection.writing = reused.writing;
         connection.hold = reused.hold;
-        connection.resend = self.want.resend;
+        connection.replay_safety = self.terms.replay_safety;
         connection.raced = false;
         connection.facts = reused.facts;
         connection.fresh = false;
-        connection.found_dead = found_dead;
+        connection.stale = stale;
         connection.connect_time = None;
         Some(Lease {
             connection: Some(connection),
@@ -223,12 +229,12 @@ impl<'a> Asker<'a, '_> {
         at != self.worker.id || !connection.transport.is_quiet()
     }
 
-    async fn open(&self, dial: Box<Dial>) -> Result<Lease<'a>, NoLease> {
-        let Dial {
+    async fn open(&self, target: Box<Connect>) -> Result<Lease<'a>, NoLease> {
+        let Connect {
             connection: id,
             endpoint,
             address,
-        } = *dial;
+        } = *target;
         let mut permit = self.permit(id);
         let (worker, shared) = (self.worker, &self.handle.shared);
         let begun = worker.clock.now();
@@ -275,11 +281,11 @@ impl<'a> Asker<'a, '_> {
             received_before: 0,
             writing: Writing::Direct,
             hold: Hold::default(),
-            resend: self.want.resend,
+            replay_safety: self.terms.replay_safety,
             raced: false,
             facts: ConnectionFacts::default(),
             fresh: true,
-            found_dead: 0,
+            stale: 0,
             connect_time: Some(now.since(begun)),
         });
         Ok(Lease {
@@ -297,7 +303,7 @@ impl<'a> Asker<'a, '_> {
         }
     }
 
-    async fn wait(&self, ticket: Ticket) -> Asked<'a> {
+    async fn wait(&self, ticket: Ticket) -> CheckoutResult<'a> {
         let shared = &self.handle.shared;
         let mut waiting = Waiting {
             handle: self.handle,

@@ -177,7 +177,7 @@ impl Cluster {
         let mut past = false;
         if ask.reuse == Reuse::Allow && !(endpoint.idle.is_empty() && endpoint.probe.is_none()) {
             let limit = endpoint.limit_now(&ask.plan.keep_alive, explored, now);
-            match endpoint.idle.take(&limit, ask.resend, ask.worker, now) {
+            match endpoint.idle.take(&limit, ask.replay_safety, ask.worker, now) {
                 Offer::Take(connection, writing) => {
                     endpoint.in_flight += 1;
                     endpoint.uses += 1;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::h1::encode::{self, Onward};
+use crate::h1::encode::{self, OutboundHead};
 use crate::h1::head::{Limits, Scan};
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
@@ -25,7 +25,7 @@ fn forwarded(fields: &str, arrival: &Arrival<'_>) -> String {
         .unwrap();
     request(&mut head, arrival);
     let mut out = Vec::new();
-    encode::request(&mut out, &head, &Onward::default());
+    encode::request(&mut out, &head, &OutboundHead::default());
     String::from_utf8(out).unwrap()
 }
 
@@ -109,7 +109,7 @@ fn a_response_says_by_whom_it_came_and_when() {
         };
         response(&mut head, &returned);
         let mut out = Vec::new();
-        encode::response(&mut out, &head, &Onward::default());
+        encode::response(&mut out, &head, &OutboundHead::default());
         String::from_utf8(out).unwrap()
     };
     assert_eq!(
