@@ -49,6 +49,12 @@ pub(crate) enum Server {
     H2o,
     /// uWSGI's own HTTP socket, which closes each connection behind its response without a word
     Uwsgi,
+    /// gunicorn's default workers (sync), which close each connection behind its response, announced
+    #[value(name = "gunicorn-sync")]
+    GunicornSync,
+    /// gunicorn with uvicorn's workers
+    #[value(name = "gunicorn-uvicorn")]
+    GunicornUvicorn,
 }
 
 /// A server under way. Dropping it ends it and all its workers.
@@ -77,6 +83,8 @@ impl Server {
             Self::Tomcat => "Http11NioProtocol, connectionTimeout 20000 as in its server.xml",
             Self::Uwsgi => "--http-socket: it closes behind each response",
             Self::Gunicorn => "gthread, 4 threads, defaults",
+            Self::GunicornSync => "sync workers: they close behind each response",
+            Self::GunicornUvicorn => "uvicorn.workers.UvicornWorker, defaults",
             Self::Nginx => "defaults, 75 s: no close to meet",
             Self::NginxShort => "keepalive_timeout 2s",
             Self::Go => "net/http, ReadTimeout 5s",
@@ -101,21 +109,21 @@ impl Server {
         Duration::from_millis(match self {
             Self::Node => 6000,
             Self::Uvicorn | Self::Apache | Self::Go | Self::Hypercorn => 5000,
-            Self::Gunicorn | Self::NginxShort => 2000,
+            Self::Gunicorn | Self::GunicornUvicorn | Self::NginxShort => 2000,
             Self::Nginx => 75_000,
             Self::Puma => 20_200,
             Self::Tomcat => 20_500,
             Self::Jetty => 30_000,
             Self::Lighttpd => 6000,
             Self::H2o => 10_000,
-            Self::Uwsgi => 0,
+            Self::Uwsgi | Self::GunicornSync => 0,
         })
     }
 
     /// What its lanes do: where no connection is ever idle, there is no moment to aim at.
     pub(crate) fn script(self) -> Script {
         match self {
-            Self::Uwsgi => Script::Steady,
+            Self::Uwsgi | Self::GunicornSync => Script::Steady,
             _ => Script::Aim,
         }
     }

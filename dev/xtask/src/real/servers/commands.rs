@@ -35,21 +35,22 @@ impl Server {
                 ];
                 command(program, &arguments)
             }
-            Self::Gunicorn => {
+            Self::Gunicorn | Self::GunicornSync => {
                 let program = install::python("gunicorn", "gunicorn")?;
                 write("race_wsgi.py", include_str!("../programs/race_wsgi.py"))?;
-                command(
-                    program,
-                    &[
-                        "--worker-class",
-                        "gthread",
-                        "--threads",
-                        "4",
-                        "--bind",
-                        &address,
-                        "race_wsgi:app",
-                    ],
-                )
+                let mut command = command(program, &["--bind", &address, "race_wsgi:app"]);
+                if self == Self::Gunicorn {
+                    command.args(["--worker-class", "gthread", "--threads", "4"]);
+                }
+                command
+            }
+            Self::GunicornUvicorn => {
+                install::python("uvicorn", "uvicorn")?;
+                let program = install::python("gunicorn", "gunicorn")?;
+                write("race_asgi.py", include_str!("../programs/race_asgi.py"))?;
+                let mut command = command(program, &["--bind", &address, "race_asgi:app"]);
+                command.args(["--worker-class", "uvicorn.workers.UvicornWorker"]);
+                command
             }
             Self::Nginx | Self::NginxShort => {
                 install::debian("nginx", "nginx-light")?;
