@@ -11,6 +11,7 @@
 //! | `yaml` | a whole configuration: `evenkeel check` accepts it (`yaml`) |
 //! | `yaml file=NAME` | the same, and the page's commands find it under that name |
 //! | `yaml fragment` | a part of a resource, or some resources: the test adds what is missing |
+//! | `yaml refused: CODE` | the same, and `evenkeel check` refuses it with this code: what can not be done yet |
 //! | `json` | parsed |
 //! | `ini`, `nginx`, `haproxy`, `text`, … | of other programs, or of none: not tried |
 
@@ -152,7 +153,11 @@ fn every_block_says_what_it_is() {
                 ["", "errors"].contains(&block.mark.as_str())
                     || block.not_run().is_some_and(|why| why.contains(' '))
             }
-            "yaml" => ours.contains(&block.mark.as_str()) || block.mark.starts_with("file="),
+            "yaml" => {
+                let begins = ["file=", "refused: "];
+                ours.contains(&block.mark.as_str())
+                    || begins.iter().any(|begin| block.mark.starts_with(begin))
+            }
             "text" | "json" => ours.contains(&block.mark.as_str()),
             // Of other programs. A block without a language is one of text.
             "" | "ini" | "nginx" | "haproxy" | "promql" => block.mark.is_empty(),
