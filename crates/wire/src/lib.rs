@@ -8,6 +8,7 @@ mod bytes;
 pub mod field;
 pub mod forwarded;
 pub mod h1;
+pub mod h2;
 pub mod hop;
 pub mod host;
 mod known;
