@@ -156,6 +156,12 @@ impl Fields {
         self.add(line);
     }
 
+    /// As [`Fields::push`], of a name that is known to be this one.
+    pub(crate) fn push_known(&mut self, known: Known, name: &[u8], value: &[u8]) {
+        let line = self.append(known, name, value);
+        self.add(line);
+    }
+
     /// Replaces all fields of the name by one, at the place of the first.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         let known = Known::of(name);

@@ -12,6 +12,7 @@ pub mod h2;
 pub mod hop;
 pub mod host;
 mod known;
+pub mod message;
 pub mod outbound;
 pub mod path;
 pub mod scan;

@@ -224,7 +224,7 @@ fn stated(version: Version, fields: &Fields) -> Result<Stated, FramingError> {
 
 /// RFC 9110, 8.6: 1*DIGIT, once. Equal repetitions may be merged by the RFC; that is a repair, and the
 /// parties before and behind us need not make the same one.
-fn content_length(fields: &Fields) -> Result<u64, FramingError> {
+pub(crate) fn content_length(fields: &Fields) -> Result<u64, FramingError> {
     let value = fields
         .only(Known::ContentLength)
         .ok_or(FramingError::SeveralLengths)?;
