@@ -12,6 +12,7 @@ mod endpoint;
 pub mod evidence;
 pub mod filter;
 pub mod freeze;
+pub mod h2_budget;
 pub mod health;
 pub mod keepalive;
 pub mod latency;
