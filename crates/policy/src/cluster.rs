@@ -261,15 +261,18 @@ impl Cluster {
                 self.learn_silence(&gone, now);
                 Parked::Close
             }
-            Handback::PeerClosed { reset, raced, proven } => {
+            Handback::PeerClosed { how, raced, proven } => {
                 let gone = self.end_lease(connection);
+                let local = u64::from(how == IdleEnd::Unsolicited);
                 self.counters.cx_destroy += 1;
-                self.counters.cx_destroy_remote += 1;
+                self.counters.cx_destroy_local += local;
+                self.counters.cx_destroy_remote += 1 - local;
                 self.counters.cx_destroy_with_active_rq += 1;
-                self.counters.cx_destroy_remote_with_active_rq += 1;
+                self.counters.cx_destroy_local_with_active_rq += local;
+                self.counters.cx_destroy_remote_with_active_rq += 1 - local;
                 if raced {
-                    self.counters.race_met += 1;
-                    self.learn_met(&gone, reset, proven, now);
+                    self.counters.race_met += 1 - local;
+                    self.learn_met(&gone, how, proven, now);
                 }
                 Parked::Close
             }

@@ -60,6 +60,8 @@ pub enum Sign {
     Fin,
     /// An RST without a FIN: it leaves no proof behind.
     Reset,
+    /// Bytes that answer no request. The connection is of no use from then on, and they leave no proof either.
+    Unsolicited,
 }
 
 impl Default for Learner {
@@ -95,12 +97,15 @@ impl Learner {
         self.unhinted == HINT_RESPONSES && self.hint.take().is_some()
     }
 
-    /// The endpoint closed a connection that had been idle for `age`. Returns whether the limit
-    /// may have changed.
+    /// The endpoint closed a connection that had been idle for `age`, or made it useless. Returns whether
+    /// the limit may have changed.
     pub fn on_closed(&mut self, age: Duration, how: Sign, now: Moment) -> bool {
+        if how == Sign::Unsolicited && age < YOUNG {
+            return false; // More likely the end of the response before than what a timer says.
+        }
         let before = (self.watch.wall(), self.watch.suspect());
         let proven = how == Sign::Fin;
-        self.resets += u64::from(!proven);
+        self.resets += u64::from(how == Sign::Reset);
         let event = self.watch.on_closed(age, now);
         if event {
             self.survival.closed(age);
@@ -192,6 +197,7 @@ impl Learner {
                 safe: idle.min(YOUNG),
                 unexplored: false,
                 wary: None,
+                unsolicited: false,
                 source: Source::Configured,
             };
         }
@@ -222,6 +228,7 @@ impl Learner {
             safe,
             unexplored,
             wary: self.wary(ahead),
+            unsolicited: false,
             source,
         }
     }

@@ -237,6 +237,7 @@ mod tests {
         safe: Duration::from_secs(1),
         unexplored: true,
         wary: None,
+        unsolicited: false,
         source: Source::Configured,
     };
 

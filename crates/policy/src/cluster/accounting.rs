@@ -110,7 +110,7 @@ impl Cluster {
         let sign = match how {
             IdleEnd::Fin => Sign::Fin,
             IdleEnd::Reset => Sign::Reset,
-            IdleEnd::Unsolicited => return,
+            IdleEnd::Unsolicited => Sign::Unsolicited,
         };
         if self.freezes.hides(now) && gone.idle_since < self.freezes.ended() {
             return;
@@ -120,26 +120,44 @@ impl Cluster {
             .get_mut(gone.endpoint)
             .filter(|endpoint| endpoint.held_by > 0);
         let Some(endpoint) = endpoint else { return };
+        if how == IdleEnd::Unsolicited {
+            endpoint.on_unsolicited(now);
+        }
         if endpoint.on_closed(now.since(gone.idle_since), sign, now) {
             self.learned(gone.endpoint, now);
         }
     }
 
+    /// An endpoint sent bytes that answer no request.
+    pub fn on_unsolicited(&mut self, id: EndpointId, now: Moment) {
+        if let Some(endpoint) = self.endpoints.get_mut(id) {
+            endpoint.on_unsolicited(now);
+        }
+    }
+
     /// A close met a request. One that proves nothing contradicts what was believed, and moves it at
     /// once; others may follow.
-    pub(super) fn learn_met(&mut self, gone: &Connection, reset: bool, proven: bool, now: Moment) {
+    pub(super) fn learn_met(&mut self, gone: &Connection, how: IdleEnd, proven: bool, now: Moment) {
         if self.was_frozen_with(gone) {
             return;
         }
-        if proven || reset {
-            self.learn(gone, if reset { IdleEnd::Reset } else { IdleEnd::Fin }, now);
+        if proven || how != IdleEnd::Fin {
+            self.learn(gone, how, now);
         }
         let explained = self.explains(gone, now);
         let Some(endpoint) = self.endpoints.get_mut(gone.endpoint) else {
             return;
         };
+        if how == IdleEnd::Unsolicited {
+            return; // One connection's matter: its siblings do not die of it.
+        }
         if !proven {
-            endpoint.on_surprise(gone.idle_age, if reset { Sign::Reset } else { Sign::Fin });
+            let sign = if how == IdleEnd::Reset {
+                Sign::Reset
+            } else {
+                Sign::Fin
+            };
+            endpoint.on_surprise(gone.idle_age, sign);
             endpoint.be_cautious(now);
         } else if !explained {
             endpoint.on_unexplained_close(now);

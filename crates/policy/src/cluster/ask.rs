@@ -157,8 +157,9 @@ pub struct Hold {
     /// the patience. They are not, if something between accepts connections for it.
     pub endpoint_acknowledges: bool,
     /// Whether an acknowledgement is waited for beyond the patience, because its absence would tell of a
-    /// forgotten flow. A peer may delay it (RFC 9293 3.8.6.3: by up to half a second; Linux: 40 ms).
-    pub suspects_silence: bool,
+    /// forgotten flow, or because bytes before it would answer nothing. A peer may delay it (RFC 9293
+    /// 3.8.6.3: by up to half a second; Linux: 40 ms).
+    pub awaits_acknowledgement: bool,
 }
 
 impl Hold {
@@ -273,7 +274,7 @@ pub enum IdleEnd {
     Fin,
     /// The peer sent an RST, with no FIN before.
     Reset,
-    /// The peer sent bytes that nobody asked for: the connection is closed, nothing is learned.
+    /// The peer sent bytes that answer no request: the connection is of no use any more.
     Unsolicited,
 }
 
@@ -294,10 +295,10 @@ pub enum Handback {
         /// When the attempt began.
         begun: Moment,
     },
-    /// The peer closed it while a request was on it.
+    /// The peer closed it while a request was on it, or made it useless.
     PeerClosed {
-        /// The close was an RST without a FIN.
-        reset: bool,
+        /// What came first.
+        how: IdleEnd,
         /// It met a request on a reused connection before any response byte, and may have been on its
         /// way when that was written.
         raced: bool,

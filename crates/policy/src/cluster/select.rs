@@ -144,7 +144,7 @@ impl Cluster {
                 let siblings = self.explored;
                 let endpoint = self.endpoint(id);
                 facts.limit = Some(endpoint.limit(&ask.plan.keep_alive).reuse);
-                let hold = endpoint.hold(facts.idle_age, siblings, &ask.plan.keep_alive);
+                let hold = endpoint.hold(facts.idle_age, siblings, &ask.plan.keep_alive, now);
                 Checkout::Reuse(Reused {
                     connection,
                     endpoint: id,

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use super::*;
 use crate::evidence::Grade;
 use crate::keepalive::Source;
-use crate::plan::{ClusterPlan, HealthPlan, HealthProbe, Limits};
+use crate::plan::{ClusterPlan, HealthPlan, HealthProbe, Learning, Limits};
 use crate::retry::attempts::RetryReason;
 
 const ME: WorkerId = WorkerId(0);
@@ -192,7 +192,7 @@ fn a_request_that_needs_proof_writes_in_two_steps_until_something_is_known() {
 #[test]
 fn an_acknowledgement_is_awaited_only_where_a_flow_may_have_been_forgotten() {
     let awaits = |checkout: &Checkout| match checkout {
-        Checkout::Reuse(reused) if reused.writing == Writing::TwoStep => reused.hold.suspects_silence,
+        Checkout::Reuse(reused) if reused.writing == Writing::TwoStep => reused.hold.awaits_acknowledgement,
         other => panic!("{other:?} is not written in two steps"),
     };
     let mut story = Story::new(1, ClusterPlan::default());
@@ -210,6 +210,41 @@ fn an_acknowledgement_is_awaited_only_where_a_flow_may_have_been_forgotten() {
         .hand_back(reused(&near).0, Handback::Silent, ME, AT(10_900));
     story.idle(1, 30_000);
     assert!(awaits(&story.post(33_900)), "silence was met at 4.9 s");
+}
+
+#[test]
+fn an_endpoint_that_says_what_answers_nothing_is_kept_away_from_as_if_it_had_closed() {
+    let mut story = Story::new(1, ClusterPlan::default());
+    let at = story.teach(2000, IdleEnd::Unsolicited);
+    let limit = story.cluster.describe(AT(at))[0].knowledge.limit;
+    assert!(matches!(limit.source, Source::Learned { .. }), "{limit:?}");
+    assert_eq!(story.cluster.describe(AT(at))[0].knowledge.resets, 0);
+    story.idle(1, at);
+    assert!(matches!(story.get(at + 1999), Checkout::Open { .. }));
+}
+
+#[test]
+fn without_learning_too_every_request_to_such_an_endpoint_is_written_in_two_steps_for_an_hour() {
+    let mut plan = ClusterPlan::default();
+    plan.keep_alive.learning = Learning::Off;
+    let mut story = Story::new(1, plan);
+    let idle = story.idle(1, 0)[0];
+    let writing = |checkout: &Checkout| match checkout {
+        Checkout::Reuse(reused) => (reused.writing, reused.hold.awaits_acknowledgement),
+        other => panic!("{other:?} is not reused"),
+    };
+    let before = story.get(500);
+    assert_eq!(writing(&before).0, Writing::Direct);
+    story.answer(reused(&before).0, 500);
+    // Right behind a response it is more likely the response's own end: no timer is learned from it.
+    assert!(story.cluster.idle_ended(idle, IdleEnd::Unsolicited, AT(510)));
+    assert_eq!(story.cluster.describe(AT(510))[0].knowledge.closes, 0);
+    story.idle(1, 1000);
+    let after = story.get(1500);
+    assert_eq!(writing(&after), (Writing::TwoStep, true));
+    story.answer(reused(&after).0, 1500);
+    story.idle(1, 4_000_000);
+    assert_eq!(writing(&story.get(4_000_500)).0, Writing::Direct);
 }
 
 #[test]
@@ -274,7 +309,12 @@ fn a_probe_that_outlives_the_wall_says_so_at_once_and_three_of_them_raise_the_li
         at += 2200;
         assert!(story.cluster.next_deadline() <= AT(at));
         assert!(story.cluster.reap(&plan, AT(at)).is_empty());
-        assert!(story.cluster.idle_ended(probe, IdleEnd::Unsolicited, AT(at + 1)));
+        at += 120_000;
+        assert_eq!(
+            story.cluster.reap(&plan, AT(at)),
+            [probe],
+            "watched for long enough"
+        );
     }
     assert_eq!(
         story.cluster.describe(AT(at))[0].knowledge.limit.source,
@@ -328,7 +368,7 @@ fn a_close_that_met_a_request_counts_with_its_age_at_the_close() {
         story.idle(1, n * 10_000);
         let (dead, _) = reused(&story.get(n * 10_000 + 2995));
         let how = Handback::PeerClosed {
-            reset: true,
+            how: IdleEnd::Reset,
             raced: true,
             proven: false,
         };

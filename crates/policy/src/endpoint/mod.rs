@@ -36,6 +36,8 @@ pub(crate) struct Endpoint {
     pub(crate) silence: Silence,
     /// Until then connections die together.
     cautious_until: Moment,
+    /// Until then it is known to send bytes that answer no request.
+    unsolicited_until: Moment,
     /// When one was last closed for a reason that its keep-alive timer does not explain.
     closed_at: Option<Moment>,
     /// The limit as it was last asked for, and under which plan; gone when something was learned.
@@ -75,6 +77,7 @@ impl Endpoint {
             path: Path::to(&address),
             silence: Silence::default(),
             cautious_until: Moment::default(),
+            unsolicited_until: Moment::default(),
             closed_at: None,
             address,
             held_by: 0,
@@ -197,18 +200,25 @@ impl Endpoint {
         } else if now < self.cautious_until {
             limit.safe = Duration::ZERO;
         }
+        limit.unsolicited = now < self.unsolicited_until;
         limit
     }
 
     /// How a two-step write on a connection of this idle age holds the head's end back. Flows are forgotten at
     /// ages that no request has survived; closes that speak within the path's length come at any.
-    pub(crate) fn hold(&self, age: Duration, siblings: Duration, plan: &KeepAlivePlan) -> Hold {
+    pub(crate) fn hold(&self, age: Duration, siblings: Duration, plan: &KeepAlivePlan, now: Moment) -> Hold {
         let survived = self.learner.explored().max(siblings);
         let knows = plan.learning == Learning::On && age <= survived;
         Hold {
-            suspects_silence: self.silence.was_met() || !knows,
+            awaits_acknowledgement: self.silence.was_met() || now < self.unsolicited_until || !knows,
             ..self.path.hold()
         }
+    }
+
+    /// It sent bytes that answered no request. What comes before the first part of a request is
+    /// acknowledged can be told from its answer, so that is waited for.
+    pub(crate) fn on_unsolicited(&mut self, now: Moment) {
+        self.unsolicited_until = now + UNSOLICITED;
     }
 
     /// A connection was closed at an age that no timer explains.
@@ -318,6 +328,10 @@ const BURST: Duration = Duration::from_millis(50);
 /// How long an endpoint whose connections die together is not trusted with a request that needs
 /// proof: a server that reloads is done with it by then.
 const CAUTION: Duration = Duration::from_millis(500);
+
+/// So long an endpoint is taken to send bytes that answer no request, after it did. As long as the greatest age that
+/// a request survived is believed at most.
+const UNSOLICITED: Duration = Duration::from_secs(3600);
 
 /// So many survivals may make an age safe again; until then they are not counted.
 const SURVIVALS_FELT: u32 = 64;

@@ -87,7 +87,7 @@ impl Path {
             patience: length + length / 4 + Duration::from_millis(1),
             round_trip: connect,
             endpoint_acknowledges: direct,
-            suspects_silence: false,
+            awaits_acknowledgement: false,
         }
     }
 

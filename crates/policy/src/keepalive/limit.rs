@@ -33,6 +33,9 @@ pub struct Limit {
     pub unexplored: bool,
     /// Ages within `safe` at which closes without proof have come too often.
     pub wary: Option<Ages>,
+    /// The endpoint has sent bytes that answered no request. So requests that bear a repetition are as
+    /// exposed as others: the next such bytes could be taken for their answer.
+    pub unsolicited: bool,
     /// What set `reuse`.
     pub source: Source,
 }
@@ -65,7 +68,8 @@ impl Limit {
             return Risk::Past;
         }
         let wary = self.wary.is_some_and(|ages| ages.from <= age && age <= ages.to);
-        if replay_safety == ReplaySafety::NeedsProof && (age > self.safe || wary) {
+        let exposed = replay_safety == ReplaySafety::NeedsProof || self.unsolicited;
+        if exposed && (age > self.safe || wary) {
             Risk::Unsure
         } else {
             Risk::Safe

@@ -352,6 +352,11 @@ impl Relaying<'_> {
         if self.stays && self.from != BodyLength::UntilClose && upload.sent_whole() && !surplus {
             self.lease.recycle(self.hint);
         } else {
+            if surplus {
+                let endpoint = self.lease.endpoint;
+                self.lease
+                    .tell(|cluster, now| cluster.on_unsolicited(endpoint, now));
+            }
             self.lease.close();
         }
         if self.persists { Next::Request } else { Next::Close }

@@ -1,5 +1,6 @@
 //! What is told of attempts that did not answer: to the cluster, and in the record.
 
+use policy::cluster::IdleEnd;
 use policy::evidence::{End, Facts, grade};
 use policy::outcome::{Attempt, AttemptEnd, Death, Ended, Rule, Sent};
 use policy::retry::attempts::RetryReason;
@@ -130,6 +131,9 @@ fn record_death(
         End::Silent | End::Stale | End::TimedOut => Some(ClosedBy::Local),
         End::ConnectFailed | End::Other => None,
     };
+    if matches!(facts.end, End::Farewell | End::Stale) {
+        lease.tell(|cluster, now| cluster.on_unsolicited(lease.endpoint, now));
+    }
     let written = lease.written();
     exchange.record.connection(lease.facts);
     exchange.record.evidence(Evidence {
@@ -148,13 +152,13 @@ fn record_death(
             .with(|state| state.cluster.knowledge(lease.endpoint)),
     };
     let attempt = attempt_on(&lease, times, AttemptEnd::Died(ended));
-    let reset = facts.end == End::Reset;
-    match closed_by {
-        Some(ClosedBy::UpstreamFin | ClosedBy::UpstreamReset) => {
-            lease.peer_closed(reset, grade.proves_unapplied());
-        }
-        _ if facts.end == End::Silent => lease.fell_silent(),
-        _ => lease.close(),
+    let proven = grade.proves_unapplied();
+    match facts.end {
+        End::Eof | End::BrokenPipe | End::Farewell => lease.peer_closed(IdleEnd::Fin, proven),
+        End::Reset => lease.peer_closed(IdleEnd::Reset, proven),
+        End::Stale => lease.peer_closed(IdleEnd::Unsolicited, proven),
+        End::Silent => lease.fell_silent(),
+        End::ConnectFailed | End::TimedOut | End::Other => lease.close(),
     }
     attempt
 }

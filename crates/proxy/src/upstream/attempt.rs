@@ -62,6 +62,7 @@ pub(crate) async fn run(
         head_len: upload.head_len(),
         first_error: Cell::new(None),
         begun: Cell::new(false),
+        early: Cell::new(false),
     };
     engine::stage(Stage::WriteUpstream).await;
     if lease.facts.deserve_a_look()
@@ -126,7 +127,14 @@ pub(crate) async fn run(
             evidence.begun.set(false);
             Attempted::Dead(evidence.facts(lease, End::Stale))
         }
-        Ok(()) => Attempted::Response,
+        Ok(()) if evidence.early.get() && upload.can_rewind() && lease.succeeds_too_early(response) => {
+            evidence.begun.set(false);
+            Attempted::Dead(evidence.facts(lease, End::Stale))
+        }
+        Ok(()) => {
+            lease.early = evidence.early.get();
+            Attempted::Response
+        }
         Err(Ended::Died(End::Stale)) => {
             let end = await_fin(lease).await;
             Attempted::Dead(evidence.facts(lease, end))
@@ -249,7 +257,7 @@ async fn two_step(worker: &Worker, upload: &mut Upload, to: &Sender<'_>, hold: H
             None if patient => return Ok(()),
             Some(0) if waited >= hold.heard_within() => return Err(End::Silent),
             Some(count) if count >= to.written() && (hold.endpoint_acknowledges || patient) => return Ok(()),
-            Some(_) if waited >= hold.answered_within() && !hold.suspects_silence => return Ok(()),
+            Some(_) if waited >= hold.answered_within() && !hold.awaits_acknowledgement => return Ok(()),
             _ => {}
         }
         let readable = poll_fn(|cx| to.transport.poll_read_ready(cx));
@@ -413,9 +421,10 @@ impl Conversation<'_, '_> {
                 }
             }
             let most = limits.head_bytes + READ_SIZE;
+            let acknowledged = self.acknowledged_before(cx);
             match ready!(poll_fill(cx, self.to.transport, self.input, most)) {
                 Ok(0) => return Poll::Ready(Err(Ended::Died(self.evidence.meaning()))),
-                Ok(_) if !self.evidence.begun.get() && self.answers_nothing() => {
+                Ok(_) if acknowledged.is_some_and(|count| self.answers_nothing(cx, count, most)) => {
                     return Poll::Ready(Err(Ended::Died(End::Stale)));
                 }
                 Ok(_) => {
@@ -427,10 +436,34 @@ impl Conversation<'_, '_> {
         }
     }
 
-    /// Whether the first bytes that came were on their way before the request could have arrived. The
-    /// kernel is asked only of those that come as early as that.
-    fn answers_nothing(&self) -> bool {
-        self.clock.now() <= self.doubt_until && is_stale(self.to.acknowledged())
+    /// What was acknowledged when the first bytes of a response are about to be read, if these may have been on their
+    /// way before the request could have arrived. Asked for before they are read: so the read takes in all that came
+    /// with the first acknowledgement, and a second response behind the first one is seen.
+    fn acknowledged_before(&self, cx: &Context<'_>) -> Option<u64> {
+        if self.evidence.begun.get() || self.clock.now() > self.doubt_until {
+            return None;
+        }
+        let readable = self.to.transport.poll_read_ready(cx).is_ready();
+        readable.then(|| self.to.acknowledged()).flatten()
+    }
+
+    /// Whether the first bytes that were read answer nothing, where so much had been acknowledged before.
+    fn answers_nothing(&mut self, cx: &Context<'_>, before: u64, most: usize) -> bool {
+        let mut acknowledged = Some(before);
+        if is_stale(acknowledged) {
+            // They may have come since, and their acknowledgement with them.
+            acknowledged = self.to.acknowledged();
+            if is_stale(acknowledged) {
+                return true;
+            }
+            if let Poll::Ready(Err(error)) = poll_fill(cx, self.to.transport, self.input, most) {
+                self.evidence.note(&error);
+            }
+        }
+        let sent_whole = self.upload.sent_whole();
+        let whole = sent_whole && acknowledged.is_none_or(|count| count >= self.to.written());
+        self.evidence.early.set(!whole && !self.upload.expects_continue());
+        false
     }
 
     /// Passes on what there is of an interim response.

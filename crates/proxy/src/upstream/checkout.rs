@@ -285,6 +285,7 @@ impl<'a> CheckoutRequest<'a, '_> {
             raced: false,
             facts: ConnectionFacts::default(),
             fresh: true,
+            early: false,
             stale: 0,
             connect_time: Some(now.since(begun)),
         });

@@ -41,6 +41,9 @@ pub(crate) struct Connection {
     pub(crate) fresh: bool,
     /// Idle connections that a look found closed before this one was given.
     pub(crate) stale: u32,
+    /// Its response began before all of the request had been acknowledged: it may not be the request's, whose own would
+    /// be taken for the next one's. So the connection is not used again.
+    pub(crate) early: bool,
     /// How long opening it took, if it is fresh.
     pub(crate) connect_time: Option<Duration>,
 }

@@ -16,6 +16,8 @@ pub(super) struct FailureEvidence {
     pub(super) first_error: Cell<Option<io::ErrorKind>>,
     /// A byte of the response was received.
     pub(super) begun: Cell<bool>,
+    /// It was received before all of the request had been acknowledged.
+    pub(super) early: Cell<bool>,
 }
 
 impl FailureEvidence {

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::cluster::{Cluster, Handback, Parked as Verdict, ReplaySafety};
+use policy::cluster::{Cluster, Handback, IdleEnd, Parked as Verdict, ReplaySafety};
 use policy::evidence::{Facts, is_farewell, raced};
 use policy::plan::MalformedResponses;
 use policy::time::Moment;
@@ -83,8 +83,11 @@ impl Lease<'_> {
         }
     }
 
-    /// The response was read to its end: the connection may be used again.
+    /// The response was read to its end: the connection may be used again, unless that response may have been another's.
     pub(crate) fn recycle(mut self, hint: Option<Duration>) {
+        if self.early {
+            return self.close();
+        }
         let (sent, received) = self.carried();
         assert!(
             self.input.is_empty(),
@@ -148,10 +151,10 @@ impl Lease<'_> {
         drop(closed);
     }
 
-    /// The peer closed the connection under the request.
-    pub(crate) fn peer_closed(self, reset: bool, proven: bool) {
+    /// The peer closed the connection under the request, or made it useless.
+    pub(crate) fn peer_closed(self, how: IdleEnd, proven: bool) {
         let raced = self.raced;
-        self.end(Handback::PeerClosed { reset, raced, proven });
+        self.end(Handback::PeerClosed { how, raced, proven });
     }
 
     /// Nothing that was sent on it was acknowledged.
@@ -192,6 +195,12 @@ impl Lease<'_> {
         }
         let stays = keeps_alive(response.version, &response.fields);
         is_farewell(response.status, stays, lasted, self.hold.patience)
+    }
+
+    /// Whether a response that came before the whole request was acknowledged is more likely another's, if the request
+    /// bears not to know: a server may refuse early what it will not read, but hardly succeeds early.
+    pub(crate) fn succeeds_too_early(&self, response: &ResponseHead) -> bool {
+        self.replay_safety == ReplaySafety::Safe && response.status < 400
     }
 
     /// Whether a second response follows behind this one's body, all of it read already. One request has one

@@ -179,7 +179,7 @@ fn a_close_met_by_a_request_that_was_written_who_knows_when_moves_no_limit() {
     let before = story.cluster.knowledge(id);
     story.cluster.on_freeze(freeze(at + 101, at + 1200));
     let met = Handback::PeerClosed {
-        reset: true,
+        how: IdleEnd::Reset,
         raced: true,
         proven: false,
     };

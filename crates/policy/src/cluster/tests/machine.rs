@@ -287,13 +287,13 @@ impl Shell {
         let how = match how {
             0 => Handback::Closed,
             1 => Handback::PeerClosed {
-                reset: true,
+                how: IdleEnd::Reset,
                 raced: true,
                 proven: false,
             },
             4 => Handback::Silent,
             2 => Handback::PeerClosed {
-                reset: false,
+                how: IdleEnd::Unsolicited,
                 raced: false,
                 proven: false,
             },

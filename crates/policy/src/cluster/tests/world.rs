@@ -95,7 +95,7 @@ impl World {
                 if self.now + self.round_trip >= rst_arrives {
                     self.lost += u32::from(reused.writing == Writing::Direct);
                     let raced = Handback::PeerClosed {
-                        reset: true,
+                        how: IdleEnd::Reset,
                         raced: true,
                         proven: false,
                     };

@@ -71,6 +71,9 @@ fn died(attempt: &Attempt, ended: &Ended, around: &str) -> String {
     };
     text.push_str(match ended.facts.end {
         End::Farewell => " It sent a farewell, which is no answer to this request.",
+        End::Stale if ended.facts.acknowledged.is_some_and(|count| count > 0) => {
+            " What it sent had probably been on its way before the request arrived, so it is not taken for its answer."
+        }
         End::Stale => {
             " What it sent was on its way before the request could have arrived, so it answers nothing."
         }

@@ -26,6 +26,7 @@ pub(crate) fn cluster_view(name: &str) -> ClusterView {
         safe: reuse,
         unexplored: false,
         wary: None,
+        unsolicited: false,
         source: Source::Learned { closes: 41, wall },
     };
     let knowledge = Knowledge {

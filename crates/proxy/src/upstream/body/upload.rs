@@ -186,6 +186,11 @@ impl Upload {
         self.expects_continue = true;
     }
 
+    /// Whether the client waits for the endpoint's word.
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
     /// The endpoint has asked for the body.
     pub(crate) fn continues(&mut self, progress: &ProgressCounter<'_>) {
         if std::mem::take(&mut self.expects_continue) && !self.received_whole() {
