@@ -49,8 +49,7 @@ pub struct Learner {
     resets: u64,
     explored: Explored,
     manners: Manners,
-    /// The youngest age at which a request met a close that the wall did not explain, lately, or that came before a
-    /// wall was known.
+    /// The youngest age at which a request met a close that the wall did not explain, lately.
     surprised: Option<Duration>,
 }
 
@@ -128,7 +127,7 @@ impl Learner {
             self.manners.closed(false);
             self.survival.closed(written);
         }
-        if self.watch.wall().is_none_or(|wall| wall.may_hold(written)) {
+        if self.watch.wall().is_some_and(|wall| wall.may_hold(written)) {
             let youngest = self.surprised.map_or(written, |age| age.min(written));
             self.surprised = Some(youngest);
         }
@@ -301,12 +300,7 @@ impl Learner {
     /// A new wall, or a fallen one, makes what was held of the other time untrue.
     fn settle(&mut self, before: Option<Band>) {
         match (before, self.watch.wall()) {
-            (None, Some(wall)) => {
-                // What met requests before there was a wall was written below it, where FINs come late.
-                let surprised = self.surprised.filter(|age| wall.may_hold(*age));
-                self.forget_beyond(wall.top());
-                self.surprised = surprised;
-            }
+            (None, Some(wall)) => self.forget_beyond(wall.top()),
             (Some(old), Some(wall)) if wall.top() < old.lo => self.forget_beyond(wall.top()),
             (Some(_), None) => {
                 self.survival.forget_closes();

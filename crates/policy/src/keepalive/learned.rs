@@ -52,7 +52,7 @@ impl Learner {
             explored: self.explored.age(),
             closes,
             unproven,
-            surprised: self.surprised.filter(|_| self.watch.wall().is_some()),
+            surprised: self.surprised,
             silence: None,
         }
     }

@@ -70,34 +70,6 @@ fn nothing_is_known_at_first_and_only_the_youngest_are_safe() {
 }
 
 #[test]
-fn closes_that_met_requests_before_their_wall_was_known_keep_requests_from_its_near_side() {
-    // It closes at 400 ms, and its FINs are 50 ms late; what is written later than that meets an RST.
-    let met = |story: &mut Story, written| {
-        story.now = story.now + MS(1000);
-        story.learner.on_closed(written + MS(10), Sign::Reset, story.now);
-        story.learner.on_surprise(written, Sign::Reset);
-    };
-    let mut story = Story::new();
-    story.close(MS(455));
-    met(&mut story, MS(430));
-    story.close(MS(455));
-    met(&mut story, MS(396));
-    assert!(story.learner.wall().is_some());
-    let limit = story.learner.limit(&PLAN, MS(10));
-    for written in [390, 380, 370] {
-        let risk = limit.risk(MS(written), ReplaySafety::NeedsProof);
-        assert_ne!(risk, Risk::Safe, "at {written} ms of {limit:?}");
-    }
-    assert_eq!(limit.risk(MS(300), ReplaySafety::NeedsProof), Risk::Safe);
-    // Of another timer's it says nothing.
-    let mut story = Story::new();
-    met(&mut story, MS(150));
-    (0..3).for_each(|_| story.close(MS(5000)));
-    let limit = story.learner.limit(&PLAN, MS(10));
-    assert_eq!(limit.risk(MS(4000), ReplaySafety::NeedsProof), Risk::Safe);
-}
-
-#[test]
 fn one_close_calls_for_care_at_once_and_three_alike_set_the_limit() {
     let mut story = Story::new();
     story.learner.on_closed(MS(5000), Sign::Reset, story.now);
