@@ -21,14 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What the pages call by its name. The gateway's ports have defaults, which a page need not write.
 const EVENKEEL: &str = r#"#!/bin/sh
-if [ "$1" != run ]; then exec PROGRAM "$@"; fi
+case "$1" in run | quickstart) ;; *) exec PROGRAM "$@" ;; esac
+case " $* " in *" --admin "*) ;; *) set -- "$@" --admin 127.0.0.1:9901 ;; esac
+case " $* " in
+*" --listen "*) ;;
+" quickstart "* | *" --to "*) set -- "$@" --listen 127.0.0.1:8080 ;;
+esac
+if [ "$1" = quickstart ]; then exec PROGRAM "$@"; fi
 if [ -f gateway.pid ]; then
     kill -9 "$(cat gateway.pid)" 2>/dev/null
     while kill -0 "$(cat gateway.pid)" 2>/dev/null; do sleep 0.05; done
 fi
-case " $* " in *" --admin "*) ;; *) set -- "$@" --admin 127.0.0.1:9901 ;; esac
-case " $* " in *" --listen "*) ;; *" --to "*) set -- "$@" --listen 127.0.0.1:8080 ;; esac
-PROGRAM "$@" >>access.log 2>gateway.log &
+: >gateway.log
+PROGRAM "$@" >>access.log 2>>gateway.log &
 echo $! >gateway.pid
 until grep -q 'is running' gateway.log; do
     if ! kill -0 "$(cat gateway.pid)"; then cat gateway.log >&2; exit 1; fi
