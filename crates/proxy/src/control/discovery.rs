@@ -74,7 +74,7 @@ impl Discovery {
     pub(crate) fn new() -> Self {
         let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
         if let Err(error) = &resolver {
-            tracing::warn!(%error, "names cannot be resolved: the system's resolver configuration is unusable");
+            tracing::warn!(%error, "no name can be resolved: /etc/resolv.conf cannot be used. Mend it and restart evenkeel");
         }
         Self::by(resolver.ok())
     }

@@ -75,8 +75,9 @@ impl Server {
         // The soft default of 1024 is for programs that use select(2).
         let descriptors = sys::raise_fd_limit()?;
         let connections_max = connections_max(descriptors);
-        sys::make_room_for_fds(descriptors.min(ROOM_FOR_DESCRIPTORS))
-            .unwrap_or_else(|why| tracing::warn!("room for descriptors is made as they come: {why}"));
+        sys::make_room_for_fds(descriptors.min(ROOM_FOR_DESCRIPTORS)).unwrap_or_else(|why| {
+            tracing::warn!("the table of descriptors could not be enlarged at the start ({why})")
+        });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("evenkeel-control")

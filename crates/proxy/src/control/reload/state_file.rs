@@ -45,7 +45,7 @@ impl Control {
             Err(why) if why.kind() == ErrorKind::NotFound => Vec::new(),
             Err(why) => {
                 tracing::warn!(
-                    "the state file {} cannot be read ({why}): nothing is known of endpoints yet",
+                    "the state file {} cannot be read ({why}): evenkeel starts without what it had learned of endpoints",
                     path.display()
                 );
                 Vec::new()
@@ -161,8 +161,8 @@ impl StateFile {
             Err(why) => {
                 self.warned = true;
                 tracing::warn!(
-                    "the state file {} cannot be written ({why}): what is learned of endpoints is lost at a restart, \
-                     until it can",
+                    "the state file {} cannot be written ({why}): as long as that lasts, a restart loses what \
+                     evenkeel learns of endpoints. Let evenkeel write to the file's folder, or name another with --state-file",
                     self.path.display()
                 );
             }
@@ -194,15 +194,15 @@ fn warn_of(path: &Path, why: &Refused) {
     let path = path.display();
     match why {
         Refused::Foreign => tracing::warn!(
-            "{path} is no state file of evenkeel: it is neither read nor written, and what is learned of endpoints is \
-             lost at a restart. Name another file with --state-file, or remove this one"
+            "{path} is no state file of evenkeel: evenkeel neither reads nor writes it, and a restart loses what it \
+             learns of endpoints. Name another file with --state-file, or remove this one"
         ),
         Refused::Version(version) => tracing::warn!(
-            "the state file {path} is ignored: its version is `{version}`, and this evenkeel reads 1. It is replaced \
-             when something was learned"
+            "the state file {path} is ignored: its version is `{version}`, and this evenkeel reads 1. evenkeel replaces \
+             it when it has learned something"
         ),
         Refused::Damaged(what) => tracing::warn!(
-            "the state file {path} is ignored: {what}. It is replaced when something was learned"
+            "the state file {path} is ignored: {what}. evenkeel replaces it when it has learned something"
         ),
     }
 }
