@@ -26,8 +26,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-pub use crate::control::reload::Reloads;
 use crate::control::server::Logging;
+pub use crate::telemetry::stats::reloads::Reloads;
 use crate::telemetry::stats::{ClusterView, Liveness, LogCounts, Selection, ServerView, WorkerStats};
 use guard::Guard;
 use numbers::{all_stats, prometheus};

@@ -19,8 +19,13 @@ mod upstream;
 
 mod snapshot;
 
+mod cluster;
+
 pub mod telemetry;
 
 mod transport;
 
 mod engine;
+
+/// How this hop calls itself in `Via` and in its own answers.
+pub(crate) const NAME: &str = "evenkeel";

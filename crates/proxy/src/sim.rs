@@ -8,8 +8,6 @@
 //! from the seed, and time moves only when nobody has anything left to do: so a seed tells the same
 //! story each time, and an hour in which nothing happens costs nothing.
 
-pub(crate) mod clock;
-pub(crate) mod network;
 mod proxy;
 
 use std::future::poll_fn;
@@ -19,12 +17,12 @@ use std::time::Duration;
 
 use policy::time::Moment;
 
-use crate::engine;
 use crate::engine::clock::Clock;
-use crate::transport::Transport;
+use crate::engine::{self, simulation as clock};
 use crate::transport::read_write::write_all;
+use crate::transport::{Transport, simulation as network};
 
-pub use network::{Dialling, Network, use_network};
+pub use crate::transport::simulation::{Dialling, Network, use_network};
 pub use proxy::Proxy;
 
 /// Runs `main` on this thread, beginning at `begin`, with chance from `seed`; what it spawned ends

@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the walls that no compiler checks.
 
 mod floors;
+mod layers;
 mod sizes;
 mod words;
 
@@ -27,6 +28,7 @@ pub(crate) fn tidy() -> Fallible<Verdict> {
     let rust: Vec<&Text> = files.iter().filter(|file| file.path.ends_with(".rs")).collect();
     let mut wrong = sizes::check(&rust);
     wrong.extend(words::check(&rust));
+    wrong.extend(layers::check(&rust));
     wrong.extend(leftovers(&files));
     wrong.extend(named_paths(&root, &files));
     wrong.extend(floors::check(&root)?);

@@ -8,7 +8,7 @@ use policy::cluster::EndpointReport;
 use policy::keepalive::Source;
 use serde_json::{Map, Value, json};
 
-use crate::control::discovery::NameView;
+use crate::telemetry::stats::view::NameView;
 use crate::telemetry::stats::{ClusterView, EndpointView, shown};
 
 /// Envoy's text form.

@@ -20,8 +20,8 @@ use hickory_resolver::TokioResolver;
 use policy::cluster::Address;
 use tokio::task::JoinSet;
 
+use crate::snapshot::Endpoints;
 pub(crate) use board::Board;
-pub use board::NameView;
 use board::News;
 
 /// A name is not asked for again sooner than this, whatever its TTL.
@@ -40,15 +40,6 @@ pub(crate) struct Discovery {
     resolver: Option<TokioResolver>,
     names: BTreeMap<String, Resolved>,
     board: Board,
-}
-
-/// One cluster's endpoints as they are known now.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Endpoints {
-    /// Addresses and weights.
-    pub(crate) addresses: Vec<(Address, u32)>,
-    /// There is none because no name can be resolved, for this reason.
-    pub(crate) unresolved: Option<Arc<str>>,
 }
 
 /// What a name is wanted for.

@@ -18,11 +18,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::cluster::{ClusterHandle, SharedCluster};
 use crate::control::reload::Control;
 use crate::engine::clock::Clock;
 use crate::snapshot::Snapshot;
 use crate::telemetry::stats::shown;
-use crate::upstream::shared::{ClusterHandle, SharedCluster};
 use check::Finding;
 
 /// Checks that are due are begun together, so they come at most this much late.

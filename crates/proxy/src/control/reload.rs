@@ -1,6 +1,5 @@
 //! What all workers share and none of them waits for: configuration, clusters, upkeep.
 
-mod reloads;
 mod state_file;
 mod upkeep;
 
@@ -19,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::admin::AdminSource;
+use crate::cluster::ClusterHandle;
 use crate::control::discovery::{Board, Discovery};
 use crate::control::server::Logging;
 use crate::downstream::count::ConnectionCounts;
@@ -26,11 +26,10 @@ use crate::engine::clock::Clock;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::telemetry::record::LogWriter;
 use crate::telemetry::stats::{ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
-use crate::upstream::shared::ClusterHandle;
-use crate::worker::{ControlMessage, WorkerSnapshot};
+use crate::worker::context::WorkerSnapshot;
+use crate::worker::run::ControlMessage;
 
-pub use reloads::Reloads;
-pub(crate) use reloads::unix_seconds;
+use crate::telemetry::stats::reloads::Reloads;
 use state_file::StateFile;
 
 /// Listening sockets for one worker: the configured address of each, and the socket.
@@ -405,7 +404,7 @@ impl AdminSource for Control {
             one.cmp(two)
         });
         for (handle, spec) in clusters {
-            let mut view = ClusterView::read(handle, now);
+            let mut view = handle.view(now);
             view.names = self.names.of(spec, instant);
             visit(&view);
         }

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::control::reload::Control;
 use crate::telemetry::record::LogWriter;
 use crate::telemetry::stats::WorkerStats;
-use crate::worker::{Setup, Worker};
+use crate::worker::run::{self, Setup};
 
 /// What a process is started with besides its configuration.
 #[derive(Clone, Debug)]
@@ -127,7 +127,7 @@ impl Server {
                 std::thread::Builder::new()
                     .name(format!("evenkeel-{index}"))
                     .spawn(move || {
-                        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| Worker::run(setup)));
+                        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| run::run(setup)));
                         watching.worker_ended(index, ended);
                     })?,
             );

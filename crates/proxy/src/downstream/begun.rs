@@ -8,9 +8,9 @@ use std::rc::Rc;
 use policy::time::Moment;
 use wire::h1::head::{Limits, RequestHead, Scan};
 
+use super::clients::Clients;
 use super::overflow::Refusals;
 use crate::transport::buffer::ReadBuffer;
-use crate::worker::Worker;
 
 /// A head up to this is parsed again whenever more of it comes: what is malformed is refused at once. A longer one is
 /// parsed once it has grown by a quarter, so that one which comes byte by byte costs no more than five of its length.
@@ -92,14 +92,14 @@ impl BegunHeads {
     }
 
     /// One was shed: counts it, and says so once in a while.
-    pub(super) fn note_shed(&self, worker: &Worker) {
-        worker.stats.cx_head_overflow.inc();
-        if let Some(count) = self.shed.borrow_mut().count(worker.clock.now()) {
+    pub(super) fn note_shed(&self, clients: &Clients) {
+        clients.worker.stats.cx_head_overflow.inc();
+        if let Some(count) = self.shed.borrow_mut().count(clients.worker.clock.now()) {
             tracing::warn!(
-                "worker {} answered {count} clients with 408, whose request heads were unfinished and the oldest: all \
+                "clients {} answered {count} clients with 408, whose request heads were unfinished and the oldest: all \
                  unfinished heads take more than its share of --unfinished-heads-max, {} bytes. Raise that, or shorten \
                  `timeout.http.requestHeadersReceivedTimeout` of the ClientTrafficPolicy so that such clients leave sooner",
-                worker.id.0,
+                clients.worker.id.0,
                 self.most
             );
         }

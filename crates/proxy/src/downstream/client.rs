@@ -11,6 +11,7 @@ use policy::time::Moment;
 use wire::h1::framing;
 use wire::h1::head::{Limits, Method, ResponseHead, Scan};
 
+use super::clients::Clients;
 use super::connection::Connection;
 use super::idle::ReadyConnection;
 use crate::engine::Alarm;
@@ -18,7 +19,7 @@ use crate::engine::wait::within;
 use crate::transport::buffer::{self, READ_SIZE, ReadBuffer};
 use crate::transport::read_write::fill;
 use crate::upstream::body::Taken;
-use crate::worker::{Worker, WorkerSnapshot};
+use crate::worker::context::WorkerSnapshot;
 
 /// A client that was told of the close may still be sending: what comes is read and thrown away
 /// for this long, so that our last answer is not lost to a reset.
@@ -68,13 +69,16 @@ pub(crate) enum Sent {
 
 impl Client {
     /// Begins with a ready connection; `alarm` is its request task's.
-    pub(super) fn arrive(worker: &Rc<Worker>, ready: ReadyConnection, alarm: Alarm) -> Self {
+    pub(super) fn arrive(clients: &Rc<Clients>, ready: ReadyConnection, alarm: Alarm) -> Self {
         let ReadyConnection {
             mut connection,
             input,
             heard,
         } = ready;
-        let snapshot = connection.last.take().unwrap_or_else(|| worker.snapshot());
+        let snapshot = connection
+            .last
+            .take()
+            .unwrap_or_else(|| clients.worker.snapshot());
         Self {
             input,
             heard,
@@ -106,16 +110,16 @@ impl Client {
     /// Whether this connection is to end soon: we are draining, or nobody listens at its address
     /// any more.
     pub(crate) fn should_leave(&self) -> bool {
-        let worker = &self.connection.worker;
-        if self.listener.is_some() && worker.is_in_force(&self.snapshot) {
-            return worker.draining.get();
+        let clients = &self.connection.clients;
+        if self.listener.is_some() && clients.worker.is_in_force(&self.snapshot) {
+            return clients.worker.draining.get();
         }
-        worker.is_leaving(*self.connection.address)
+        clients.worker.is_leaving(*self.connection.address)
     }
 
     /// Takes the configuration in force, unless it has no place for this connection.
     pub(crate) fn refresh(&mut self) {
-        let current = self.connection.worker.snapshot();
+        let current = self.connection.clients.worker.snapshot();
         if let Some(listener) = current.listener(*self.connection.address) {
             (self.snapshot, self.listener) = (current, Some(listener));
         }
@@ -190,7 +194,7 @@ impl Client {
                 Sent::Part => {}
                 done => return done,
             }
-            self.alarm.set(self.connection.worker.clock.now() + limit);
+            self.alarm.set(self.connection.clients.worker.clock.now() + limit);
             let taken = poll_fn(|cx| self.connection.transport.poll_write_ready(cx));
             if within(&self.alarm, taken).await.is_err() {
                 return Sent::Part;
@@ -219,7 +223,8 @@ impl Client {
         if transport.shut_down_write().is_err() {
             return;
         }
-        self.alarm.set(self.connection.worker.clock.now() + LINGER);
+        self.alarm
+            .set(self.connection.clients.worker.clock.now() + LINGER);
         let mut thrown_away = self.input.data().len();
         self.input.consume(thrown_away);
         while thrown_away < LINGER_BYTES {

@@ -9,8 +9,9 @@ use std::sync::atomic::AtomicUsize;
 use policy::time::Moment;
 
 use super::begun::BegunHead;
+use super::clients::Clients;
 use crate::transport::Transport;
-use crate::worker::{Worker, WorkerSnapshot};
+use crate::worker::context::WorkerSnapshot;
 
 /// A client's connection. It lives in one place from its opening to its end, and goes between the idle connections and
 /// request task as a pointer. Counted from its opening to its end.
@@ -23,7 +24,7 @@ pub(crate) struct Connection {
     pub(crate) address: Rc<SocketAddr>,
     /// The count of connections there.
     at: Arc<AtomicUsize>,
-    pub(crate) worker: Rc<Worker>,
+    pub(crate) clients: Rc<Clients>,
     /// The last configuration that listened at its address, if the one in force does not.
     pub(crate) last: Option<Rc<WorkerSnapshot>>,
     /// What has come of its next request's head, while that is not whole.
@@ -43,39 +44,39 @@ impl Connection {
     }
 
     /// The configuration that its next request is read under.
-    pub(super) fn current(&self, worker: &Worker) -> Rc<WorkerSnapshot> {
-        self.last.clone().unwrap_or_else(|| worker.snapshot())
+    pub(super) fn current(&self, clients: &Clients) -> Rc<WorkerSnapshot> {
+        self.last.clone().unwrap_or_else(|| clients.worker.snapshot())
     }
 
     /// Takes an accepted connection in.
     pub(crate) fn open(
-        worker: &Rc<Worker>,
+        clients: &Rc<Clients>,
         address: &Rc<SocketAddr>,
         at: &Arc<AtomicUsize>,
         socket: OwnedFd,
         peer: SocketAddr,
     ) -> Box<Self> {
         let transport = Transport::accepted(socket);
-        worker.connections.set(worker.connections.get() + 1);
-        worker.connections_everywhere.opened(at);
-        worker.stats.cx_opened();
+        clients.connections.set(clients.connections.get() + 1);
+        clients.connections_everywhere.opened(at);
+        clients.worker.stats.cx_opened();
         let local = if address.ip().is_unspecified() {
             let local = socket2::SockRef::from(&transport).local_addr();
             local.ok().and_then(|local| local.as_socket())
         } else {
             None
         };
-        let now = worker.clock.now();
+        let now = clients.worker.clock.now();
         Box::new(Self {
             transport,
             peer,
             local: local.unwrap_or(**address),
             address: address.clone(),
             at: at.clone(),
-            worker: worker.clone(),
+            clients: clients.clone(),
             last: None,
             begun: None,
-            slot: worker.idle.slot(),
+            slot: clients.idle.slot(),
             since: now,
             opened: now,
             counted: true,
@@ -85,14 +86,18 @@ impl Connection {
     /// Ends its being counted, before its socket is closed.
     pub(crate) fn uncount(&mut self) {
         if std::mem::take(&mut self.counted) {
-            let worker = &self.worker;
-            worker.connections.set(worker.connections.get() - 1);
-            worker.connections_everywhere.closed(&self.at);
-            worker.stats.cx_closed();
-            worker.stats.cx_rx_bytes_total.add(self.transport.received());
-            worker.stats.cx_tx_bytes_total.add(self.transport.sent());
-            let length = worker.clock.now().since(self.opened);
-            worker.stats.cx_length_ms.record(length);
+            let clients = &self.clients;
+            clients.connections.set(clients.connections.get() - 1);
+            clients.connections_everywhere.closed(&self.at);
+            clients.worker.stats.cx_closed();
+            clients
+                .worker
+                .stats
+                .cx_rx_bytes_total
+                .add(self.transport.received());
+            clients.worker.stats.cx_tx_bytes_total.add(self.transport.sent());
+            let length = clients.worker.clock.now().since(self.opened);
+            clients.worker.stats.cx_length_ms.record(length);
         }
     }
 }
@@ -100,6 +105,6 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.uncount();
-        self.worker.idle.give_back(self.slot);
+        self.clients.idle.give_back(self.slot);
     }
 }

@@ -7,6 +7,7 @@ use policy::outcome::Failure;
 use wire::h1::head::Scan;
 
 use super::client::Client;
+use super::clients::Clients;
 use super::connection::Connection;
 use super::idle::{ReadyConnection, Seat};
 use crate::engine;
@@ -17,41 +18,40 @@ use crate::exchange::route::OwnersFields;
 use crate::exchange::{Exchange, Next, Scratch};
 use crate::transport::buffer::{READ_SIZE, ReadBuffer};
 use crate::transport::read_write::fill;
-use crate::worker::Worker;
 
 /// A request task: takes connections that are ready, one after the other, and serves what they
 /// ask.
-pub(crate) async fn serve(worker: Rc<Worker>) {
+pub(crate) async fn serve(clients: Rc<Clients>) {
     let mut alarm = engine::alarm();
     let mut work = Scratch::default();
     let seat = Seat::new();
-    while let Some(ready) = worker.idle.next(&seat).await {
-        let mut client = Client::arrive(&worker, ready, alarm);
-        let next = serve_connection(&worker, &mut client, &mut work).await;
+    while let Some(ready) = clients.idle.next(&seat).await {
+        let mut client = Client::arrive(&clients, ready, alarm);
+        let next = serve_connection(&clients, &mut client, &mut work).await;
         if next == Next::Close {
             client.close().await;
         }
         let connection;
         (connection, alarm) = client.leave();
         if next == Next::Request {
-            worker.idle.enter(&worker, connection);
+            clients.idle.enter(&clients, connection);
         }
     }
 }
 
 /// Closes a connection that nobody asks anything on.
-pub(crate) async fn dismiss(worker: Rc<Worker>, connection: Box<Connection>) {
+pub(crate) async fn dismiss(clients: Rc<Clients>, connection: Box<Connection>) {
     let input = ReadBuffer::default();
     let ready = ReadyConnection {
         connection,
         input,
-        heard: worker.clock.now(),
+        heard: clients.worker.clock.now(),
     };
-    Client::arrive(&worker, ready, engine::alarm()).close().await;
+    Client::arrive(&clients, ready, engine::alarm()).close().await;
 }
 
 /// Serves what a client asks now.
-async fn serve_connection(worker: &Rc<Worker>, client: &mut Client, work: &mut Scratch) -> Next {
+async fn serve_connection(clients: &Rc<Clients>, client: &mut Client, work: &mut Scratch) -> Next {
     if let Some(begun) = client.connection.begun.take() {
         begun.put_into(&mut client.input);
         (client.heard, client.shed) = (begun.heard, begun.shed);
@@ -61,7 +61,7 @@ async fn serve_connection(worker: &Rc<Worker>, client: &mut Client, work: &mut S
             // Whoever ends without asking anything has nothing to be told.
             Ok(0) => return Next::Drop,
             Ok(_) => {
-                if leaves_begun(worker, client) {
+                if leaves_begun(clients, client) {
                     return Next::Request;
                 }
             }
@@ -70,7 +70,7 @@ async fn serve_connection(worker: &Rc<Worker>, client: &mut Client, work: &mut S
         }
     }
     loop {
-        let next = one(worker, client, work).await;
+        let next = one(clients, client, work).await;
         if next == Next::Close && client.expects_close && client.input.is_empty() {
             return Next::Drop;
         }
@@ -81,22 +81,22 @@ async fn serve_connection(worker: &Rc<Worker>, client: &mut Client, work: &mut S
         engine::budget().await;
         client.refresh();
         // It was read before, and waited behind what its client asked earlier.
-        client.heard = worker.clock.now();
-        if leaves_begun(worker, client) {
+        client.heard = clients.worker.clock.now();
+        if leaves_begun(clients, client) {
             return Next::Request;
         }
     }
 }
 
 /// Leaves what has come of the next head with its connection, if the head is not whole.
-fn leaves_begun(worker: &Worker, client: &mut Client) -> bool {
+fn leaves_begun(clients: &Clients, client: &mut Client) -> bool {
     let (connection, input) = (&mut client.connection, client.input.data());
-    worker.idle.leave_begun(worker, connection, input, client.heard)
+    clients.idle.leave_begun(clients, connection, input, client.heard)
 }
 
 /// One exchange, from its head's first byte to its log line.
-async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Scratch) -> Next {
-    let mut exchange = Exchange::open(worker, client, work);
+async fn one(clients: &Rc<Clients>, client: &mut Client, work: &mut Scratch) -> Next {
+    let mut exchange = Exchange::open(&clients.worker, client, work);
     let fault = match read_head(&mut exchange).await {
         Ok(()) => None,
         // A connection that ends inside a head has no one to answer.
@@ -107,7 +107,7 @@ async fn one(worker: &Rc<Worker>, client: &mut Client, work: &mut Scratch) -> Ne
         None => exchange.run().await,
         Some(fault) => Box::pin(reply::refuse(&mut exchange, &fault, &OwnersFields::default())).await,
     };
-    exchange.record.finish(worker.clock.now());
+    exchange.record.finish(clients.worker.clock.now());
     next
 }
 

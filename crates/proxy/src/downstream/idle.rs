@@ -22,11 +22,12 @@ use slab::Slab;
 use wire::h1::head::RequestHead;
 
 use super::begun::{BegunHeads, is_unfinished};
+use super::clients::Clients;
 use super::connection::Connection;
 use super::h1;
 use crate::engine::{self, Alarm, Spawned, Stage};
 use crate::transport::buffer::{READ_SIZE, ReadBuffer};
-use crate::worker::{Worker, WorkerSnapshot};
+use crate::worker::context::WorkerSnapshot;
 
 /// While draining, a connection that stays idle this long is closed.
 const DRAIN_IDLE: Duration = Duration::from_secs(2);
@@ -115,10 +116,10 @@ impl IdleConnections {
     }
 
     /// Its worker is told from now on which slots have become readable.
-    pub(crate) fn open(&self, worker: &Rc<Worker>) {
-        let worker = worker.clone();
+    pub(crate) fn open(&self, clients: &Rc<Clients>) {
+        let clients = clients.clone();
         self.slots.set(engine::keep_slots(move |slot| {
-            worker.idle.on_readable(&worker, slot)
+            clients.idle.on_readable(&clients, slot)
         }));
     }
 
@@ -142,54 +143,54 @@ impl IdleConnections {
     }
 
     /// The connection waits for its next request.
-    pub(crate) fn enter(&self, worker: &Rc<Worker>, mut connection: Box<Connection>) {
+    pub(crate) fn enter(&self, clients: &Rc<Clients>, mut connection: Box<Connection>) {
         let slot = connection.slot;
-        connection.since = worker.clock.now();
-        let due = due(worker, &connection);
+        connection.since = clients.worker.clock.now();
+        let due = due(clients, &connection);
         let readable = connection.transport.watch_slot(self.slots.get() + slot);
         if let Some(place) = self.places.borrow_mut().get_mut(slot as usize) {
             place.waiting = Some(connection);
         }
         self.look_at(slot, due);
-        self.shed_begun(worker);
+        self.shed_begun(clients);
         if readable {
-            self.on_readable(worker, slot);
+            self.on_readable(clients, slot);
         }
     }
 
     /// A connection has just been opened: most say at once what they want.
-    pub(crate) fn on_accept(&self, worker: &Rc<Worker>, connection: Box<Connection>) {
-        match self.read_first(worker, connection) {
-            Heard::Ready(ready) => self.dispatch(worker, ready),
-            Heard::Nothing(connection) => self.enter(worker, connection),
+    pub(crate) fn on_accept(&self, clients: &Rc<Clients>, connection: Box<Connection>) {
+        match self.read_first(clients, connection) {
+            Heard::Ready(ready) => self.dispatch(clients, ready),
+            Heard::Nothing(connection) => self.enter(clients, connection),
             Heard::End => {}
         }
     }
 
     /// A connection that waits has become readable: bytes, or an end.
-    pub(crate) fn on_readable(&self, worker: &Rc<Worker>, slot: u32) {
+    pub(crate) fn on_readable(&self, clients: &Rc<Clients>, slot: u32) {
         let mut places = self.places.borrow_mut();
         let place = places.get_mut(slot as usize);
         let Some(connection) = place.and_then(|place| place.waiting.take()) else {
             return;
         };
         drop(places);
-        match self.read_first(worker, connection) {
-            Heard::Ready(ready) => self.dispatch(worker, ready),
+        match self.read_first(clients, connection) {
+            Heard::Ready(ready) => self.dispatch(clients, ready),
             Heard::Nothing(connection) => {
-                let due = due(worker, &connection);
+                let due = due(clients, &connection);
                 if let Some(place) = self.places.borrow_mut().get_mut(slot as usize) {
                     place.waiting = Some(connection);
                 }
                 self.look_at(slot, due);
-                self.shed_begun(worker);
+                self.shed_begun(clients);
             }
             Heard::End => {}
         }
     }
 
     /// Hands a ready connection to a request task.
-    fn dispatch(&self, worker: &Rc<Worker>, ready: ReadyConnection) {
+    fn dispatch(&self, clients: &Rc<Clients>, ready: ReadyConnection) {
         self.ready.borrow_mut().push_back(ready);
         let free = self.free.borrow_mut().pop();
         match free {
@@ -198,15 +199,15 @@ impl IdleConnections {
                 seat.task.wake_at(Stage::Process);
             }
             None => {
-                engine::spawn(h1::serve(worker.clone()));
+                engine::spawn(h1::serve(clients.clone()));
             }
         }
     }
 
     /// Reads what a connection has to say.
-    fn read_first(&self, worker: &Worker, mut connection: Box<Connection>) -> Heard {
+    fn read_first(&self, clients: &Clients, mut connection: Box<Connection>) -> Heard {
         let mut input = ReadBuffer::default();
-        let mut heard = worker.clock.now();
+        let mut heard = clients.worker.clock.now();
         if connection.begun.is_none() && self.ready.borrow().len() >= HEARD_MAX {
             return Heard::Ready(ReadyConnection {
                 connection,
@@ -230,7 +231,7 @@ impl IdleConnections {
         }
         if let Some(mut begun) = connection.begun.take() {
             let goes_on = {
-                let current = connection.current(worker);
+                let current = connection.current(clients);
                 let limits = current.limits(current.listener(*connection.address));
                 begun.goes_on(input.data(), &mut self.head.borrow_mut(), limits)
             };
@@ -241,7 +242,7 @@ impl IdleConnections {
             heard = begun.heard;
             input.consume(input.data().len());
             begun.put_into(&mut input);
-        } else if self.leave_begun(worker, &mut connection, input.data(), heard) {
+        } else if self.leave_begun(clients, &mut connection, input.data(), heard) {
             return Heard::Nothing(connection);
         }
         Heard::Ready(ReadyConnection {
@@ -255,7 +256,7 @@ impl IdleConnections {
     /// malformed, it is a request task's.
     pub(super) fn leave_begun(
         &self,
-        worker: &Worker,
+        clients: &Clients,
         connection: &mut Connection,
         bytes: &[u8],
         heard: Moment,
@@ -266,7 +267,7 @@ impl IdleConnections {
         if bytes.is_empty() || !bytes.starts_with(b"\r\n") && whole(bytes) {
             return false;
         }
-        let current = connection.current(worker);
+        let current = connection.current(clients);
         let limits = current.limits(current.listener(*connection.address));
         if bytes.len() >= limits.head_bytes || !is_unfinished(bytes, &mut self.head.borrow_mut(), limits) {
             return false;
@@ -282,7 +283,7 @@ impl IdleConnections {
     }
 
     /// Sheds the oldest unfinished heads, while all of them together take more memory than they may.
-    fn shed_begun(&self, worker: &Rc<Worker>) {
+    fn shed_begun(&self, clients: &Rc<Clients>) {
         while self.begun.is_full()
             && let Some((heard, slot)) = self.begun.take_oldest()
         {
@@ -294,9 +295,9 @@ impl IdleConnections {
             if let Some(begun) = &mut connection.begun {
                 begun.make_room();
             }
-            self.begun.note_shed(worker);
+            self.begun.note_shed(clients);
             self.dispatch(
-                worker,
+                clients,
                 ReadyConnection {
                     connection,
                     input: ReadBuffer::default(),
@@ -327,8 +328,8 @@ impl IdleConnections {
 
     /// The configuration changed from `old`, or a drain began: every waiting connection is looked
     /// at, and those that nobody listens for any more keep what they had.
-    pub(crate) fn look_around(&self, worker: &Rc<Worker>, old: &Rc<WorkerSnapshot>) {
-        let current = worker.snapshot();
+    pub(crate) fn look_around(&self, clients: &Rc<Clients>, old: &Rc<WorkerSnapshot>) {
+        let current = clients.worker.snapshot();
         let mut looks = Vec::new();
         for (slot, place) in &mut *self.places.borrow_mut() {
             let Some(connection) = &mut place.waiting else {
@@ -337,7 +338,7 @@ impl IdleConnections {
             if connection.last.is_none() && current.listener(*connection.address).is_none() {
                 connection.last = Some(old.clone());
             }
-            looks.push((slot as u32, due(worker, connection)));
+            looks.push((slot as u32, due(clients, connection)));
         }
         for (slot, due) in looks {
             self.look_at(slot, due);
@@ -350,11 +351,11 @@ impl IdleConnections {
     }
 
     /// Closes connections that were idle too long, for as long as the worker lives.
-    pub(crate) async fn keep(worker: Rc<Worker>) {
+    pub(crate) async fn keep(clients: Rc<Clients>) {
         loop {
-            poll_fn(|cx| worker.idle.alarm.poll_due(cx)).await;
-            let now = worker.clock.now();
-            while let Some(connection) = worker.idle.overdue(&worker, now) {
+            poll_fn(|cx| clients.idle.alarm.poll_due(cx)).await;
+            let now = clients.worker.clock.now();
+            while let Some(connection) = clients.idle.overdue(&clients, now) {
                 if connection.begun.is_some() {
                     // A request task says that its time is up.
                     let ready = ReadyConnection {
@@ -362,15 +363,15 @@ impl IdleConnections {
                         input: ReadBuffer::default(),
                         heard: now,
                     };
-                    worker.idle.dispatch(&worker, ready);
+                    clients.idle.dispatch(&clients, ready);
                     continue;
                 }
-                if worker.is_leaving(*connection.address) {
-                    worker.stats.cx_drain_close.inc();
+                if clients.worker.is_leaving(*connection.address) {
+                    clients.worker.stats.cx_drain_close.inc();
                 } else {
-                    worker.stats.cx_idle_timeout.inc();
+                    clients.worker.stats.cx_idle_timeout.inc();
                 }
-                engine::spawn(h1::dismiss(worker.clone(), connection));
+                engine::spawn(h1::dismiss(clients.clone(), connection));
             }
         }
     }
@@ -407,7 +408,7 @@ impl IdleConnections {
     }
 
     /// Takes out the next connection that has been idle too long; sets the alarm if there is none.
-    fn overdue(&self, worker: &Worker, now: Moment) -> Option<Box<Connection>> {
+    fn overdue(&self, clients: &Clients, now: Moment) -> Option<Box<Connection>> {
         loop {
             let first = self.looks.borrow().peek().map(|&Reverse(first)| first);
             let (at, slot) = first.unwrap_or((Moment::NEVER, 0));
@@ -425,7 +426,7 @@ impl IdleConnections {
             let Some(connection) = &place.waiting else {
                 continue;
             };
-            let due = due(worker, connection);
+            let due = due(clients, connection);
             if due <= now {
                 return place.waiting.take();
             }
@@ -473,8 +474,8 @@ impl Drop for Listing<'_> {
 }
 
 /// When a waiting connection has been idle too long, or its head has taken too long.
-fn due(worker: &Worker, connection: &Connection) -> Moment {
-    let current = worker.snapshot();
+fn due(clients: &Clients, connection: &Connection) -> Moment {
+    let current = clients.worker.snapshot();
     let listener = current.listener(*connection.address);
     let settings = match &connection.last {
         None => current.downstream(listener),
@@ -484,7 +485,7 @@ fn due(worker: &Worker, connection: &Connection) -> Moment {
         return begun.heard + settings.head_limit();
     }
     let idle = settings.idle_timeout;
-    if worker.draining.get() || listener.is_none() {
+    if clients.worker.draining.get() || listener.is_none() {
         return connection.since + idle.min(DRAIN_IDLE);
     }
     connection.since + idle

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::downstream::clients::Clients;
 use crate::downstream::connection::Connection;
 use crate::downstream::overflow::{self, Full};
 use crate::engine::{self, Source, Spawned};
-use crate::worker::Worker;
 
 /// After the process has run out of descriptors, accepting again at once would only spin.
 const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(20);
@@ -28,7 +28,7 @@ const BATCH: usize = 64;
 /// An address being accepted on.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    worker: Rc<Worker>,
+    clients: Rc<Clients>,
     socket: Rc<Socket>,
     task: Spawned,
 }
@@ -48,7 +48,7 @@ impl Listening {
     /// # Errors
     /// The kernel watches no more sockets.
     pub(crate) fn start(
-        worker: &Rc<Worker>,
+        clients: &Rc<Clients>,
         address: SocketAddr,
         listener: TcpListener,
     ) -> std::io::Result<Self> {
@@ -56,11 +56,11 @@ impl Listening {
             source: Source::of(&listener)?,
             listener,
             address: Rc::new(address),
-            connections: worker.connections_everywhere.of(address),
+            connections: clients.connections_everywhere.of(address),
         });
-        let task = engine::spawn_vital(accept(worker.clone(), socket.clone()));
+        let task = engine::spawn_vital(accept(clients.clone(), socket.clone()));
         Ok(Self {
-            worker: worker.clone(),
+            clients: clients.clone(),
             socket,
             task,
         })
@@ -77,7 +77,7 @@ impl Listening {
         }
         self.task.cancel();
         while let Ok((stream, peer)) = sys::accept(&self.socket.listener) {
-            admit(&self.worker, &self.socket, stream, peer);
+            admit(&self.clients, &self.socket, stream, peer);
         }
     }
 }
@@ -86,7 +86,7 @@ impl Listening {
 async fn silent_clients_are_in(port: u16) {
     // A simulated network has no handshakes, and its time does not wait for a thread.
     #[cfg(feature = "sim")]
-    if crate::sim::clock::now().is_some() {
+    if crate::engine::simulation::now().is_some() {
         return;
     }
     for _ in 0..sys::SILENCE.div_duration_f32(LOOK) as u32 {
@@ -100,12 +100,12 @@ async fn silent_clients_are_in(port: u16) {
     }
 }
 
-async fn accept(worker: Rc<Worker>, socket: Rc<Socket>) {
+async fn accept(clients: Rc<Clients>, socket: Rc<Socket>) {
     let mut batch = 0;
     loop {
         match sys::accept(&socket.listener) {
             Ok((stream, peer)) => {
-                admit(&worker, &socket, stream, peer);
+                admit(&clients, &socket, stream, peer);
                 batch += 1;
                 if batch % BATCH == 0 {
                     engine::yield_now().await;
@@ -135,8 +135,8 @@ fn is_about_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-fn admit(worker: &Rc<Worker>, socket: &Socket, stream: OwnedFd, peer: SocketAddr) {
-    let current = worker.snapshot();
+fn admit(clients: &Rc<Clients>, socket: &Socket, stream: OwnedFd, peer: SocketAddr) {
+    let current = clients.worker.snapshot();
     let configured = current
         .downstream(current.listener(*socket.address))
         .max_connections;
@@ -147,18 +147,18 @@ fn admit(worker: &Rc<Worker>, socket: &Socket, stream: OwnedFd, peer: SocketAddr
             address: *socket.address,
             most: configured.unwrap_or_default(),
         })
-    } else if worker.connections_everywhere.all() >= worker.connections_max {
+    } else if clients.connections_everywhere.all() >= clients.connections_max {
         Some(Full::Process {
-            most: worker.connections_max,
+            most: clients.connections_max,
         })
     } else {
         None
     };
     if let Some(full) = full {
-        worker.stats.cx_overflow();
-        overflow::refuse(worker, &full, stream);
+        clients.worker.stats.cx_overflow();
+        overflow::refuse(clients, &full, stream);
         return;
     }
-    let connection = Connection::open(worker, &socket.address, &socket.connections, stream, peer);
-    worker.idle.on_accept(worker, connection);
+    let connection = Connection::open(clients, &socket.address, &socket.connections, stream, peer);
+    clients.idle.on_accept(clients, connection);
 }

@@ -2,11 +2,10 @@
 
 pub(crate) mod begun;
 pub(crate) mod client;
+pub(crate) mod clients;
 pub(crate) mod connection;
 pub(crate) mod count;
 pub(crate) mod h1;
 pub(crate) mod idle;
-pub(crate) mod leaving;
 pub(crate) mod listener;
-pub(crate) mod local_reply;
 pub(crate) mod overflow;

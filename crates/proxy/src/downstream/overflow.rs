@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use policy::time::Moment;
 
-use crate::worker::Worker;
+use super::clients::Clients;
 
 /// What of a refused client's request is read: a head as most are. What is left unread when the connection is closed
 /// resets it, and may take the answer with it.
@@ -59,8 +59,8 @@ const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/p
 
 /// Answers a client whose request is here, and closes its connection. One that has said nothing yet is closed without
 /// a word: nobody asked anything.
-pub(crate) fn refuse(worker: &Worker, full: &Full, socket: OwnedFd) {
-    warn(worker, full);
+pub(crate) fn refuse(clients: &Clients, full: &Full, socket: OwnedFd) {
+    warn(clients, full);
     let mut head = [0; READ_MAX];
     let count = sys::receive(&socket, &mut head).unwrap_or(0);
     let is_head = head[..count].windows(4).any(|four| four == b"\r\n\r\n");
@@ -70,9 +70,12 @@ pub(crate) fn refuse(worker: &Worker, full: &Full, socket: OwnedFd) {
     }
 }
 
-fn warn(worker: &Worker, full: &Full) {
-    if let Some(count) = worker.refusals.borrow_mut().count(worker.clock.now()) {
-        tracing::warn!("worker {} refused {count} clients with 503: {full}", worker.id.0);
+fn warn(clients: &Clients, full: &Full) {
+    if let Some(count) = clients.refusals.borrow_mut().count(clients.worker.clock.now()) {
+        tracing::warn!(
+            "clients {} refused {count} clients with 503: {full}",
+            clients.worker.id.0
+        );
     }
 }
 

@@ -94,7 +94,7 @@ impl Clock {
 
     fn read(self) -> u64 {
         #[cfg(feature = "sim")]
-        if let Some(simulated) = crate::sim::clock::now() {
+        if let Some(simulated) = crate::engine::simulation::now() {
             return simulated.as_nanos();
         }
         u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1)
@@ -112,7 +112,7 @@ fn watch(now: Moment) {
 /// Wall-clock time in nanoseconds since 1970; 0 if the clock is before that.
 pub(crate) fn unix_nanos() -> u64 {
     #[cfg(feature = "sim")]
-    if let Some(simulated) = crate::sim::clock::unix_nanos() {
+    if let Some(simulated) = crate::engine::simulation::unix_nanos() {
         return simulated;
     }
     SystemTime::now()
@@ -124,7 +124,7 @@ pub(crate) fn unix_nanos() -> u64 {
 pub(crate) fn entropy() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     #[cfg(feature = "sim")]
-    if let Some(simulated) = crate::sim::clock::entropy() {
+    if let Some(simulated) = crate::engine::simulation::entropy() {
         return simulated;
     }
     // The standard library seeds its hasher from the operating system.

@@ -20,6 +20,8 @@ mod batching;
 mod budget;
 pub(crate) mod clock;
 mod crossing;
+#[cfg(feature = "sim")]
+pub(crate) mod simulation;
 mod source;
 mod sources;
 mod stages;
@@ -168,18 +170,18 @@ impl Engine {
             let advance = heartbeat.bound(timeout, awake_until);
             // A simulated world would turn for each.
             #[cfg(feature = "sim")]
-            let advance = crate::sim::clock::asked(timeout, advance);
+            let advance = crate::engine::simulation::asked(timeout, advance);
             let timeout = advance;
             clock::sleeps_until(timeout.map_or(Moment::NEVER, |timeout| awake_until + timeout));
             #[cfg(feature = "sim")]
-            let (asked, timeout) = (timeout, crate::sim::clock::instead_of_sleeping(timeout));
+            let (asked, timeout) = (timeout, crate::engine::simulation::instead_of_sleeping(timeout));
             match poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             #[cfg(feature = "sim")]
             if events.is_empty() {
-                crate::sim::clock::pass(asked);
+                crate::engine::simulation::pass(asked);
             }
             clock::cache_now();
             if timeout != Some(Duration::ZERO) {
@@ -201,7 +203,7 @@ impl Engine {
             let pause = pause.filter(|_| !self.tasks.some_yielded());
             // A simulated world has no time to save.
             #[cfg(feature = "sim")]
-            let pause = pause.filter(|_| crate::sim::clock::now().is_none());
+            let pause = pause.filter(|_| crate::engine::simulation::now().is_none());
             if let Some(pause) = pause {
                 std::thread::sleep(pause);
                 match poll.poll(&mut events, Some(Duration::ZERO)) {

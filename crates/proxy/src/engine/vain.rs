@@ -10,7 +10,7 @@
 /// Whether a task that is pending is polled again at once.
 pub(super) fn once_more() -> bool {
     #[cfg(feature = "sim")]
-    if let Some(chance) = crate::sim::clock::one_in(8) {
+    if let Some(chance) = crate::engine::simulation::one_in(8) {
         return chance;
     }
     cfg!(test)
@@ -19,6 +19,6 @@ pub(super) fn once_more() -> bool {
 /// A task that is polled although nobody woke it: its place among so many.
 #[cfg(feature = "sim")]
 pub(super) fn one_of(count: usize) -> Option<usize> {
-    let chance = crate::sim::clock::one_in(4)?;
-    (chance && count > 0).then(|| crate::sim::clock::below(count))
+    let chance = crate::engine::simulation::one_in(4)?;
+    (chance && count > 0).then(|| crate::engine::simulation::below(count))
 }

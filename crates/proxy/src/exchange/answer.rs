@@ -18,6 +18,7 @@ use wire::h1::mend;
 use wire::h1::protocol::Protocol;
 use wire::hop::{self, Named};
 
+use crate::cluster::ClusterHandle;
 use crate::downstream::client::{Client, Sent};
 use crate::engine::{self, Stage};
 use crate::exchange::affinity::Affinity;
@@ -34,7 +35,6 @@ use crate::upstream::body::{Begin, Download, DownloadEnd, Upload};
 use crate::upstream::connect::ConnectError;
 use crate::upstream::lease::Lease;
 use crate::upstream::protocol_probe;
-use crate::upstream::shared::ClusterHandle;
 use pending_body::PendingBody;
 pub(crate) use unused::read_off;
 

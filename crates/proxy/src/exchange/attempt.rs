@@ -1,10 +1,13 @@
 //! One attempt of an exchange: a connection, the request on it, the response's head.
 
-use policy::cluster::ReplaySafety;
+use policy::cluster::{Refusal, ReplaySafety};
 use policy::deadline::Bounds;
-use policy::outcome::Phase;
+use policy::outcome::{Failure, Phase};
 use wire::field::Known;
 
+use crate::cluster::ClusterHandle;
+use crate::downstream::client::Client;
+use crate::engine;
 use crate::exchange::Exchange;
 use crate::exchange::answer::ExchangeContext;
 use crate::exchange::attempt_result::{AttemptResult, AttemptTimes, Until};
@@ -31,7 +34,7 @@ impl<'a> Exchange<'a> {
     {
         let mut lease = match request.ask() {
             CheckoutResult::Lease(lease) => lease,
-            CheckoutResult::Refused(refusal) => return Err(request.handle.refusal(refusal)),
+            CheckoutResult::Refused(refusal) => return Err(refused(request.handle, refusal)),
             CheckoutResult::Pending(pending) => match self.carry_out(request, pending, until).await? {
                 Ok(lease) => lease,
                 Err(unreached) => {
@@ -52,7 +55,7 @@ impl<'a> Exchange<'a> {
         let (mut source, mut deadlines) = {
             // Gone before anything is awaited: the deadlines have what it needs of it.
             let bounds = self.bounds(context, &request.terms, asked, &lease);
-            let (source, alarm) = RequestBodySource::of(self.client);
+            let (source, alarm) = body_source(self.client);
             (
                 source,
                 AttemptDeadlines::begin(self.worker, alarm, bounds, upload),
@@ -120,5 +123,26 @@ impl<'a> Exchange<'a> {
         if lease.stale > 0 {
             self.record.saved(Some(SavedBy::Checkout));
         }
+    }
+}
+
+/// The client as the source of a body, for the only attempt at its time, whose time limits are watched by the
+/// client's alarm.
+pub(super) fn body_source(client: &mut Client) -> (RequestBodySource<'_>, &engine::Alarm) {
+    let source = RequestBodySource {
+        transport: &client.connection.transport,
+        input: &mut client.input,
+        limits: client.snapshot.limits(client.listener),
+        takes_interim: !client.http_10,
+    };
+    (source, &client.alarm)
+}
+
+/// Why a checkout that was refused ends its exchange.
+#[cold]
+pub(super) fn refused(handle: &ClusterHandle, refusal: Refusal) -> Box<Fault> {
+    match (&handle.unresolved, refusal) {
+        (Some(why), Refusal::NoEndpoint) => Box::new(Fault::from(Failure::Unresolved).with(why.to_string())),
+        (_, refusal) => Failure::Refused(refusal).into(),
     }
 }

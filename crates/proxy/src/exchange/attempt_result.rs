@@ -10,6 +10,8 @@ use policy::route::Limit as RouteLimit;
 use policy::time::Moment;
 use wire::h1::head::HeadError;
 
+use crate::cluster::ClusterHandle;
+use crate::cluster::connection::name;
 use crate::downstream::client::Client;
 use crate::exchange::fault::Fault;
 use crate::exchange::record_failure::{attempt_on, sent};
@@ -18,9 +20,7 @@ use crate::upstream::attempt::Attempted;
 use crate::upstream::body::Upload;
 use crate::upstream::checkout::Unreached;
 use crate::upstream::connect::ConnectError;
-use crate::upstream::connection::name;
 use crate::upstream::lease::Lease;
-use crate::upstream::shared::ClusterHandle;
 
 /// One attempt's result: what decides about the next, and what an answer is made of.
 pub(crate) struct AttemptResult<'a> {

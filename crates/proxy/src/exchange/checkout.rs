@@ -5,13 +5,14 @@ use std::pin::pin;
 use policy::cluster::Refusal;
 use policy::outcome::Failure;
 
-use crate::downstream::leaving::Waiter;
+use crate::cluster::connection::name;
 use crate::engine::wait::{Late, within};
 use crate::exchange::Exchange;
+use crate::exchange::attempt::refused;
 use crate::exchange::attempt_result::Until;
 use crate::exchange::fault::Fault;
+use crate::transport::leaving::Waiter;
 use crate::upstream::checkout::{CheckoutRequest, NoLease, PendingCheckout, Unreached};
-use crate::upstream::connection::name;
 use crate::upstream::lease::Lease;
 
 impl Exchange<'_> {
@@ -47,7 +48,7 @@ impl Exchange<'_> {
             Ok(Ok(lease)) => Ok(Ok(lease)),
             Ok(Err(NoLease::Left)) => Err(Failure::DownstreamLeft.into()),
             Ok(Err(NoLease::Refused(Refusal::Shed))) if until.first() <= now => Err(until.late(now).into()),
-            Ok(Err(NoLease::Refused(refusal))) => Err(request.handle.refusal(refusal)),
+            Ok(Err(NoLease::Refused(refusal))) => Err(refused(request.handle, refusal)),
             Ok(Err(NoLease::Connect(unreached))) => {
                 self.count_attempt();
                 self.record.upstream(&*name(&unreached.address));

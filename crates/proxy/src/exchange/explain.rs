@@ -11,13 +11,13 @@ use policy::outcome::{
 use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 
+use crate::cluster::ClusterHandle;
 use crate::exchange::Exchange;
 use crate::exchange::answer;
 use crate::exchange::fault::Fault;
 use crate::telemetry::record::ClosedBy;
 use crate::transport::End;
 use crate::upstream::body::Upload;
-use crate::upstream::shared::ClusterHandle;
 
 /// Bytes of bodies that had come when an exchange ended, and how many there were to be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -185,7 +185,7 @@ impl Exchange<'_> {
 /// What the endpoint of the last attempt speaks, where it is known that it is not HTTP/1.
 fn spoken(cluster: &ClusterHandle, history: &History) -> Option<&'static str> {
     let endpoint = &history.last()?.endpoint;
-    let is_it = |address: &Address| crate::upstream::connection::name(address) == *endpoint;
+    let is_it = |address: &Address| crate::cluster::connection::name(address) == *endpoint;
     cluster.shared.with(|state| state.cluster.spoken_at(is_it))
 }
 
@@ -280,7 +280,7 @@ fn no_endpoint(cluster: &str, endpoints: &[EndpointReport]) -> String {
             (false, false) => "has weight 0 or is full",
         };
         let lead = if at == 0 { ": " } else { "; " };
-        let name = crate::upstream::connection::name(&endpoint.address);
+        let name = crate::cluster::connection::name(&endpoint.address);
         text.push_str(&format!("{lead}{name} {why}"));
     }
     if held.len() > NAMED_MAX {

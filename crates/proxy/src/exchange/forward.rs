@@ -7,15 +7,12 @@ use config::model::Downstream;
 use policy::time::Dice;
 use wire::field::{Fields, Known};
 use wire::forwarded::{Trust, client_address, forwarded_proto};
-use wire::h1::encode::{self, OutboundHead};
 use wire::h1::head::{RequestHead, ResponseHead};
 use wire::outbound;
 
+use crate::NAME;
 use crate::downstream::client::Client;
 use crate::exchange::attempt_count;
-
-/// How this hop calls itself in `Via` and in its own answers.
-pub(crate) const NAME: &str = "evenkeel";
 
 /// What is known of a request's client, as far as it is believed.
 #[derive(Clone, Copy, Debug)]
@@ -76,12 +73,6 @@ fn trust(settings: &Downstream) -> Trust<'_> {
         hops: settings.trusted_hops,
         networks: &settings.trusted_networks,
     }
-}
-
-/// Makes of an interim response's head (1xx) what goes on, and appends it.
-pub(crate) fn interim(out: &mut Vec<u8>, head: &mut ResponseHead) {
-    outbound::interim(head, NAME);
-    encode::response(out, head, &OutboundHead::default());
 }
 
 /// Makes of a response's head that came the head that goes on, but for what filters change. `date` is used

@@ -20,10 +20,11 @@ use policy::plan::HedgePlan;
 use policy::time::Moment;
 use wire::h1::head::{Limits as HeadLimits, ResponseHead};
 
-use crate::downstream::leaving::Waiter;
+use crate::cluster::ClusterHandle;
 use crate::engine;
 use crate::engine::wait::{First, first};
 use crate::exchange::Exchange;
+use crate::exchange::attempt::body_source;
 use crate::exchange::attempt_count;
 use crate::exchange::attempt_result::{AttemptResult, AttemptTimes};
 use crate::exchange::fault::Fault;
@@ -31,12 +32,12 @@ use crate::exchange::record_failure::{attempt_on, note, note_lost, sent};
 use crate::telemetry::record::SavedBy;
 use crate::transport::Transport;
 use crate::transport::buffer::ReadBuffer;
+use crate::transport::leaving::Waiter;
 use crate::upstream::attempt::{self, AttemptDeadlines, Attempted, RequestBodySource};
 use crate::upstream::body::Upload;
 use crate::upstream::checkout::{CheckoutRequest, CheckoutResult, CheckoutTerms, NoLease};
 use crate::upstream::lease::Lease;
-use crate::upstream::shared::ClusterHandle;
-use crate::worker::Worker;
+use crate::worker::context::Worker;
 
 /// A hedge that may become necessary.
 pub(crate) struct Hedge<'a, 'b> {
@@ -161,7 +162,7 @@ impl<'a, 'b> Hedge<'a, 'b> {
         avoid.push(lease.endpoint);
         let count = exchange.numbered.then_some(exchange.made + 1);
         let worker = self.worker;
-        let (mut source, alarm) = RequestBodySource::of(exchange.client);
+        let (mut source, alarm) = body_source(exchange.client);
         let (client, limits) = (source.transport, source.limits);
         let mut deadlines = AttemptDeadlines::begin(worker, alarm, bounds, upload);
         let response = &mut exchange.work.response;

@@ -12,16 +12,16 @@ use wire::h1::framing;
 use wire::h1::head::{Limits, Method, ResponseHead, Scan};
 use wire::h1::mend;
 
-use crate::downstream::leaving::Waiter;
+use crate::cluster::connection::Connection;
 use crate::engine;
 use crate::engine::wait::within;
 use crate::snapshot::Snapshot;
 use crate::transport::buffer::READ_SIZE;
+use crate::transport::leaving::Waiter;
 use crate::transport::read_write::{fill, write_all};
 use crate::upstream::checkout::{CheckoutRequest, CheckoutResult, CheckoutTerms};
-use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
-use crate::worker::{Worker, WorkerSnapshot};
+use crate::worker::context::{Worker, WorkerSnapshot};
 
 /// A mirrored request may take this long; it must not pile up behind a slow endpoint.
 const PATIENCE: Duration = Duration::from_secs(10);

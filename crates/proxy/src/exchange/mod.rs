@@ -17,6 +17,7 @@ pub(crate) mod explain;
 pub(crate) mod fault;
 pub(crate) mod forward;
 pub(crate) mod hedge;
+pub(crate) mod local_reply;
 pub(crate) mod mirror;
 pub(crate) mod record_failure;
 pub(crate) mod relay;
@@ -37,6 +38,7 @@ use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{RequestHead, ResponseHead, Version};
 use wire::hop::Named;
 
+use crate::cluster::ClusterHandle;
 use crate::downstream::client::Client;
 use crate::engine;
 use crate::engine::wait::within;
@@ -49,8 +51,7 @@ use crate::exchange::route::{Accepted, AskedHost, OwnersFields, RouteDecision};
 use crate::telemetry::record::Record;
 use crate::upstream::body::Upload;
 use crate::upstream::checkout::{CheckoutRequest, CheckoutTerms};
-use crate::upstream::shared::ClusterHandle;
-use crate::worker::{Worker, WorkerSnapshot};
+use crate::worker::context::{Worker, WorkerSnapshot};
 
 /// What becomes of the client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,13 +5,13 @@ use policy::evidence::{End, Facts, grade};
 use policy::outcome::{Attempt, AttemptEnd, Death, Ended, Rule, Sent};
 use policy::retry::attempts::RetryReason;
 
+use crate::cluster::ClusterHandle;
 use crate::exchange::Exchange;
 use crate::exchange::answer::read_off;
 use crate::exchange::attempt_result::{AttemptOutcome, AttemptResult, AttemptTimes};
 use crate::telemetry::record::{ClosedBy, Evidence, SavedBy};
 use crate::upstream::body::Upload;
 use crate::upstream::lease::Lease;
-use crate::upstream::shared::ClusterHandle;
 
 /// A request is sent again: what its record says if that saves it.
 pub(crate) fn note_again(

@@ -6,16 +6,17 @@ use std::task::Poll;
 
 use policy::deadline::{Bounds, Deadlines, Turn, Which};
 
+use crate::cluster::connection::Connection;
 use crate::downstream::client::Client;
-use crate::downstream::leaving::{Ended, Waiter};
 use crate::engine::Alarm;
 use crate::engine::clock;
 use crate::engine::wait::{First, first};
 use crate::transport::Transport;
-use crate::upstream::body::{BadBody, Download, DownloadEnd, ProgressCounter, Sender, Upload, UploadEnd};
-use crate::upstream::connection::Connection;
+use crate::transport::leaving::{Ended, Waiter};
+use crate::transport::progress::ProgressCounter;
+use crate::upstream::body::{BadBody, Download, DownloadEnd, Sender, Upload, UploadEnd};
 use crate::upstream::lease::Lease;
-use crate::worker::Worker;
+use crate::worker::context::Worker;
 
 /// Why a relay ended early.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ pub(crate) async fn run(
     client: &mut Client,
     bounds: Bounds,
 ) -> Result<(), RelayEnd> {
-    let progress = ProgressCounter::new(worker, upload.finished_at());
+    let progress = ProgressCounter::new(worker.clock, upload.finished_at());
     let sent_before = client.connection.transport.sent();
     let Client {
         connection,
@@ -117,7 +118,7 @@ pub(crate) async fn finish_upload(
     client: &mut Client,
     bounds: Bounds,
 ) -> Result<(), RelayEnd> {
-    let progress = ProgressCounter::new(worker, upload.finished_at());
+    let progress = ProgressCounter::new(worker.clock, upload.finished_at());
     let Client {
         connection,
         input,
@@ -145,7 +146,7 @@ pub(crate) async fn finish_upload(
 }
 
 /// Ends once the client has reset its connection; an end of its sending side is noted.
-async fn client_leaves(client: &Transport, progress: &ProgressCounter<'_>) -> RelayEnd {
+async fn client_leaves(client: &Transport, progress: &ProgressCounter) -> RelayEnd {
     if Waiter::client(client).ends().await == Ended::Whole {
         return RelayEnd::ClientLeft;
     }
@@ -158,7 +159,7 @@ async fn until_done(
     worker: &Worker,
     alarm: &Alarm,
     bounds: Bounds,
-    progress: &ProgressCounter<'_>,
+    progress: &ProgressCounter,
     mut work: Pin<&mut impl Future<Output = Result<(), RelayEnd>>>,
 ) -> Result<(), RelayEnd> {
     let mut deadlines = Deadlines::begin(bounds, worker.clock.now());

@@ -6,10 +6,10 @@ use wire::h1::glimpse::Glimpse;
 use wire::h1::head::Method;
 
 use crate::downstream::client::Sent;
-use crate::downstream::local_reply::LocalReply;
 use crate::exchange::explain::SoFar;
 use crate::exchange::fault::Fault;
 use crate::exchange::forward;
+use crate::exchange::local_reply::LocalReply;
 use crate::exchange::route::OwnersFields;
 use crate::exchange::{Exchange, Next};
 

@@ -28,7 +28,7 @@ use crate::exchange::forward::{self, Origin};
 use crate::exchange::view::{self, Circumstances, EditableRequest, View};
 use crate::snapshot::Snapshot;
 use crate::telemetry::record::Record;
-use crate::worker::Worker;
+use crate::worker::context::Worker;
 use paths::Paths;
 
 /// A request that was found to be in order.

@@ -16,14 +16,16 @@ use policy::cluster::{Address, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Stream;
-use crate::control::discovery::Endpoints;
+use crate::cluster::ClusterHandle;
 use crate::downstream::count::ConnectionCounts;
 use crate::engine;
 use crate::engine::clock::Clock;
+use crate::snapshot::Endpoints;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::telemetry::record::LogWriter;
 use crate::telemetry::stats::{self, ClusterView, DownstreamTotals, WorkerStats};
-use crate::worker::{ControlMessage, Setup, Worker, WorkerSnapshot};
+use crate::worker::context::WorkerSnapshot;
+use crate::worker::run::{self, ControlMessage, Setup};
 
 /// As the control does it.
 const UPKEEP: Duration = Duration::from_millis(50);
@@ -94,7 +96,7 @@ impl Proxy {
             };
             engine::spawn(async move {
                 // Nobody listens if the world ends first.
-                let _ = end.send(Worker::serve(setup).await);
+                let _ = end.send(run::serve(setup).await);
             });
             Ok(Hand {
                 listener: name,
@@ -171,7 +173,7 @@ impl Proxy {
     #[must_use]
     pub fn clusters(&self) -> Vec<ClusterView> {
         let (snapshot, now) = (self.state.borrow().snapshot.clone(), self.clock.now());
-        let view = |handle| ClusterView::read(handle, now);
+        let view = |cluster: &ClusterHandle| cluster.view(now);
         snapshot.clusters().iter().map(view).collect()
     }
 
@@ -180,7 +182,7 @@ impl Proxy {
     pub fn waiters(&self) -> usize {
         let snapshot = self.state.borrow().snapshot.clone();
         let waiters =
-            |handle: &crate::upstream::shared::ClusterHandle| handle.shared.with(|state| state.waiters.len());
+            |handle: &crate::cluster::ClusterHandle| handle.shared.with(|state| state.waiters.len());
         snapshot.clusters().iter().map(waiters).sum()
     }
 

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use config::model::{Downstream, Model};
+use policy::cluster::Address;
 use policy::route::{ClusterRef, ListenerId, RateLimitRef, RouteTable};
 use wire::h1::head::Limits;
 
-use crate::control::discovery::Endpoints;
+use crate::cluster::{ClusterHandle, SharedCluster};
 use crate::engine::clock::Clock;
 use crate::snapshot::rate_limit::{RateLimits, SharedRateLimit};
-use crate::upstream::shared::{ClusterHandle, SharedCluster};
 
 /// What outlives snapshots: clusters and rate limits, by name.
 #[derive(Debug, Default)]
@@ -34,6 +34,15 @@ impl Clusters {
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Arc<str>, &mut Arc<SharedCluster>) -> bool) {
         self.by_name.retain(keep);
     }
+}
+
+/// One cluster's endpoints as they are known now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Endpoints {
+    /// Addresses and weights.
+    pub(crate) addresses: Vec<(Address, u32)>,
+    /// There is none because no name can be resolved, for this reason.
+    pub(crate) unresolved: Option<Arc<str>>,
 }
 
 /// A configuration as the workers use it.

@@ -10,9 +10,10 @@ mod meter;
 mod overload;
 mod process;
 mod prometheus;
+pub(crate) mod reloads;
 mod server;
 mod tables;
-mod view;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;

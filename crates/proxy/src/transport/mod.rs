@@ -2,7 +2,11 @@
 //! waits only if it must.
 
 pub(crate) mod buffer;
+pub(crate) mod leaving;
+pub(crate) mod progress;
 pub(crate) mod read_write;
+#[cfg(feature = "sim")]
+pub(crate) mod simulation;
 pub(crate) mod splice;
 pub(crate) mod tunnel;
 
@@ -264,7 +268,7 @@ impl Transport {
     /// What TCP knows of the connection; `None` where it is not TCP, or the platform cannot tell.
     pub(crate) fn tcp_facts(&self) -> Option<sys::TcpFacts> {
         #[cfg(feature = "sim")]
-        if let Some(simulated) = crate::sim::network::tcp_facts(&self.socket) {
+        if let Some(simulated) = crate::transport::simulation::tcp_facts(&self.socket) {
             return Some(simulated);
         }
         sys::tcp_facts(self)

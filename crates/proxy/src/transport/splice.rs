@@ -8,7 +8,7 @@ use policy::deadline::Turn;
 use sys::Pipe;
 
 use crate::transport::Transport;
-use crate::upstream::body::{Direction, ProgressCounter};
+use crate::transport::progress::{Direction, ProgressCounter};
 
 /// Below this a copy is cheaper than the pipe's system calls.
 pub(crate) const SPLICE_MIN: u64 = 256 * 1024;
@@ -40,7 +40,7 @@ pub(crate) async fn pass(
     to: &Transport,
     length: u64,
     passed: &mut u64,
-    progress: &ProgressCounter<'_>,
+    progress: &ProgressCounter,
 ) -> Option<Result<(), Stopped>> {
     let mut pipe = spare().ok()?;
     let result = pump(&mut pipe, from, to, length, passed, progress).await;
@@ -60,7 +60,7 @@ async fn pump(
     to: &Transport,
     length: u64,
     passed: &mut u64,
-    progress: &ProgressCounter<'_>,
+    progress: &ProgressCounter,
 ) -> Result<(), Stopped> {
     while *passed < length {
         match poll_fn(|cx| from.poll_fill(cx, pipe, length - *passed)).await {

@@ -6,11 +6,11 @@ use policy::outcome::Cause;
 use policy::time::Moment;
 
 use crate::engine::Alarm;
+use crate::engine::clock::Clock;
 use crate::engine::wait::{First, first, within};
 use crate::transport::Transport;
 use crate::transport::buffer::ReadBuffer;
 use crate::transport::read_write::{fill, write_all};
-use crate::worker::Worker;
 
 /// One end of a tunnel: its transport and what was received from it already.
 #[derive(Debug)]
@@ -28,22 +28,22 @@ enum Broken {
 /// Carries bytes both ways. An end of one direction is passed on as a FIN; the tunnel ends when
 /// both have ended, on an error, or when nothing moved for `idle`. Says who ended it first, and how.
 pub(crate) async fn run(
-    worker: &Worker,
+    clock: Clock,
     alarm: &Alarm,
     idle: Option<std::time::Duration>,
     client: TunnelSide<'_>,
     upstream: TunnelSide<'_>,
 ) -> Cause {
     let ended = Cell::new(None);
-    let moved = Cell::new(worker.clock.now());
+    let moved = Cell::new(clock.now());
     let both = async {
-        let to_upstream = carry(client.input, client.transport, upstream.transport, &moved, worker);
+        let to_upstream = carry(client.input, client.transport, upstream.transport, &moved, clock);
         let to_client = carry(
             upstream.input,
             upstream.transport,
             client.transport,
             &moved,
-            worker,
+            clock,
         );
         let (mut to_upstream, mut to_client) = (std::pin::pin!(to_upstream), std::pin::pin!(to_client));
         match first(to_upstream.as_mut(), to_client.as_mut()).await {
@@ -66,7 +66,7 @@ pub(crate) async fn run(
     let mut both = std::pin::pin!(both);
     loop {
         let deadline = idle.map_or(Moment::NEVER, |idle| moved.get() + idle);
-        if deadline <= worker.clock.now() {
+        if deadline <= clock.now() {
             return Cause::TunnelIdle;
         }
         alarm.set(deadline);
@@ -81,12 +81,12 @@ async fn carry(
     from: &Transport,
     to: &Transport,
     moved: &Cell<Moment>,
-    worker: &Worker,
+    clock: Clock,
 ) -> Result<(), Broken> {
     loop {
         if !input.is_empty() {
             write_all(to, input.data()).await.map_err(|_| Broken::To)?;
-            moved.set(worker.clock.now());
+            moved.set(clock.now());
             input.consume(input.data().len());
         }
         input.release();
@@ -94,6 +94,6 @@ async fn carry(
         if filled.map_err(|_| Broken::From)? == 0 {
             return to.shut_down_write().map_err(|_| Broken::To);
         }
-        moved.set(worker.clock.now());
+        moved.set(clock.now());
     }
 }

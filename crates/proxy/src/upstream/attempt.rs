@@ -16,15 +16,15 @@ use wire::h1::mend::Mend;
 
 use super::failure_evidence::FailureEvidence;
 use super::lease::Lease;
-use crate::downstream::client::Client;
 use crate::engine::clock::{self, Clock};
 use crate::engine::wait::{First, first};
 use crate::engine::{self, Stage};
 use crate::transport::Transport;
 use crate::transport::buffer::{READ_SIZE, ReadBuffer};
+use crate::transport::progress::ProgressCounter;
 use crate::transport::read_write::poll_fill;
-use crate::upstream::body::{BadBody, ProgressCounter, Sender, Upload, UploadEnd};
-use crate::worker::Worker;
+use crate::upstream::body::{BadBody, Sender, Upload, UploadEnd};
+use crate::worker::context::Worker;
 
 /// Bytes of the head held back by a two-step write: without its last line ending no head is
 /// complete (RFC 9112, 2.1), so no server can act on it.
@@ -157,19 +157,6 @@ pub(crate) struct RequestBodySource<'a> {
     pub(crate) takes_interim: bool,
 }
 
-impl<'a> RequestBodySource<'a> {
-    /// For the only attempt at its time, whose time limits are watched by the client's alarm.
-    pub(crate) fn of(client: &'a mut Client) -> (Self, &'a engine::Alarm) {
-        let source = Self {
-            transport: &client.connection.transport,
-            input: &mut client.input,
-            limits: client.snapshot.limits(client.listener),
-            takes_interim: !client.http_10,
-        };
-        (source, &client.alarm)
-    }
-}
-
 /// What ended the work of an attempt early.
 #[derive(Debug)]
 enum Ended {
@@ -185,7 +172,7 @@ pub(crate) struct AttemptDeadlines<'a> {
     worker: &'a Worker,
     alarm: &'a engine::Alarm,
     deadlines: Deadlines,
-    progress: ProgressCounter<'a>,
+    progress: ProgressCounter,
     /// An answer is waited for.
     _awaited: engine::Awaited,
 }
@@ -198,7 +185,7 @@ impl<'a> AttemptDeadlines<'a> {
         bounds: Bounds,
         upload: &Upload,
     ) -> Self {
-        let progress = ProgressCounter::new(worker, upload.finished_at());
+        let progress = ProgressCounter::new(worker.clock, upload.finished_at());
         let deadlines = Deadlines::begin(bounds, worker.clock.now());
         alarm.set(deadlines.next(&progress.signs()));
         Self {
@@ -339,7 +326,7 @@ enum Sending {
 
 impl Conversation<'_, '_> {
     /// Ready with the final head, or with what ended the attempt.
-    fn poll(&mut self, cx: &Context<'_>, progress: &ProgressCounter<'_>) -> Poll<Result<(), Ended>> {
+    fn poll(&mut self, cx: &Context<'_>, progress: &ProgressCounter) -> Poll<Result<(), Ended>> {
         if self.sending == Sending::Request
             && let Poll::Ready(ended) = self.poll_send(cx, progress)
         {
@@ -356,7 +343,7 @@ impl Conversation<'_, '_> {
     }
 
     /// Ready if the client ends the attempt.
-    fn poll_send(&mut self, cx: &Context<'_>, progress: &ProgressCounter<'_>) -> Poll<Ended> {
+    fn poll_send(&mut self, cx: &Context<'_>, progress: &ProgressCounter) -> Poll<Ended> {
         let client = &mut *self.client;
         let from = (client.transport, &mut *client.input, client.limits);
         self.sending = match ready!(self.upload.poll_run(cx, self.to, from, progress)) {
@@ -374,7 +361,7 @@ impl Conversation<'_, '_> {
 
     /// Ready once the client has reset its connection. An end of its sending side is no sure sign: for a
     /// while a client that half-closed is answered.
-    fn poll_client(&mut self, cx: &Context<'_>, progress: &ProgressCounter<'_>) -> Poll<Ended> {
+    fn poll_client(&mut self, cx: &Context<'_>, progress: &ProgressCounter) -> Poll<Ended> {
         let client = self.client.transport;
         loop {
             ready!(client.poll_read_ready_patiently(cx));
@@ -390,7 +377,7 @@ impl Conversation<'_, '_> {
     }
 
     /// Reads heads until a final one; passes interim ones on.
-    fn poll_head(&mut self, cx: &Context<'_>, progress: &ProgressCounter<'_>) -> Poll<Result<(), Ended>> {
+    fn poll_head(&mut self, cx: &Context<'_>, progress: &ProgressCounter) -> Poll<Result<(), Ended>> {
         let limits = Limits::default();
         loop {
             ready!(self.poll_pass_on(cx));
@@ -415,7 +402,7 @@ impl Conversation<'_, '_> {
                         self.upload.continues(progress);
                     }
                     if self.client.takes_interim {
-                        crate::exchange::forward::interim(&mut self.interim, self.response);
+                        super::interim::write(&mut self.interim, self.response);
                     }
                     continue;
                 }

@@ -11,17 +11,17 @@ use policy::cluster::{
 use policy::time::Moment;
 
 use super::connect::{ConnectError, connect};
-use super::connection::{Connection, name};
 use super::decision::Decision;
 use super::lease::Lease;
 use super::permit::{Permit, Waiting};
-use super::shared::{ClusterHandle, State, idle_end};
-use crate::downstream::leaving::Waiter;
+use crate::cluster::connection::{Connection, name};
+use crate::cluster::{ClusterHandle, State, idle_end};
 use crate::engine;
 use crate::engine::wait::{First, first};
 use crate::telemetry::stats::shown;
 use crate::transport::buffer::ReadBuffer;
-use crate::worker::Worker;
+use crate::transport::leaving::Waiter;
+use crate::worker::context::Worker;
 
 /// What is asked for, apart from what the cluster knows by itself.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use socket2::{SockAddr, SockRef};
 use crate::engine;
 use crate::engine::wait::within;
 use crate::transport::Transport;
-use crate::worker::Worker;
+use crate::worker::context::Worker;
 
 /// Why a connection could not be opened.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(crate) async fn connect(
 
 async fn dial(address: &Address, plan: &ClusterPlan) -> io::Result<Transport> {
     #[cfg(feature = "sim")]
-    if let Some(dialling) = crate::sim::network::dial(address) {
+    if let Some(dialling) = crate::transport::simulation::dial(address) {
         return Transport::of(dialling.await?);
     }
     let socket = match address {

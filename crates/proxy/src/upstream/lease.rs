@@ -13,11 +13,11 @@ use policy::time::Moment;
 use wire::h1::framing::{BodyLength, keeps_alive, response_body};
 use wire::h1::head::{Method, ResponseHead, Scan};
 
-use super::connection::Connection;
 use super::permit::Permit;
-use super::shared::{SharedCluster, Watch, watch};
+use crate::cluster::connection::Connection;
+use crate::cluster::{SharedCluster, Watch, watch};
 use crate::upstream::body::Sender;
-use crate::worker::Worker;
+use crate::worker::context::Worker;
 
 /// One upstream connection, held for one attempt.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use policy::cluster::{ConnectionId, Handback, Ticket};
 
-use super::shared::ClusterHandle;
-use crate::worker::Worker;
+use crate::cluster::ClusterHandle;
+use crate::worker::context::Worker;
 
 /// A connection's place in its cluster's accounts: whatever happens, it is handed back once.
 #[derive(Debug)]

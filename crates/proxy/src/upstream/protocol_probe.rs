@@ -17,7 +17,7 @@ use crate::engine::wait::within;
 use crate::transport::Transport;
 use crate::transport::buffer::ReadBuffer;
 use crate::transport::read_write::{fill, write_all};
-use crate::worker::{Worker, WorkerSnapshot};
+use crate::worker::context::{Worker, WorkerSnapshot};
 
 /// An answer is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,12 +34,11 @@ pub(crate) fn ask(
     endpoint: EndpointId,
 ) {
     #[cfg(feature = "sim")]
-    if crate::sim::network::is_simulated() {
+    if crate::transport::simulation::is_simulated() {
         return; // Its endpoints speak HTTP and nothing else.
     }
-    let doubted = |state: &mut crate::upstream::shared::State| {
-        state.cluster.doubt_protocol(endpoint, worker.clock.now())
-    };
+    let doubted =
+        |state: &mut crate::cluster::State| state.cluster.doubt_protocol(endpoint, worker.clock.now());
     let Some(address) = snapshot.cluster(cluster).shared.with(doubted) else {
         return;
     };

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::telemetry::stats::view::NameView;
 use config::model::{ClusterSpec, EndpointSpec};
 
 /// The names of the configuration in force.
@@ -19,23 +20,6 @@ struct State {
     since: Instant,
     attempts: u64,
     failures: u64,
-}
-
-/// One name of a cluster, as the admin shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NameView {
-    /// The name.
-    pub name: String,
-    /// How many addresses of it are in use.
-    pub addresses: usize,
-    /// Why it cannot be resolved now, in words; `None` if it can.
-    pub error: Option<String>,
-    /// How long that has been so.
-    pub since: Duration,
-    /// How often it was asked for.
-    pub attempts: u64,
-    /// How often that gave no address.
-    pub failures: u64,
 }
 
 /// What an answer changed.

@@ -10,9 +10,9 @@ use policy::freeze::Freeze;
 use policy::time::Moment;
 
 use super::Control;
+use crate::cluster::ClusterHandle;
 use crate::snapshot::Snapshot;
 use crate::telemetry::stats::WorkerStats;
-use crate::upstream::shared::ClusterHandle;
 
 /// How often clusters are looked at while requests come.
 const TURN: Duration = Duration::from_millis(50);

@@ -9,6 +9,7 @@ use wire::h1::encode::{Persistence, Upgrade};
 use wire::h1::framing::BodyLength;
 
 use super::{ExchangeContext, Relaying, write_head};
+use crate::cluster::connection::Connection;
 use crate::downstream::client::Sent;
 use crate::exchange::attempt_result::AttemptTimes;
 use crate::exchange::explain::SoFar;
@@ -20,7 +21,6 @@ use crate::telemetry::record::{ClosedBy, Record};
 use crate::transport::Transport;
 use crate::transport::tunnel::{self, TunnelSide};
 use crate::upstream::body::{Download, DownloadEnd, Upload};
-use crate::upstream::connection::Connection;
 use crate::upstream::lease::Lease;
 
 /// What is to be waited for.
@@ -246,7 +246,7 @@ async fn upgrade(
     let cause = {
         let _carried = Carried::from_now(record, &client.connection.transport, transport);
         tunnel::run(
-            worker,
+            worker.clock,
             &client.alarm,
             context.cluster.plan.timeouts.stream_idle,
             TunnelSide {

@@ -12,7 +12,7 @@ use super::histogram::Summary;
 use super::meter::{ClusterSummaries, DownstreamTotals, Kind, LogCounts};
 use super::tables::{self, ClusterCounter, RaceCounter};
 use super::view::{ClusterView, EndpointView, ServerView, shown};
-use crate::control::reload::Reloads;
+use crate::telemetry::stats::reloads::Reloads;
 
 /// All numbers at one time.
 #[derive(Clone, Debug)]

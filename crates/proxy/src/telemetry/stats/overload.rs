@@ -6,7 +6,7 @@ use policy::outlier::Cause;
 
 use super::catalogue::{Snapshot, Value};
 use super::view::ClusterView;
-use crate::control::discovery::NameView;
+use crate::telemetry::stats::view::NameView;
 
 impl Snapshot {
     pub(super) fn overload(&mut self, cluster: &ClusterView) {

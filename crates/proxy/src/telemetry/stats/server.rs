@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::catalogue::{Sample, Snapshot, Value};
 use super::meter::LogCounts;
 use super::view::{Liveness, ServerView};
-use crate::control::reload::{Reloads, unix_seconds};
+use crate::telemetry::stats::reloads::{Reloads, unix_seconds};
 
 impl Snapshot {
     pub(super) fn server(&mut self, server: ServerView) {

@@ -14,8 +14,8 @@ use policy::plan::{AutoTimeout, Limits};
 use regex::Regex;
 
 use super::*;
-use crate::control::discovery::NameView;
-use crate::control::reload::Reloads;
+use crate::telemetry::stats::reloads::Reloads;
+use crate::telemetry::stats::view::NameView;
 
 /// A cluster that met two races and has one endpoint.
 pub(crate) fn cluster_view(name: &str) -> ClusterView {

@@ -1,17 +1,29 @@
 //! What the admin shows of a process and its clusters, copied so that no lock is held meanwhile.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use policy::cluster::{Address, Cluster, Counters, EndpointId, EndpointReport, Gauges, Vitals};
+use policy::cluster::{Address, Counters, EndpointReport, Gauges, Vitals};
 use policy::health::HealthCounters;
 use policy::latency::AutoAnswer;
 use policy::outlier::OutlierCounters;
-use policy::plan::{ClusterPlan, Limits};
-use policy::time::Moment;
+use policy::plan::Limits;
 
-pub use crate::control::discovery::NameView;
-use crate::upstream::shared::ClusterHandle;
+/// One name of a cluster, as the admin shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameView {
+    /// The name.
+    pub name: String,
+    /// How many addresses of it are in use.
+    pub addresses: usize,
+    /// Why it cannot be resolved now, in words; `None` if it can.
+    pub error: Option<String>,
+    /// How long that has been so.
+    pub since: Duration,
+    /// How often it was asked for.
+    pub attempts: u64,
+    /// How often that gave no address.
+    pub failures: u64,
+}
 
 /// A cluster as the admin shows it.
 #[derive(Clone, Debug)]
@@ -50,56 +62,12 @@ pub struct EndpointView {
 }
 
 impl ClusterView {
-    /// A copy of what is shown. The cluster's lock is taken several times instead of for long: with
-    /// many endpoints, requests go on meanwhile, and the figures are of slightly different times.
-    pub(crate) fn read(handle: &ClusterHandle, now: Moment) -> Self {
-        let (mut view, ids) = handle.shared.with(|state| {
-            let view = Self::without_endpoints(&mut state.cluster, &handle.plan, now);
-            (view, state.cluster.endpoint_ids())
-        });
-        let weights: BTreeMap<EndpointId, u32> = handle.members.list.iter().copied().collect();
-        for some in ids.chunks(ENDPOINTS_AT_ONCE) {
-            let describe = |cluster: &Cluster| -> Vec<EndpointReport> {
-                let reports = some.iter().map(|&id| cluster.describe_endpoint(id, now));
-                reports.flatten().collect()
-            };
-            let reports = handle.shared.with(|state| describe(&state.cluster));
-            view.endpoints
-                .extend(reports.into_iter().map(|report| EndpointView {
-                    weight: weights.get(&report.endpoint).copied().unwrap_or_default(),
-                    report,
-                }));
-        }
-        view
-    }
-
-    fn without_endpoints(cluster: &mut Cluster, plan: &ClusterPlan, now: Moment) -> Self {
-        let auto = plan.timeouts.auto.as_ref();
-        let hedge = plan.hedge.as_ref();
-        Self {
-            name: cluster.name().to_string(),
-            limits: plan.limits.clone(),
-            counters: cluster.counters.clone(),
-            gauges: cluster.gauges(),
-            vitals: cluster.vitals(now),
-            outliers: cluster.outlier_counters().clone(),
-            checks: plan.health.as_ref().map(|_| *cluster.health_counters()),
-            auto_timeout: auto.map(|auto| cluster.auto_timeout(auto, now)),
-            hedge_wait: hedge.and_then(|hedge| cluster.hedge_wait(hedge, now)),
-            names: Vec::new(),
-            endpoints: Vec::new(),
-        }
-    }
-
     /// How many of the endpoints that a configuration holds are so.
     pub(super) fn count(&self, is: impl Fn(&EndpointReport) -> bool) -> u64 {
         let held = self.endpoints.iter().filter(|one| !one.report.leaving);
         held.filter(|one| is(&one.report)).count() as u64
     }
 }
-
-/// To describe so many takes some ten microseconds.
-const ENDPOINTS_AT_ONCE: usize = 16;
 
 /// An address in one line, whatever a socket's path is made of.
 pub(crate) fn shown(address: &Address) -> String {

@@ -13,9 +13,10 @@ use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 use wire::hop::Named;
 
-use super::{Direction, IN_PLACE_MIN, ProgressCounter, encode_end};
+use super::{IN_PLACE_MIN, encode_end};
 use crate::transport::Transport;
 use crate::transport::buffer::{READ_SIZE, ReadBuffer};
+use crate::transport::progress::{Direction, ProgressCounter};
 use crate::transport::read_write::fill;
 use crate::transport::splice::{self, SPLICE_MIN, Stopped};
 pub(crate) use taken::Taken;
@@ -135,7 +136,7 @@ impl Download {
         to: &Transport,
         out: &mut Vec<u8>,
         limits: &Limits,
-        progress: &ProgressCounter<'_>,
+        progress: &ProgressCounter,
     ) -> Result<(), DownloadEnd> {
         loop {
             self.take_in((input, limits), to, out, progress).await?;
@@ -166,7 +167,7 @@ impl Download {
         (input, limits): (&mut ReadBuffer, &Limits),
         to: &Transport,
         out: &mut Vec<u8>,
-        progress: &ProgressCounter<'_>,
+        progress: &ProgressCounter,
     ) -> Result<(), DownloadEnd> {
         while !input.is_empty() && !self.decoder.has_ended() {
             if discriminant(&self.from) == discriminant(&self.to) {
@@ -207,7 +208,7 @@ impl Download {
         to: &Transport,
         out: &mut Vec<u8>,
         piece: &[u8],
-        progress: &ProgressCounter<'_>,
+        progress: &ProgressCounter,
     ) -> Result<(), DownloadEnd> {
         let (head, whole) = (out.len(), out.len() + piece.len());
         let mut done = 0;
@@ -275,7 +276,7 @@ impl Download {
         &mut self,
         from: &Transport,
         to: &Transport,
-        progress: &ProgressCounter<'_>,
+        progress: &ProgressCounter,
     ) -> Result<bool, DownloadEnd> {
         let before = self.spliced;
         let end = before + self.decoder.plain();

@@ -17,10 +17,11 @@ use wire::h1::head::Limits;
 use wire::hop::Named;
 
 use super::outgoing::Outgoing;
-use super::{Direction, IN_PLACE_MIN, ProgressCounter, encode_data, encode_end};
+use super::{IN_PLACE_MIN, encode_data, encode_end};
 use crate::engine::{self, Alarm};
 use crate::transport::Transport;
 use crate::transport::buffer::{READ_SIZE, ReadBuffer, SMALL_READ_SIZE};
+use crate::transport::progress::{Direction, ProgressCounter};
 use crate::transport::read_write::poll_fill;
 
 /// What one read takes while streaming, once no copy is kept any more: all that an upload in flight holds
@@ -192,7 +193,7 @@ impl Upload {
     }
 
     /// The endpoint has asked for the body.
-    pub(crate) fn continues(&mut self, progress: &ProgressCounter<'_>) {
+    pub(crate) fn continues(&mut self, progress: &ProgressCounter) {
         if std::mem::take(&mut self.expects_continue) && !self.received_whole() {
             progress.turn(Direction::Up, Turn::Client);
         }
@@ -276,7 +277,7 @@ impl Upload {
         cx: &Context<'_>,
         to: &Sender<'_>,
         (from, input, limits): (&Transport, &mut ReadBuffer, &Limits),
-        progress: &ProgressCounter<'_>,
+        progress: &ProgressCounter,
     ) -> Poll<Result<(), UploadEnd>> {
         loop {
             let room = self

@@ -23,10 +23,10 @@ thread_local! {
 
 /// Time is simulated on this thread for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Begun(());
+pub(crate) struct Begun(());
 
 impl Begun {
-    pub(super) fn at(begin: Moment, seed: u64) -> Self {
+    pub(crate) fn at(begin: Moment, seed: u64) -> Self {
         NOW.set(Some(begin));
         TURNS.set(0);
         FREEZE.set(Duration::ZERO);
@@ -35,7 +35,7 @@ impl Begun {
         Self(())
     }
 
-    pub(super) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Moment {
         NOW.get().unwrap_or_default()
     }
 }
@@ -83,8 +83,8 @@ pub(crate) fn asked(timeout: Option<Duration>, advance: Option<Duration>) -> Opt
     if calm { timeout } else { advance }
 }
 
-/// See [`super::freeze`].
-pub(super) fn freeze(span: Duration) {
+/// See [`crate::sim::freeze`].
+pub(crate) fn freeze(span: Duration) {
     FREEZE.set(FREEZE.get() + span);
 }
 

@@ -32,7 +32,7 @@ pub fn use_network(network: Rc<dyn Network>) {
     NETWORK.set(Some(network));
 }
 
-pub(super) fn close() {
+pub(crate) fn close() {
     NETWORK.set(None);
 }
 

@@ -2,19 +2,21 @@
 //!
 //! Whether workers share a cluster or own a part of it is this file's affair alone.
 
+pub(crate) mod connection;
+mod events;
+mod view;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 
-use policy::cluster::{Cluster, ConnectionId, IdleEnd, Members, Refusal, Ticket};
-use policy::outcome::Failure;
+use policy::cluster::{Cluster, ConnectionId, IdleEnd, Members, Ticket};
 use policy::plan::ClusterPlan;
 use policy::time::Moment;
 
-use super::connection::Connection;
 use crate::engine::clock;
-use crate::exchange::fault::Fault;
 use crate::transport::Transport;
+use connection::Connection;
 
 /// A cluster as all workers share it. Outlives reloads, so what was learned survives them.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl SharedCluster {
             let evicted = state.unpark_evicted();
             let events = state.cluster.take_events();
             drop(state);
-            super::events::log(&self.name, &events);
+            events::log(&self.name, &events);
             // Closing is a system call each, which nobody has to wait for.
             drop(evicted);
         }
@@ -147,19 +149,6 @@ pub(crate) struct ClusterHandle {
     pub(crate) clock: crate::engine::clock::Clock,
     /// It has no endpoint because no name of it can be resolved, for this reason.
     pub(crate) unresolved: Option<Arc<str>>,
-}
-
-impl ClusterHandle {
-    /// Why a checkout that was refused ends its exchange.
-    #[cold]
-    pub(crate) fn refusal(&self, refusal: Refusal) -> Box<Fault> {
-        match (&self.unresolved, refusal) {
-            (Some(why), Refusal::NoEndpoint) => {
-                Box::new(Fault::from(Failure::Unresolved).with(why.to_string()))
-            }
-            (_, refusal) => Failure::Refused(refusal).into(),
-        }
-    }
 }
 
 impl Drop for ClusterHandle {

@@ -4,7 +4,7 @@ use wire::h1::encode::{self, OutboundHead, Persistence};
 use wire::h1::framing::BodyLength;
 use wire::h1::head::{ResponseHead, standard_reason};
 
-use crate::exchange::forward::NAME;
+use crate::NAME;
 
 /// An answer of our own.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use policy::cluster::{Address, ConnectionFacts, ConnectionId, EndpointId, Hold, ReplaySafety, Writing};
 
-use super::shared::Watch;
+use super::Watch;
 use crate::transport::Transport;
 use crate::transport::buffer::ReadBuffer;
 
@@ -23,10 +23,10 @@ pub(crate) struct Connection {
     /// Its endpoint's address, as the log writes it.
     pub(crate) name: Box<str>,
     /// What wakes its worker's watcher while it is idle; `None` until it is first idle there.
-    pub(super) watch: Option<Arc<Watch>>,
+    pub(crate) watch: Option<Arc<Watch>>,
     /// Bytes written on the connection before this attempt.
     pub(crate) written_before: u64,
-    pub(super) received_before: u64,
+    pub(crate) received_before: u64,
     /// How to write the request.
     pub(crate) writing: Writing,
     /// How to write in two steps, if so.
