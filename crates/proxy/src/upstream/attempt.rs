@@ -127,10 +127,6 @@ pub(crate) async fn run(
             evidence.begun.set(false);
             Attempted::Dead(evidence.facts(lease, End::Stale))
         }
-        Ok(()) if evidence.early.get() && upload.can_rewind() && lease.succeeds_too_early(response) => {
-            evidence.begun.set(false);
-            Attempted::Dead(evidence.facts(lease, End::Stale))
-        }
         Ok(()) => {
             lease.early = evidence.early.get();
             Attempted::Response

@@ -197,12 +197,6 @@ impl Lease<'_> {
         is_farewell(response.status, stays, lasted, self.hold.patience)
     }
 
-    /// Whether a response that came before the whole request was acknowledged is more likely another's, if the request
-    /// bears not to know: a server may refuse early what it will not read, but hardly succeeds early.
-    pub(crate) fn succeeds_too_early(&self, response: &ResponseHead) -> bool {
-        self.replay_safety == ReplaySafety::Safe && response.status < 400
-    }
-
     /// Whether a second response follows behind this one's body, all of it read already. One request has one
     /// answer, so the first of them was sent before. Not asked of busy connections.
     pub(crate) fn has_two_answers(&self, response: &ResponseHead) -> bool {
