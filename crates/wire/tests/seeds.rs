@@ -3,6 +3,9 @@
 #[path = "../../../dev/fuzz/checks/wire.rs"]
 #[allow(unreachable_pub, reason = "the fuzz targets reach it")]
 mod checks;
+#[path = "../../../dev/fuzz/checks/h2.rs"]
+#[allow(unreachable_pub, reason = "the fuzz targets reach it")]
+mod h2_checks;
 
 fn replay(target: &str, check: impl Fn(&[u8])) {
     let seeds = format!("{}/../../dev/fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
@@ -28,6 +31,16 @@ fn framing_holds_what_the_fuzzer_asks_of_it() {
 #[test]
 fn bodies_hold_what_the_fuzzer_asks_of_them() {
     replay("chunked", checks::chunked);
+}
+
+#[test]
+fn connections_of_http2_hold_what_the_fuzzer_asks_of_them() {
+    replay("h2", h2_checks::connection);
+}
+
+#[test]
+fn header_blocks_hold_what_the_fuzzer_asks_of_them() {
+    replay("hpack", h2_checks::hpack);
 }
 
 #[test]

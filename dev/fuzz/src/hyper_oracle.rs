@@ -15,9 +15,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 
 use crate::wire::{Accepted, accepted};
+use ::wire::field::Known;
 use ::wire::h1::encode::{self, OutboundHead};
 use ::wire::h1::framing::{BodyLength, keeps_alive};
-use ::wire::field::Known;
 use ::wire::h1::head::Method;
 
 /// A request as hyper's server saw it; no body if it could not be read to its end.
@@ -75,7 +75,8 @@ fn with_plain_target(data: &[u8], request: &Accepted) -> Vec<u8> {
 fn as_forwarded(request: &Accepted) -> Vec<u8> {
     let mut head = request.head.clone();
     head.set_target("/");
-    head.fields.put(Known::Host, |value| value.extend_from_slice(b"endpoint"));
+    head.fields
+        .put(Known::Host, |value| value.extend_from_slice(b"endpoint"));
     let mut bytes = Vec::new();
     encode::request(
         &mut bytes,
