@@ -4,6 +4,7 @@ mod bench;
 mod change;
 mod ci;
 mod dist;
+mod h2spec;
 mod instructions;
 #[cfg(test)]
 mod manual;
@@ -59,6 +60,8 @@ enum Command {
     RaceCost(race::cost::CostArgs),
     /// Race requests against real backends at their defaults, in the lab (needs root)
     Real(real::RealArgs),
+    /// Run HTTP/2's conformance suite against the codec (needs Go)
+    H2spec,
     /// Live simulated days in worlds of chance, and check what the proxy promises
     Sim(sim::SimArgs),
     /// The lab's backend, which `race` starts
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Race(args) => race::run(&args),
         Command::RaceCost(args) => race::cost::run(&args),
         Command::Real(args) => real::run(&args),
+        Command::H2spec => h2spec::h2spec(),
         Command::Sim(args) => sim::sim(&args),
         Command::RaceBackend(args) => race::run_backend(args).map(|()| Verdict::Passed),
         Command::RaceRelay(args) => race::run_relay(args).map(|()| Verdict::Passed),

@@ -9,7 +9,7 @@ use nix::unistd::geteuid;
 
 use crate::race::install::{is_program, lanes_directory, repository};
 use crate::step::{Outcome, Steps, apt, cargo, run};
-use crate::{Fallible, Verdict};
+use crate::{Fallible, Verdict, h2spec};
 
 /// Programs that the lanes run, and Debian's packages of them. (uvicorn and gunicorn come into a
 /// Python venv of the lanes' own.)
@@ -43,6 +43,17 @@ struct Tally {
     skipped: usize,
 }
 
+impl Tally {
+    /// Counts a lane as one test.
+    fn count(&mut self, lane: &Outcome) {
+        match lane {
+            Outcome::Passed => self.passed += 1,
+            Outcome::Failed => self.failed += 1,
+            Outcome::Skipped(_) => self.skipped += 1,
+        }
+    }
+}
+
 /// Runs every test.
 ///
 /// # Errors
@@ -60,6 +71,11 @@ pub(crate) fn test() -> Fallible<Verdict> {
     tally.passed += alone.passed;
     tally.failed += alone.failed;
     tally.skipped = tally.skipped.saturating_sub(alone.passed + alone.failed);
+    steps.take("h2spec", || {
+        let outcome = h2spec::lane();
+        tally.count(&outcome);
+        outcome
+    });
     for lane in ["race", "real"] {
         steps.take(&format!("{lane} --quick"), || run_lane(lane, &lanes, &mut tally));
     }
@@ -204,11 +220,7 @@ fn run_lane(lane: &str, lanes: &Path, tally: &mut Tally) -> Outcome {
             Err(why) => Outcome::Skipped(why.to_string()),
         },
     };
-    match outcome {
-        Outcome::Passed => tally.passed += 1,
-        Outcome::Failed => tally.failed += 1,
-        Outcome::Skipped(_) => tally.skipped += 1,
-    }
+    tally.count(&outcome);
     outcome
 }
 
