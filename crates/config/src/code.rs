@@ -108,8 +108,12 @@ codes! {
     PolicyConflict "EK0036" Error "Two policies of one kind have the same target.",
     NoParent "EK0037" Error "A route without `parentRefs`, and more or less than one Gateway.",
     NotAccepted "EK0038" Error "No listener of the Gateway accepts the route, by namespace, kind or hostname.",
-    ListenerClash "EK0039" Error "Two listeners have the same address, port and hostname.",
+    ListenerClash "EK0039" Error "Two listeners have the same address, port and hostname, or speak different protocols on one address.",
     SharedAddress "EK0040" Error "Listeners of one address would treat their clients differently.",
+    SecretNotFound "EK0041" Error "A reference to a Secret or ConfigMap that does not exist, or is not of the type that is asked for.",
+    UnreadableFile "EK0042" Error "A file that the configuration names cannot be read.",
+    BadCertificate "EK0043" Error "A certificate, its chain or its private key is broken, or not in PEM.",
+    KeyMismatch "EK0044" Error "A private key is not the one of its certificate.",
     BadVariable "EK0048" Error "A header filter's value has a `%` that begins no variable, or a variable that does not exist there.",
     OldVersion "EK0100" Warning "An older version of the API; it still works.",
     Ignored "EK0101" Warning "The field is accepted and has no effect.",
@@ -121,6 +125,9 @@ codes! {
     RepeatsUnsafe "EK0108" Warning "A rule's retries may repeat requests such as POST that an endpoint has already applied.",
     SplitLimits "EK0109" Warning "A Backend has limits in several clusters: each of them counts for itself.",
     Shadowed "EK0110" Warning "No request comes to a rule: others take them all.",
+    CertificateExpiry "EK0111" Warning "A certificate has expired, is not valid yet, or expires within 21 days. It is presented all the same.",
+    ChainOrder "EK0112" Warning "The certificates of a chain are not in order: each is issued by the one behind it.",
+    NameMismatch "EK0113" Warning "No certificate of a listener is for the listener's hostname, so clients refuse it.",
 }
 
 #[cfg(test)]
@@ -154,6 +161,10 @@ mod tests {
             let right = codes_of(example.place.whole(example.right));
             assert!(!right.contains(code), "{}: {right:?}", code.number());
         }
-        assert_eq!(without, ["EK0004"], "no few lines are too large a file");
+        let without_example = ["EK0004", "EK0044", "EK0111", "EK0112", "EK0113"];
+        assert_eq!(
+            without, without_example,
+            "no few lines are too large a file, or a whole certificate"
+        );
     }
 }

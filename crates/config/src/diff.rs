@@ -1,8 +1,9 @@
 //! What a reload changes, in a few words for the log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::model::Model;
+use crate::model::{ListenerTls, Model};
 
 /// What differs between two models, one phrase each: `route default/web changed`,
 /// `cluster default/api added`. Empty if nothing does. Long lists are cut to a count.
@@ -11,12 +12,22 @@ pub fn changes(old: &Model, new: &Model) -> Vec<String> {
     let mut phrases = Vec::new();
     let listeners = |model: &Model| -> BTreeMap<String, _> {
         let parts = |l: &crate::model::Listener| {
-            let settings = (l.hostname.clone(), l.downstream.clone());
+            let settings = (
+                l.hostname.clone(),
+                l.downstream.clone(),
+                l.tls.as_ref().map(presented),
+            );
             (format!("{} on {}", l.name, l.address), settings)
         };
         model.listeners.iter().map(parts).collect()
     };
     compare("listener", &listeners(old), &listeners(new), &mut phrases);
+    compare(
+        "certificate",
+        &certificates(old),
+        &certificates(new),
+        &mut phrases,
+    );
     compare("route", &routes(old), &routes(new), &mut phrases);
     compare("cluster", &clusters(old), &clusters(new), &mut phrases);
     compare("rate limit", &rate_limits(old), &rate_limits(new), &mut phrases);
@@ -49,6 +60,20 @@ fn compare<N: Ord + std::fmt::Display, T: PartialEq>(
             phrases.extend(names.into_iter().map(|name| format!("{sort} {name} {what}")));
         }
     }
+}
+
+/// What the certificates of a listener are called: what is in them is told of each by itself.
+fn presented(tls: &Arc<ListenerTls>) -> Vec<Arc<str>> {
+    tls.certificates.iter().map(|one| one.name.clone()).collect()
+}
+
+fn certificates(model: &Model) -> BTreeMap<&str, impl PartialEq> {
+    let parts = model
+        .listeners
+        .iter()
+        .filter_map(|listener| listener.tls.as_ref());
+    let parts = parts.flat_map(|tls| &tls.certificates);
+    parts.map(|one| (&*one.name, one)).collect()
 }
 
 fn routes(model: &Model) -> BTreeMap<&str, u64> {

@@ -5,9 +5,11 @@
 //! (`shape`), and what holds becomes a [`model::Model`] (`resolve`). Each step notes what is wrong
 //! and goes on.
 
+mod certificate;
 mod code;
 mod diff;
 mod dump;
+mod files;
 mod indent;
 mod mistake;
 pub mod model;
@@ -24,15 +26,17 @@ mod units;
 
 use std::sync::Arc;
 
+pub use certificate::{EXPIRY_WARNING_SECONDS, date};
 pub use code::Severity;
 pub use diff::changes;
+pub use files::{FileReader, Unreadable};
 pub use mistake::{Code, Mistake, Mistakes};
 pub use reference::reference;
 pub use schema::schema;
 pub use single::single;
 
 /// One text to read: a file, usually.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Source {
     /// What mistakes call it: a path, usually.
     pub name: String,
@@ -40,14 +44,27 @@ pub struct Source {
     pub text: String,
 }
 
+/// Without the text, which may hold private keys.
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
 /// How to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ReadOptions {
     /// The namespace of resources that name none. Default `default`.
     pub namespace: String,
     /// Where Services are: entries `SERVICE[.NAMESPACE][:PORT]=HOST:PORT[,HOST:PORT…]`, one a line or with
     /// commas between them. What is said here counts before what the sources say. Default: nothing.
     pub backends: Vec<Source>,
+    /// Reads the files that resources name, such as certificates. Default: none can be read.
+    pub files: FileReader,
+    /// The time, in seconds from 1970 (UTC). Default: unknown, so that no certificate is expired.
+    pub now: Option<i64>,
 }
 
 impl Default for ReadOptions {
@@ -55,6 +72,8 @@ impl Default for ReadOptions {
         Self {
             namespace: "default".to_owned(),
             backends: Vec::new(),
+            files: FileReader::default(),
+            now: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use policy::plan::{ClusterPlan, RateLimitPlan};
 use policy::route::RouteTable;
 
+pub use crate::certificate::Certificate;
 pub use crate::dump::Dump;
 use crate::mistake::Mistakes;
 
@@ -44,6 +45,15 @@ pub struct Listener {
     /// Settings of the downstream side. All listeners of one address have the same, because a
     /// connection is there before its first request names a host.
     pub downstream: Arc<Downstream>,
+    /// What an HTTPS listener presents; `None` is plain HTTP. The listeners of one address are all of one kind.
+    pub tls: Option<Arc<ListenerTls>>,
+}
+
+/// The TLS side of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// Its certificates, at least one. The first is presented where none is for the name that a client asks for.
+    pub certificates: Vec<Arc<Certificate>>,
 }
 
 /// One cluster.
@@ -157,6 +167,20 @@ pub struct Downstream {
     pub request_line: usize,
     /// Client connections at once, per address and over all workers. Default: what the descriptor limit allows, less a reserve.
     pub max_connections: Option<u32>,
+    /// Versions of TLS that HTTPS listeners speak. Default: 1.2 and 1.3.
+    pub tls_versions: TlsVersions,
+}
+
+/// Which versions of TLS are spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersions {
+    /// 1.2 and 1.3.
+    #[default]
+    Both,
+    /// 1.2 alone.
+    Only12,
+    /// 1.3 alone.
+    Only13,
 }
 
 /// What becomes of request fields whose name has an underscore.
@@ -228,6 +252,7 @@ impl Default for Downstream {
             fields: 100,
             request_line: 16 * 1024,
             max_connections: None,
+            tls_versions: TlsVersions::default(),
         }
     }
 }

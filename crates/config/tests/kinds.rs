@@ -435,6 +435,7 @@ spec:
   headers: {maxBytes: 8Ki, maxFields: 50, maxRequestLineBytes: 2048, withUnderscoresAction: RejectRequest, sanitize: false}
   path: {escapedSlashesAction: UnescapeAndRedirect, disableMergeSlashes: true}
   connection: {connectionLimit: {value: 1000}}
+  tls: {minVersion: \"1.3\", alpnProtocols: [http/1.1]}
 ",
     );
     let expected = Downstream {
@@ -454,6 +455,7 @@ spec:
         fields: 50,
         request_line: 2048,
         max_connections: Some(1000),
+        tls_versions: config::model::TlsVersions::Only13,
     };
     assert_eq!(*model.listeners[0].downstream, expected);
 }

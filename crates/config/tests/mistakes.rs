@@ -19,7 +19,7 @@ spec:
     protocol: HTTP
   - name: https
     port: 8443
-    protocol: HTTPS
+    protocol: TLS
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -76,13 +76,13 @@ metadata: {name: x}
       |
       = help: write 8080 without quotes
 
-    error[EK0026]: `HTTPS` is not supported yet
+    error[EK0026]: `TLS` is not supported yet
       --> gateway.yaml:12:15
        |
-    12 |     protocol: HTTPS
-       |               ^^^^^
+    12 |     protocol: TLS
+       |               ^^^
        |
-       = help: TLS comes in a later release; use `protocol: HTTP`
+       = help: TLS that is passed on comes in a later release; use `protocol: HTTPS`
 
     error[EK0031]: there is no Gateway `default/egde`
       --> gateway.yaml:20:11

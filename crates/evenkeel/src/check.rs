@@ -104,7 +104,22 @@ fn describe(model: &Model, most: usize) -> String {
 
 fn listener(listener: &config::model::Listener) -> String {
     let hosts = listener.hostname.as_deref().unwrap_or("every host");
-    format!("{}  http://{}  {hosts}", listener.name, listener.address)
+    let scheme = scheme(listener.tls.is_some());
+    let mut line = format!("{}  {scheme}://{}  {hosts}", listener.name, listener.address);
+    for certificate in listener.tls.iter().flat_map(|tls| &tls.certificates) {
+        line += &format!(
+            "\n      {} for {}, until {}",
+            certificate.name,
+            certificate.hostnames.join(", "),
+            config::date(certificate.not_after)
+        );
+    }
+    line
+}
+
+/// What clients write before a listener's address.
+pub(crate) fn scheme(is_secure: bool) -> &'static str {
+    if is_secure { "https" } else { "http" }
 }
 
 /// Endpoints in a line: the first of them, where there are many.
@@ -132,11 +147,18 @@ fn endpoints(specs: &[EndpointSpec]) -> Vec<String> {
         .collect()
 }
 
+fn certificates(listener: &config::model::Listener) -> Vec<Value> {
+    let certificates = listener.tls.iter().flat_map(|tls| &tls.certificates);
+    let told = certificates
+        .map(|one| json!({"name": &*one.name, "hostnames": one.hostnames, "notAfter": one.not_after}));
+    told.collect()
+}
+
 fn found(model: &Model, good: bool) -> Value {
     let listeners: Vec<Value> = model
         .listeners
         .iter()
-        .map(|l| json!({"name": &*l.name, "address": l.address.to_string(), "hostname": l.hostname}))
+        .map(|l| json!({"name": &*l.name, "address": l.address.to_string(), "hostname": l.hostname, "certificates": certificates(l)}))
         .collect();
     let clusters: Vec<Value> = model
         .clusters

@@ -180,10 +180,7 @@ impl CheckArgs {
     /// What to check.
     pub(crate) fn files(&self) -> Files {
         let config = self.path.as_ref().or(self.config.as_ref());
-        Files {
-            config: config.cloned().unwrap_or_default(),
-            backends: self.backends.clone(),
-        }
+        Files::new(config.cloned().unwrap_or_default(), self.backends.clone())
     }
 }
 

@@ -1,16 +1,21 @@
 //! Configuration files: which ones, in which order, and whether they changed.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use config::model::Model;
-use config::{Mistake, Mistakes, ReadOptions, Source};
+use config::{FileReader, Mistake, Mistakes, ReadOptions, Source, Unreadable};
 
 use crate::complaint::Complaint;
 
 /// More than what is read of a configuration: it is some other file, given by mistake.
 const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// More than a certificate, its chain or a key has.
+const CERTIFICATE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why there is no model.
 #[derive(Debug)]
@@ -56,17 +61,35 @@ pub(crate) struct Files {
     pub(crate) config: PathBuf,
     /// What `--backends` says: entries, or files of them.
     pub(crate) backends: Vec<String>,
+    /// The files that the resources name, certificates and keys, each with a hash of what was read last.
+    named: Named,
 }
 
+type Named = Arc<Mutex<BTreeMap<PathBuf, u64>>>;
+
 impl Files {
+    pub(crate) fn new(config: PathBuf, backends: Vec<String>) -> Self {
+        Self {
+            config,
+            backends,
+            named: Arc::default(),
+        }
+    }
+
     /// Reads them into a checked model.
     pub(crate) fn model(&self) -> Result<Model, NoModel> {
         let sources = sources(&self.config).map_err(NoModel::Unreadable)?;
+        let read: Named = Arc::default();
         let options = ReadOptions {
             backends: self.backends().map_err(NoModel::Unreadable)?,
+            files: reader(&read),
+            now: now(),
             ..ReadOptions::default()
         };
-        config::read(&sources, &options).map_err(NoModel::Wrong)
+        let model = config::read(&sources, &options).map_err(NoModel::Wrong);
+        let read = std::mem::take(&mut *read.lock().unwrap_or_else(PoisonError::into_inner));
+        *self.named() = read;
+        model
     }
 
     /// A number that changes when the files do: their names, contents, or whether they can be read.
@@ -87,6 +110,25 @@ impl Files {
         hasher.finish()
     }
 
+    /// A number for the files that the resources name and that are not as they were read; `None` if all are.
+    pub(crate) fn stale(&self) -> Option<u64> {
+        let named = self.named().clone();
+        let stale = named.into_iter().filter_map(|(path, read)| {
+            let now = content(&certificate_file(&path));
+            (now != read).then_some((path, now))
+        });
+        let stale: Vec<_> = stale.collect();
+        (!stale.is_empty()).then(|| {
+            let mut hasher = DefaultHasher::new();
+            stale.hash(&mut hasher);
+            hasher.finish()
+        })
+    }
+
+    fn named(&self) -> MutexGuard<'_, BTreeMap<PathBuf, u64>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An entry has a `=`; anything else is a file of entries.
     fn backends(&self) -> Result<Vec<Source>, Complaint> {
         let one = |given: &String| {
@@ -100,6 +142,52 @@ impl Files {
         };
         self.backends.iter().map(one).collect()
     }
+}
+
+/// Reads the files that resources name, and notes which they are.
+fn reader(named: &Named) -> FileReader {
+    let named = named.clone();
+    FileReader::new(move |path| {
+        let read = certificate_file(path);
+        let mut named = named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.insert(path.to_owned(), content(&read));
+        read
+    })
+}
+
+/// A hash of what was read, or of why nothing was.
+fn content(read: &Result<Vec<u8>, Unreadable>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    read.as_ref().map_err(|why| &why.what).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn certificate_file(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path)?;
+        file.take(CERTIFICATE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|why| Unreadable {
+        what: format!("{}: {why}", path.display()),
+        next: advice(path, &why),
+    })?;
+    if bytes.len() as u64 > CERTIFICATE_BYTES_MAX {
+        return Err(Unreadable {
+            what: format!("{}: more bytes than any certificate has", path.display()),
+            next: format!("name a file of at most {CERTIFICATE_BYTES_MAX} bytes"),
+        });
+    }
+    Ok(bytes)
+}
+
+/// The time, in seconds from 1970.
+pub(crate) fn now() -> Option<i64> {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()?;
+    i64::try_from(since.as_secs()).ok()
 }
 
 /// The folder whose changes matter. A ConfigMap's files are links to a folder that is swapped
@@ -181,8 +269,12 @@ fn source(path: &Path) -> Result<Source, Complaint> {
 }
 
 fn unreadable(path: &Path, why: &std::io::Error) -> Complaint {
+    Complaint::new(format!("{}: {why}", path.display()), advice(path, why))
+}
+
+fn advice(path: &Path, why: &std::io::Error) -> String {
     use std::io::ErrorKind;
-    let next = match why.kind() {
+    match why.kind() {
         ErrorKind::NotFound => match std::env::current_dir() {
             Ok(here) if path.is_relative() => {
                 format!("check the name; it was looked for in {}", here.display())
@@ -192,6 +284,5 @@ fn unreadable(path: &Path, why: &std::io::Error) -> Complaint {
         ErrorKind::PermissionDenied => "give this user the right to read it".to_owned(),
         ErrorKind::InvalidData => "save it as UTF-8 text".to_owned(),
         _ => "check the file and its file system".to_owned(),
-    };
-    Complaint::new(format!("{}: {why}", path.display()), next)
+    }
 }

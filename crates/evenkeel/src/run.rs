@@ -15,7 +15,7 @@ use crate::cli::{AccessLogChoice, RunArgs};
 use crate::complaint::Complaint;
 use crate::files::{Files, NoModel};
 use crate::signals::{Ask, Ending};
-use crate::{logging, ports, signals, state_file, watch};
+use crate::{check, logging, ports, signals, state_file, watch};
 
 /// What the main loop waits for.
 enum Event {
@@ -69,10 +69,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
             url: url.clone(),
             listen: args.listen.0,
         },
-        (None, Some(path)) => Origin::Files(Files {
-            config: path.clone(),
-            backends: args.backends.clone(),
-        }),
+        (None, Some(path)) => Origin::Files(Files::new(path.clone(), args.backends.clone())),
         (None, None) => unreachable!("clap asks for one of --to and -c"),
     };
     let seen = origin.fingerprint();
@@ -99,7 +96,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Complaint> {
     };
     let server = Server::start(model, options)
         .map_err(|why| Complaint::new(format!("the gateway could not start: {why}"), advice(&why)))?;
-    announce(&server);
+    announce(&server, &in_force);
     listen_for_the_admin(&server, &tell)?;
     if let Origin::Files(files) = &origin {
         let tell = tell.clone();
@@ -261,33 +258,38 @@ fn fatal(why: NoModel) -> Complaint {
 }
 
 /// Says where it listens, and what to try next.
-fn announce(server: &Server) {
-    let addresses = server.addresses();
+fn announce(server: &Server, model: &Model) {
+    let is_secure = |name: &str| {
+        let listener = model.listeners.iter().find(|listener| &*listener.name == name);
+        listener.is_some_and(|listener| listener.tls.is_some())
+    };
+    let urls = server.addresses().into_iter().map(|(name, address)| {
+        let url = format!("{}://{address}", check::scheme(is_secure(&name)));
+        (name, url)
+    });
+    let urls: Vec<(String, String)> = urls.collect();
     if logging::is_json() {
-        return announce_as_line(&addresses, server.admin_address());
+        return announce_as_line(&urls, server.admin_address());
     }
     eprintln!("evenkeel {} is running", env!("CARGO_PKG_VERSION"));
-    for (name, address) in &addresses {
-        eprintln!("  listening  http://{address}  ({name})");
+    for (name, url) in &urls {
+        eprintln!("  listening  {url}  ({name})");
     }
     if let Some(admin) = server.admin_address() {
         eprintln!("  admin      http://{admin}");
     }
-    match (addresses.first(), server.admin_address()) {
-        (Some((_, address)), Some(admin)) => {
-            eprintln!("  try        curl -i http://{address}/    then    curl http://{admin}/clusters");
+    match (urls.first(), server.admin_address()) {
+        (Some((_, url)), Some(admin)) => {
+            eprintln!("  try        curl -i {url}/    then    curl http://{admin}/clusters");
         }
-        (Some((_, address)), None) => eprintln!("  try        curl -i http://{address}/"),
+        (Some((_, url)), None) => eprintln!("  try        curl -i {url}/"),
         (None, _) => eprintln!("  try        add a Gateway: this configuration has no listener"),
     }
 }
 
 /// The same as one line of the log.
-fn announce_as_line(addresses: &[(String, SocketAddr)], admin: Option<SocketAddr>) {
-    let listening: Vec<String> = addresses
-        .iter()
-        .map(|(name, address)| format!("http://{address} ({name})"))
-        .collect();
+fn announce_as_line(urls: &[(String, String)], admin: Option<SocketAddr>) {
+    let listening: Vec<String> = urls.iter().map(|(name, url)| format!("{url} ({name})")).collect();
     let admin = admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}"));
     tracing::info!(
         "evenkeel {} is running; listening on {}; admin {admin}",

@@ -37,13 +37,17 @@ pub(crate) fn watch(
                     POLL.as_secs()
                 )
             });
+        // What the files that the resources name were when a change of theirs was last told of.
+        let mut told_of = None;
         loop {
-            if files.fingerprint() != last {
-                let now = settled(&files);
-                if now != last && !changed() {
+            if (files.fingerprint(), files.stale()) != (last, told_of) {
+                let (now, stale) = settled(&files);
+                // Once they are read, they are as they were read: no news.
+                let is_news = now != last || stale.is_some() && stale != told_of;
+                if is_news && !changed() {
                     return;
                 }
-                last = now;
+                (last, told_of) = (now, stale);
             }
             await_hint(&told);
         }
@@ -73,11 +77,12 @@ fn await_hint(told: &Receiver<()>) {
 
 /// The fingerprint, once it has stayed the same for a while: a file that is being written is empty
 /// or cut short until then.
-fn settled(files: &Files) -> u64 {
-    let mut before = files.fingerprint();
+fn settled(files: &Files) -> (u64, Option<u64>) {
+    let look = || (files.fingerprint(), files.stale());
+    let mut before = look();
     loop {
         thread::sleep(SETTLE);
-        let now = files.fingerprint();
+        let now = look();
         if now == before {
             return now;
         }

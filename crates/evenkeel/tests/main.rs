@@ -35,4 +35,5 @@ mod saturation;
 mod slow_uploads;
 mod state_file;
 mod streaming;
+mod tls;
 mod waiting;

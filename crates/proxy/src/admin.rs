@@ -28,7 +28,9 @@ use tokio::runtime::Handle;
 
 use crate::control::server::Logging;
 pub use crate::telemetry::stats::reloads::Reloads;
-use crate::telemetry::stats::{ClusterView, Liveness, LogCounts, Selection, ServerView, WorkerStats};
+use crate::telemetry::stats::{
+    CertificateView, ClusterView, Liveness, LogCounts, Selection, ServerView, WorkerStats,
+};
 use guard::Guard;
 use numbers::{all_stats, prometheus};
 
@@ -57,6 +59,9 @@ pub trait AdminSource: Send + Sync + 'static {
     }
     /// Starts the drain: stop accepting, announce `Connection: close`, wait for exchanges to end.
     fn drain(&self);
+    /// The certificates that listeners present, each once.
+    fn certificates(&self) -> Vec<CertificateView>;
+
     /// Ends the process without waiting for exchanges.
     fn quit(&self);
 }

@@ -180,7 +180,7 @@ impl Code {
             ),
             Self::Later => in_spec(
                 "Gateway",
-                "listeners: [{name: a, port: 443, protocol: HTTPS}]",
+                "listeners: [{name: a, port: 443, protocol: TLS}]",
                 "listeners: [{name: a, port: 80, protocol: HTTP}]",
             ),
             Self::Inconsistent => in_rule(
@@ -279,6 +279,32 @@ impl Code {
                  apiVersion: evenkeel.dev/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: {name: c}\nspec:\n  \
                  targetRefs: [{kind: Gateway, name: inner, sectionName: a}]\n  headers: {maxFields: 50}",
             ),
+            Self::SecretNotFound => in_spec(
+                "Gateway",
+                "listeners:\n- name: https\n  port: 443\n  protocol: HTTPS\n  tls: {certificateRefs: [{name: shop-example-com}]}",
+                "listeners:\n- name: https\n  port: 443\n  protocol: HTTPS\n  tls:\n    certificateFiles:\n    - certFile: \
+                 /etc/tls/shop.pem\n      keyFile: /etc/tls/shop.key",
+            ),
+            Self::UnreadableFile => in_spec(
+                "Gateway",
+                "listeners:\n- name: https\n  port: 443\n  protocol: HTTPS\n  tls:\n    certificateFiles:\n    - certFile: \
+                 /etc/tls/shop.epm\n      keyFile: /etc/tls/shop.key",
+                "listeners:\n- name: http\n  port: 80\n  protocol: HTTP",
+            ),
+            Self::BadCertificate => at(
+                Place::Alone,
+                "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: edge}\nspec:\n  listeners:\n  - \
+                 {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: shop}]}}\n---\napiVersion: v1\n\
+                 kind: Secret\nmetadata: {name: shop}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: MIIBhTCCASugAw\n  \
+                 tls.key: MHcCAQEEIFoo",
+                "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    \
+                 -----BEGIN CERTIFICATE-----\n    MIIBhTCCASugAw…\n    -----END CERTIFICATE-----\n  tls.key: |\n    \
+                 -----BEGIN PRIVATE KEY-----\n    MHcCAQEEIFoo…\n    -----END PRIVATE KEY-----",
+            ),
+            // They take a whole certificate to show, and a time.
+            Self::KeyMismatch | Self::CertificateExpiry | Self::ChainOrder | Self::NameMismatch => {
+                return None;
+            }
             Self::OldVersion => at(
                 Place::Beside,
                 "apiVersion: gateway.networking.k8s.io/v1beta1\nkind: HTTPRoute\nmetadata: {name: b}\nspec:\n  rules: \

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mistake::{Code, Report};
-use crate::model::{Downstream, EscapedSlashes, PathRules, Underscores};
+use crate::model::{Downstream, EscapedSlashes, PathRules, TlsVersions, Underscores};
 use crate::node::Spot;
 use crate::shape::check::listed;
 use crate::shape::{APOXY_GROUP, GATEWAY_GROUP, ResourceKind};
@@ -179,7 +179,29 @@ fn downstream(spec: View<'_>, report: &mut Report) -> Downstream {
         .object("connection")
         .and_then(|view| view.object("connectionLimit"));
     downstream.max_connections = connections.and_then(|view| view.int("value"));
+    if let Some(tls) = spec.object("tls") {
+        downstream.tls_versions = tls_versions(tls, report);
+    }
     downstream
+}
+
+fn tls_versions(tls: View<'_>, report: &mut Report) -> TlsVersions {
+    match (tls.text("minVersion"), tls.text("maxVersion")) {
+        (Some("1.3"), Some("1.2")) => {
+            report
+                .error(
+                    Code::Inconsistent,
+                    tls.value_spot("minVersion"),
+                    "`minVersion` is newer than `maxVersion`, so no version is left",
+                )
+                .also(tls.value_spot("maxVersion"), "the other one")
+                .help("exchange the two");
+            TlsVersions::Both
+        }
+        (Some("1.3"), _) => TlsVersions::Only13,
+        (_, Some("1.2")) => TlsVersions::Only12,
+        _ => TlsVersions::Both,
+    }
 }
 
 /// Whose `X-Forwarded-*` is believed.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use policy::route::ListenerId;
 
 use crate::mistake::{Code, Report};
-use crate::model::{Downstream, Listener};
+use crate::model::{Downstream, Listener, ListenerTls};
 use crate::node::Spot;
 use crate::shape::{APOXY_GROUP, GATEWAY_GROUP, ResourceKind};
 
@@ -37,6 +37,8 @@ pub(super) struct Section {
     pub(super) name: String,
     pub(super) port: u16,
     pub(super) hostname: Option<String>,
+    /// Whether it is an HTTPS listener.
+    pub(super) is_secure: bool,
     pub(super) allows: Allows,
     pub(super) ids: Vec<ListenerId>,
     pub(super) spot: Spot,
@@ -158,11 +160,23 @@ impl Gateways {
                     address: SocketAddr::new(*address, section.port),
                     hostname: section.hostname.clone(),
                     downstream: Arc::default(),
+                    tls: None,
                 });
             }
             gateway.sections.push(section);
         }
         self.list.push(gateway);
+    }
+
+    /// Gives a listener, the `section`th of the `gateway`th Gateway as written, its certificates.
+    pub(super) fn secure(&mut self, (gateway, section): (usize, usize), tls: &Arc<ListenerTls>) {
+        let section = self
+            .list
+            .get(gateway)
+            .and_then(|gateway| gateway.sections.get(section));
+        for id in section.into_iter().flat_map(|section| &section.ids) {
+            self.listeners[id.0 as usize].tls = Some(tls.clone());
+        }
     }
 
     /// Gives each listener what `of` says of it, and answers the addresses whose listeners differ.
@@ -201,6 +215,7 @@ impl Gateways {
 
     /// Two listeners that nothing tells apart would take each other's requests.
     fn check_clashes(&self, report: &mut Report) {
+        self.check_protocols(report);
         let mut seen: std::collections::BTreeMap<_, &Section> = std::collections::BTreeMap::new();
         for section in self
             .list
@@ -221,6 +236,26 @@ impl Gateways {
                     .also(first.spot, "the first one")
                     .help("give one of them another `port` or `hostname`");
                 break;
+            }
+        }
+    }
+
+    /// A connection is there before its first byte tells what it speaks, so an address speaks one protocol.
+    fn check_protocols(&self, report: &mut Report) {
+        let mut seen: BTreeMap<SocketAddr, &Section> = BTreeMap::new();
+        let sections = self.list.iter().flat_map(|gateway| &gateway.sections);
+        for section in sections.filter(|section| section.port > 0) {
+            for id in &section.ids {
+                let address = self.listeners[id.0 as usize].address;
+                let first = *seen.entry(address).or_insert(section);
+                if first.is_secure != section.is_secure {
+                    let message = format!("HTTP and HTTPS listeners share {address}");
+                    report
+                        .error(Code::ListenerClash, section.spot, message)
+                        .also(first.spot, "the first one")
+                        .help("give one of them another `port`: 80 for HTTP and 443 for HTTPS are usual");
+                    break;
+                }
             }
         }
     }
@@ -278,6 +313,7 @@ fn section(view: View<'_>, report: &mut Report) -> Section {
         // An ill-formed port has been noted; 0 keeps it out of every comparison.
         port: view.int("port").unwrap_or(0),
         hostname: view.text("hostname").map(str::to_owned),
+        is_secure: view.text("protocol") == Some("HTTPS"),
         allows: allows(view, report),
         ids: Vec::new(),
         spot: view.key_spot("name"),

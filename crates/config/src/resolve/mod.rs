@@ -19,6 +19,7 @@ mod selector;
 mod service;
 mod shadow;
 mod telemetry;
+mod tls;
 mod traffic_policy;
 mod view;
 
@@ -47,11 +48,12 @@ pub(crate) fn model(
     let resources = Resources::gather(documents, options, report);
     let mut gateways = Gateways::resolve(&resources, report);
     client_policy::resolve(&resources, &mut gateways, report);
+    let grants = Grants::gather(&resources);
+    tls::resolve(&resources, &grants, options, &mut gateways, report);
     let backends = backend::resolve(&resources, report);
     let services = Services::resolve(&resources, options, files, report);
     let policies = Policies::resolve(&resources, report);
     let access_log = telemetry::resolve(&resources, report);
-    let grants = Grants::gather(&resources);
     let clusters = Clusters::new((&backends, &services), &policies, gateways.count());
     let mut world = World {
         resources: &resources,

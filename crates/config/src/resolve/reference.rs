@@ -14,8 +14,8 @@ use super::view::{View, Word};
 /// Who may refer to Backends and Services of which namespace.
 #[derive(Debug)]
 pub(super) struct Grants {
-    /// The namespace of the route; namespace, kind and name of the target; without a name, all of the kind.
-    allowed: BTreeSet<(String, String, &'static str, Option<String>)>,
+    /// Kind and namespace of who refers; namespace, kind and name of the target; without a name, all of the kind.
+    allowed: BTreeSet<(&'static str, String, String, &'static str, Option<String>)>,
 }
 
 impl Grants {
@@ -27,19 +27,28 @@ impl Grants {
                 view.text("kind") == Some(kind)
                     && view.text("group").is_some_and(|group| groups.contains(&group))
             };
+            let kinds = ["HTTPRoute", "Gateway"];
+            let from_kind = |from: &View<'_>| {
+                let of_kind = |kind: &&str| is(from, kind, [GATEWAY_GROUP, APOXY_GROUP]);
+                kinds.into_iter().find(of_kind)
+            };
             let from = spec.objects("from");
-            let from = from
-                .iter()
-                .filter(|from| is(from, "HTTPRoute", [GATEWAY_GROUP, APOXY_GROUP]));
-            for from_namespace in from.filter_map(|from| from.text("namespace")) {
+            let from = from.iter();
+            for (from_kind, from_namespace) in
+                from.filter_map(|from| Some((from_kind(from)?, from.text("namespace")?)))
+            {
                 let to = spec.objects("to");
                 let kind = |to: &View<'_>| {
                     let backend = is(to, "Backend", [OWN_GROUP, ENVOY_GROUP]).then_some("Backend");
-                    backend.or_else(|| is(to, "Service", ["", "core"]).then_some("Service"))
+                    let of_core = |kind| is(to, kind, ["", "core"]).then_some(kind);
+                    backend
+                        .or_else(|| of_core("Service"))
+                        .or_else(|| of_core("Secret"))
                 };
                 allowed.extend(to.iter().filter_map(|to| {
                     let name = to.text("name").map(str::to_owned);
                     Some((
+                        from_kind,
                         from_namespace.to_owned(),
                         resource.namespace.clone(),
                         kind(to)?,
@@ -51,8 +60,18 @@ impl Grants {
         Self { allowed }
     }
 
-    fn allow(&self, from_namespace: &str, to_namespace: &str, kind: &'static str, to_name: &str) -> bool {
-        let key = |name| (from_namespace.to_owned(), to_namespace.to_owned(), kind, name);
+    /// Whether a resource of a kind in a namespace may refer to one of another namespace.
+    pub(super) fn allow(
+        &self,
+        (from_kind, from_namespace): (&'static str, &str),
+        to_namespace: &str,
+        kind: &'static str,
+        to_name: &str,
+    ) -> bool {
+        let key = |name| {
+            let (from, to) = (from_namespace.to_owned(), to_namespace.to_owned());
+            (from_kind, from, to, kind, name)
+        };
         self.allowed.contains(&key(None)) || self.allowed.contains(&key(Some(to_name.to_owned())))
     }
 }
@@ -148,7 +167,7 @@ fn granted(
     world: &World<'_, '_>,
     report: &mut Report,
 ) -> bool {
-    let granted = from == to || world.grants.allow(from, to, kind, name.text);
+    let granted = from == to || world.grants.allow(("HTTPRoute", from), to, kind, name.text);
     if !granted && report.complete(ResourceKind::ReferenceGrant) {
         report
             .error(
@@ -156,7 +175,7 @@ fn granted(
                 view.value_spot("namespace"),
                 format!("`{to}` does not allow this reference"),
             )
-            .help(grant_example(from, to, kind));
+            .help(grant_example(("HTTPRoute", from), to, kind));
     }
     granted
 }
@@ -246,11 +265,11 @@ fn service(
     None
 }
 
-fn grant_example(from: &str, to: &str, kind: &str) -> String {
-    let group = if kind == "Service" { "\"\"" } else { OWN_GROUP };
+pub(super) fn grant_example((from_kind, from): (&str, &str), to: &str, kind: &str) -> String {
+    let group = if kind == "Backend" { OWN_GROUP } else { "\"\"" };
     format!(
         "add a ReferenceGrant there:\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata:\n  \
-         name: from-{from}\n  namespace: {to}\nspec:\n  from:\n  - group: {GATEWAY_GROUP}\n    kind: HTTPRoute\n    \
+         name: from-{from}\n  namespace: {to}\nspec:\n  from:\n  - group: {GATEWAY_GROUP}\n    kind: {from_kind}\n    \
          namespace: {from}\n  to:\n  - group: {group}\n    kind: {kind}"
     )
 }

@@ -2,7 +2,7 @@
 
 use super::{
     API_VERSION, Choice, Format, KIND, Kind, KindShape, META, ResourceKind, STATUS, Shape, comes_later,
-    field, word,
+    field, later, word,
 };
 
 pub(crate) static CLIENT_TRAFFIC_POLICY: KindShape = KindShape {
@@ -61,7 +61,7 @@ static SPEC: Shape = Shape {
         comes_later("tcpKeepalive", REMOVE),
         comes_later("proxyProtocol", REMOVE),
         comes_later("enableProxyProtocol", REMOVE),
-        comes_later("tls", "TLS comes in a later release; remove it"),
+        field("tls", Kind::Object(&TLS), "TLS of HTTPS listeners."),
         field(
             "path",
             Kind::Object(&PATH),
@@ -239,6 +239,61 @@ const ESCAPED_SLASHES: &[Choice] = &[
 ];
 
 const UNDERSCORES: &[Choice] = &[word("Allow"), word("RejectRequest"), word("DropHeader")];
+
+static TLS: Shape = Shape {
+    name: "`tls`",
+    fields: &[
+        field(
+            "minVersion",
+            Kind::Choice(TLS_VERSIONS),
+            "The oldest version that is spoken. `Auto` is 1.2.",
+        )
+        .default("`1.2`"),
+        field(
+            "maxVersion",
+            Kind::Choice(TLS_VERSIONS),
+            "The newest version that is spoken. `Auto` is 1.3.",
+        )
+        .default("`1.3`"),
+        field(
+            "alpnProtocols",
+            Kind::Choices { of: ALPN, most: 4 },
+            "What is offered to be spoken inside TLS.",
+        )
+        .default("`http/1.1`"),
+        comes_later(
+            "ciphers",
+            "those of TLS 1.3, and ECDHE with AES-GCM or ChaCha20-Poly1305 of TLS 1.2, are always spoken; remove it",
+        ),
+        comes_later(
+            "ecdhCurves",
+            "X25519MLKEM768, X25519, P-256 and P-384 are always spoken; remove it",
+        ),
+        comes_later("signatureAlgorithms", "remove it: the certificate's key decides"),
+        comes_later(
+            "clientValidation",
+            "certificates of clients come in a later release; remove it",
+        ),
+        comes_later("session", "sessions are resumed by tickets; remove it"),
+        comes_later("fingerprints", REMOVE),
+    ],
+};
+
+const OLD_TLS: &str = "it is broken (RFC 8996) and never spoken; use `1.2`";
+
+const TLS_VERSIONS: &[Choice] = &[
+    word("Auto"),
+    word("1.2"),
+    word("1.3"),
+    later("1.0", OLD_TLS),
+    later("1.1", OLD_TLS),
+];
+
+const ALPN: &[Choice] = &[
+    word("http/1.1"),
+    later("h2", "HTTP/2 comes later; offer `http/1.1` alone"),
+    later("http/1.0", "offer `http/1.1`, which answers HTTP/1.0 as well"),
+];
 
 static CONNECTION: Shape = Shape {
     name: "`connection`",

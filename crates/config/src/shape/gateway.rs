@@ -5,8 +5,10 @@ use super::{
     field, later, word,
 };
 
-const TLS_LATER: &str = "TLS comes in a later release; use `protocol: HTTP`";
-const STREAM_LATER: &str = "TCP and UDP listeners come in a later release; use `protocol: HTTP`";
+const TLS_LATER: &str = "TLS that is passed on comes in a later release; use `protocol: HTTPS`";
+const GATEWAY_TLS_LATER: &str =
+    "certificates of clients and of evenkeel towards backends come in a later release; remove it";
+const STREAM_LATER: &str = "TCP and UDP listeners come in a later release; use `protocol: HTTP` or `HTTPS`";
 
 pub(crate) static GATEWAY: KindShape = KindShape {
     kind: ResourceKind::Gateway,
@@ -67,7 +69,7 @@ static SPEC: Shape = Shape {
             "backendTLS",
             "TLS to backends comes in a later release; remove it",
         ),
-        comes_later("tls", TLS_LATER),
+        comes_later("tls", GATEWAY_TLS_LATER),
         comes_later("defaultScope", "name the Gateway in the route's `parentRefs`"),
     ],
 };
@@ -107,13 +109,89 @@ static LISTENER: Shape = Shape {
             Kind::Object(&ALLOWED_ROUTES),
             "Which routes may attach.",
         ),
-        comes_later("tls", TLS_LATER),
+        field(
+            "tls",
+            Kind::Object(&TLS),
+            "Of `protocol: HTTPS`: the certificates. Which of them is presented goes by the name that the client asks \
+             for (SNI).",
+        ),
+    ],
+};
+
+static TLS: Shape = Shape {
+    name: "`tls`",
+    fields: &[
+        field(
+            "mode",
+            Kind::Choice(TLS_MODES),
+            "What becomes of TLS: it ends here.",
+        )
+        .default("`Terminate`"),
+        field(
+            "certificateRefs",
+            Kind::Objects {
+                of: &CERTIFICATE_REF,
+                least: 0,
+                most: 64,
+            },
+            "Secrets of type `kubernetes.io/tls`. The first certificate is presented where none is for the name that the \
+             client asks for.",
+        ),
+        field(
+            "certificateFiles",
+            Kind::Objects {
+                of: &CERTIFICATE_FILES,
+                least: 0,
+                most: 64,
+            },
+            "Certificates in files, behind those of `certificateRefs`. They are read again when they change. A field of \
+             evenkeel's own.",
+        ),
+        comes_later(
+            "options",
+            "versions of TLS are set by `tls` of a ClientTrafficPolicy; remove it",
+        ),
+    ],
+};
+
+const TLS_MODES: &[Choice] = &[word("Terminate"), later("Passthrough", TLS_LATER)];
+
+static CERTIFICATE_REF: Shape = Shape {
+    name: "the certificateRef",
+    fields: &[
+        field("group", Kind::Text(Format::Group), "Its API group.").default("the core group, `\"\"`"),
+        field("kind", Kind::Choice(&[word("Secret")]), "Its kind.").default("`Secret`"),
+        field("name", Kind::Text(Format::Name), "The Secret's name.").required(),
+        field(
+            "namespace",
+            Kind::Text(Format::Label),
+            "The Secret's namespace; another one needs a ReferenceGrant there.",
+        )
+        .default("the Gateway's"),
+    ],
+};
+
+static CERTIFICATE_FILES: Shape = Shape {
+    name: "the certificate",
+    fields: &[
+        field(
+            "certFile",
+            Kind::Text(Format::FilePath),
+            "The certificate, then its intermediates, in PEM: certbot's `fullchain.pem`.",
+        )
+        .required(),
+        field(
+            "keyFile",
+            Kind::Text(Format::FilePath),
+            "Its private key in PEM: certbot's `privkey.pem`.",
+        )
+        .required(),
     ],
 };
 
 const PROTOCOLS: &[Choice] = &[
     word("HTTP"),
-    later("HTTPS", TLS_LATER),
+    word("HTTPS"),
     later("TLS", TLS_LATER),
     later("TCP", STREAM_LATER),
     later("UDP", STREAM_LATER),

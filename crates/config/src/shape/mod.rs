@@ -16,6 +16,7 @@ mod overload;
 mod rate_limit;
 mod reference_grant;
 mod retry_budget;
+mod secret;
 mod telemetry;
 mod traffic_policy;
 
@@ -45,6 +46,7 @@ pub(crate) enum ResourceKind {
     Namespace,
     Service,
     EndpointSlice,
+    Secret,
 }
 
 /// How a kind is written and what is in its `spec`.
@@ -79,6 +81,7 @@ pub(crate) static KINDS: &[&KindShape] = &[
     &cluster::NAMESPACE,
     &cluster::SERVICE,
     &cluster::ENDPOINT_SLICE,
+    &secret::SECRET,
 ];
 
 /// A mapping's fields.

@@ -56,10 +56,15 @@ static FROM: Shape = Shape {
         field(
             "group",
             Kind::Text(Format::Group),
-            "The API group, `gateway.networking.k8s.io` for HTTPRoute.",
+            "The API group, `gateway.networking.k8s.io` for HTTPRoute and Gateway.",
         )
         .required(),
-        field("kind", Kind::Text(Format::Plain), "The kind, `HTTPRoute`.").required(),
+        field(
+            "kind",
+            Kind::Text(Format::Plain),
+            "The kind, `HTTPRoute` or `Gateway`.",
+        )
+        .required(),
         field(
             "namespace",
             Kind::Text(Format::Label),
@@ -75,10 +80,15 @@ static TO: Shape = Shape {
         field(
             "group",
             Kind::Text(Format::Group),
-            "The API group, `evenkeel.dev` for Backend.",
+            "The API group, `evenkeel.dev` for Backend, the core group `\"\"` for Service and Secret.",
         )
         .required(),
-        field("kind", Kind::Text(Format::Plain), "The kind, `Backend`.").required(),
+        field(
+            "kind",
+            Kind::Text(Format::Plain),
+            "The kind: `Backend` or `Service` from an HTTPRoute, `Secret` from a Gateway.",
+        )
+        .required(),
         field("name", Kind::Text(Format::Name), "One of them only.").default("every one of the namespace"),
     ],
 };

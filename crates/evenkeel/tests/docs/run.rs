@@ -54,7 +54,7 @@ impl Story {
         let backends: Vec<Upstream> = (0..3)
             .map(|number| Upstream::answering(move |_| reply(&format!("backend {number}\n"))))
             .collect();
-        let mut ports: Vec<(String, String)> = ["8080", "8081", "9901", "9902"]
+        let mut ports: Vec<(String, String)> = ["8080", "8081", "8443", "9901", "9902"]
             .map(|port| (port.to_owned(), free_port().to_string()))
             .to_vec();
         let listening = backends.iter().enumerate();

@@ -1,6 +1,7 @@
 //! Blocks of YAML: each is a configuration without a mistake.
 
 use super::{Block, blocks, evenkeel, succeeds};
+use crate::harness::tls::Authority;
 use crate::harness::yaml;
 
 /// A part of a resource, in the resource that its first field belongs to.
@@ -95,10 +96,21 @@ fn completed(text: &str) -> String {
             whole += &yaml::backend(name, &[([127, 0, 0, 1], 3000).into()]);
         }
     }
+    for name in secrets(&text) {
+        whole += &Authority::new()
+            .issue(&["*.example.com", "shop.example.com"])
+            .secret(name);
+    }
     if !has("HTTPRoute", "") {
         whole += &yaml::route("app", &yaml::to("app"));
     }
     whole
+}
+
+/// The Secrets that a text refers to.
+fn secrets(text: &str) -> impl Iterator<Item = &str> {
+    let references = text.split("certificateRefs: [{name: ").skip(1);
+    references.filter_map(|behind| behind.split('}').next())
 }
 
 #[track_caller]

@@ -4,6 +4,7 @@
 
 mod client;
 mod endpoint;
+mod handshake;
 mod limit;
 mod route;
 mod saved;
@@ -23,6 +24,11 @@ fn rows(cause: Cause) -> Vec<Made> {
         Cause::BadRequest => client::bad_request(),
         Cause::BadRequestBody => client::bad_request_body(),
         Cause::ClientOtherProtocol => client::other_protocol(),
+        Cause::PlainHttpOnTls => handshake::plain_http(),
+        Cause::TlsHandshakeFailed => handshake::failed(),
+        Cause::TlsHandshakeTimeout => handshake::timeout(),
+        Cause::TlsHandshakeShed => handshake::shed(),
+        Cause::TlsHandshakeLeft => handshake::left(),
         Cause::RequestHeadTooLarge => client::head_too_large(),
         Cause::TooManyRequestFields => client::too_many_fields(),
         Cause::RequestBodyTooLarge => client::body_too_large(),

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use policy::outcome::Told;
 
+use crate::harness::tls::Authority;
 use crate::harness::{Gateway, Message, Peer, Upstream, eventually, free_port, yaml};
 
 /// How a cause comes about.
@@ -19,6 +20,8 @@ pub(super) enum Made {
 pub(super) struct Row {
     /// Whether its listener is the one with the tight limits.
     pub(super) tight: bool,
+    /// Whether its listener speaks TLS.
+    pub(super) secure: bool,
     /// Lines of the BackendTrafficPolicy's spec, and of the rule.
     pub(super) policy: &'static str,
     pub(super) rule: &'static str,
@@ -47,6 +50,7 @@ impl Row {
     pub(super) fn new(act: fn(&Scene<'_>) -> Option<Message>, sentence: &'static str) -> Self {
         Self {
             tight: false,
+            secure: false,
             policy: "",
             rule: "",
             endpoint: || Endpoint::of(Upstream::saying("ok")),
@@ -158,7 +162,7 @@ impl Seen {
 /// The gateways of a table's rows.
 pub(super) struct Stage {
     shared: Gateway,
-    ports: [u16; 2],
+    ports: [u16; 4],
     endpoints: Vec<Endpoint>,
     format: &'static str,
 }
@@ -169,7 +173,7 @@ const TIGHT: &str = "  timeout: {http: {requestHeadersReceivedTimeout: 300ms, st
 impl Stage {
     pub(super) fn of<C>(rows: &[(C, Row)], format: &'static str) -> Self {
         let endpoints: Vec<Endpoint> = rows.iter().map(|(_, row)| (row.endpoint)()).collect();
-        let ports = [free_port(), free_port()];
+        let ports = [(); 4].map(|()| free_port());
         let mut text = head(ports);
         for (place, (_, row)) in rows.iter().enumerate() {
             text += &scene(place, row, &endpoints[place]);
@@ -189,7 +193,7 @@ impl Stage {
             None => (&self.shared, self.ports),
             Some((arguments, descriptors)) => {
                 let arguments = [&["--access-log", self.format], arguments].concat();
-                let ports = [free_port(), free_port()];
+                let ports = [(); 4].map(|()| free_port());
                 let endpoint = &self.endpoints[place];
                 own = match descriptors {
                     None => {
@@ -203,7 +207,10 @@ impl Stage {
         };
         let listener = match row.alone {
             Some((_, Some(_))) => gateway.address,
-            _ => SocketAddr::from((Ipv4Addr::LOCALHOST, ports[usize::from(row.tight)])),
+            _ => SocketAddr::from((
+                Ipv4Addr::LOCALHOST,
+                ports[usize::from(row.tight) + 2 * usize::from(row.secure)],
+            )),
         };
         let before = gateway.log_lines(0).len();
         let answer = (row.act)(&Scene {
@@ -235,13 +242,17 @@ fn host(place: usize) -> String {
 }
 
 /// The Gateway and its client policy.
-fn head([usual, tight]: [u16; 2]) -> String {
+fn head([usual, tight, secure, secure_tight]: [u16; 4]) -> String {
+    let tls = "protocol: HTTPS, tls: {certificateRefs: [{name: rows}]}";
     let listeners = format!(
-        "  - {{name: usual, protocol: HTTP, port: {usual}}}\n  - {{name: tight, protocol: HTTP, port: {tight}}}\n"
+        "  - {{name: usual, protocol: HTTP, port: {usual}}}\n  - {{name: tight, protocol: HTTP, port: {tight}}}\n  \
+         - {{name: secure, port: {secure}, {tls}}}\n  - {{name: secure-tight, port: {secure_tight}, {tls}}}\n"
     );
+    let certificate = Authority::new().issue(&["rows.test"]).secret("rows");
     format!(
-        "{}apiVersion: evenkeel.dev/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: {{name: tight}}\nspec:\n  \
-         targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: edge, sectionName: tight}}]\n{TIGHT}---\n",
+        "{}{certificate}apiVersion: evenkeel.dev/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: {{name: tight}}\nspec:\n  \
+         targetRefs: [{{kind: Gateway, name: edge, sectionName: tight}}, {{kind: Gateway, name: edge, sectionName: \
+         secure-tight}}]\n{TIGHT}---\n",
         yaml::gateway_with(&listeners)
     )
 }

@@ -114,7 +114,8 @@ impl Gateway {
                     .strip_prefix("  ")?
                     .strip_prefix(what)?
                     .trim_start()
-                    .strip_prefix("http://")?;
+                    .split_once("://")?
+                    .1;
                 address.split(' ').next()?.parse().ok()
             })
         };

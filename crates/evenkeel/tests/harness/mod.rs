@@ -3,6 +3,7 @@
 mod gateway;
 mod message;
 mod peer;
+pub(crate) mod tls;
 mod upstream;
 pub(crate) mod yaml;
 

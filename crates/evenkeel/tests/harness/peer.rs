@@ -22,9 +22,13 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Peer {
     stream: TcpStream,
+    /// The TLS session on it.
+    tls: Option<Box<rustls::Connection>>,
     ahead: Vec<u8>,
     /// How the connection ended, once it has.
     ended: End,
+    /// It ended without TLS saying so.
+    was_cut: bool,
 }
 
 impl Peer {
@@ -41,31 +45,113 @@ impl Peer {
         stream.set_write_timeout(Some(PATIENCE)).expect("an open socket");
         Self {
             stream,
+            tls: None,
             ahead: Vec::new(),
             ended: End::Open,
+            was_cut: false,
+        }
+    }
+
+    /// Speaks TLS from now on; the handshake is made with the first byte that is sent or read.
+    pub(crate) fn over_tls(mut self, connection: impl Into<rustls::Connection>) -> Self {
+        self.tls = Some(Box::new(connection.into()));
+        self
+    }
+
+    /// Makes the handshake, and gives the certificate that the other side presented.
+    #[track_caller]
+    pub(crate) fn tls_certificate(&mut self) -> Vec<u8> {
+        let tls = self.tls.as_mut().expect("TLS");
+        while tls.is_handshaking() {
+            tls.complete_io(&mut self.stream).expect("a handshake");
+        }
+        tls.peer_certificates().expect("a certificate")[0].to_vec()
+    }
+
+    /// The version that was agreed on.
+    pub(crate) fn tls_version(&self) -> Option<rustls::ProtocolVersion> {
+        self.tls.as_ref().and_then(|tls| tls.protocol_version())
+    }
+
+    /// Says that no more is sent, by TLS and by nothing else.
+    #[track_caller]
+    pub(crate) fn close_notify(&mut self) {
+        let tls = self.tls.as_mut().expect("TLS");
+        tls.send_close_notify();
+        tls.complete_io(&mut self.stream).expect("the peer to take it");
+    }
+
+    /// Whether the end was told by TLS.
+    pub(crate) fn got_close_notify(&self) -> bool {
+        self.tls.is_some() && self.ended == End::Fin && !self.was_cut
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
+        let Some(tls) = &mut self.tls else {
+            return self.stream.write_all(bytes);
+        };
+        while !bytes.is_empty() {
+            if tls.is_handshaking() {
+                tls.complete_io(&mut self.stream)?;
+            }
+            let taken = tls.writer().write(bytes)?;
+            bytes = &bytes[taken..];
+            while tls.wants_write() {
+                tls.write_tls(&mut self.stream)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, piece: &mut [u8]) -> std::io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            return self.stream.read(piece);
+        };
+        loop {
+            match tls.reader().read(piece) {
+                Err(why) if why.kind() == ErrorKind::WouldBlock => {}
+                // A FIN without `close_notify`.
+                Err(why) if why.kind() == ErrorKind::UnexpectedEof => {
+                    self.was_cut = true;
+                    return Ok(0);
+                }
+                done => return done,
+            }
+            if tls.is_handshaking() {
+                tls.complete_io(&mut self.stream)?;
+                continue;
+            }
+            tls.read_tls(&mut self.stream)?;
+            let processed = tls.process_new_packets();
+            while tls.wants_write() {
+                tls.write_tls(&mut self.stream)?;
+            }
+            processed.map_err(std::io::Error::other)?;
         }
     }
 
     /// Sends; a closed connection is a failure.
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream
-            .write_all(bytes.as_ref())
-            .expect("the peer to take it");
+        self.write_all(bytes.as_ref()).expect("the peer to take it");
     }
 
     /// Sends what the other side will take; false if it has closed.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.stream.write_all(bytes.as_ref()).is_ok()
+        self.write_all(bytes.as_ref()).is_ok()
     }
 
     /// Another hand on the same connection, to send while this one reads.
     pub(crate) fn writer(&self) -> Self {
+        assert!(self.tls.is_none(), "a TLS session has one hand");
         Self::over(self.stream.try_clone().expect("a descriptor"))
     }
 
     /// Sends a FIN; reading goes on.
     pub(crate) fn half_close(&mut self) {
+        if self.tls.is_some() {
+            self.close_notify();
+        }
         self.stream.shutdown(Shutdown::Write).expect("an open socket");
     }
 
@@ -88,7 +174,7 @@ impl Peer {
     fn fill_until(&mut self, mut enough: impl FnMut(&[u8]) -> bool) -> bool {
         let mut piece = [0; 64 * 1024];
         while !enough(&self.ahead) {
-            match self.stream.read(&mut piece) {
+            match self.read(&mut piece) {
                 Ok(0) => self.ended = End::Fin,
                 Ok(count) => {
                     self.ahead.extend_from_slice(&piece[..count]);

@@ -35,6 +35,11 @@ impl Cluster {
             | Failure::HeadTimeout
             | Failure::HeadShed
             | Failure::ClientOtherProtocol { .. }
+            | Failure::PlainHttpOnTls
+            | Failure::TlsHandshake { .. }
+            | Failure::TlsHandshakeTimeout
+            | Failure::TlsHandshakeShed
+            | Failure::TlsHandshakeLeft
             | Failure::NoRoute
             | Failure::NoCluster
             | Failure::OptionsEndsHere

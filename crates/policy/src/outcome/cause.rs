@@ -6,6 +6,7 @@
 
 mod client;
 mod endpoint;
+mod handshake;
 mod limit;
 mod route;
 mod tunnel;
@@ -75,6 +76,16 @@ causes! {
     BadRequestBody = client::BAD_REQUEST_BODY;
     /// The client speaks another protocol than HTTP/1.
     ClientOtherProtocol = client::OTHER_PROTOCOL;
+    /// A request in plain text came to a listener that speaks TLS.
+    PlainHttpOnTls = handshake::PLAIN_HTTP;
+    /// The TLS handshake with the client failed.
+    TlsHandshakeFailed = handshake::FAILED;
+    /// The TLS handshake with the client was not done in time.
+    TlsHandshakeTimeout = handshake::TIMEOUT;
+    /// The TLS handshake with the client was the oldest of too many.
+    TlsHandshakeShed = handshake::SHED;
+    /// The client left inside the TLS handshake.
+    TlsHandshakeLeft = handshake::LEFT;
     /// The request's head has too many bytes.
     RequestHeadTooLarge = client::HEAD_TOO_LARGE;
     /// The request's head has too many fields.

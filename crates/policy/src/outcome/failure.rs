@@ -29,6 +29,19 @@ pub enum Failure {
         /// Its name, as `the PROXY protocol`.
         name: &'static str,
     },
+    /// The client sent a request in plain text to a listener that speaks TLS.
+    PlainHttpOnTls,
+    /// The TLS handshake with the client failed.
+    TlsHandshake {
+        /// Why, as a sentence.
+        what: &'static str,
+    },
+    /// The TLS handshake with the client was not done in time.
+    TlsHandshakeTimeout,
+    /// The TLS handshake with the client had not been done and was the oldest when there were more than may be.
+    TlsHandshakeShed,
+    /// The client left inside the TLS handshake.
+    TlsHandshakeLeft,
     /// The client's head, or the trailer section of its body, passes a limit.
     HeadLimit(HeadLimit),
     /// The client's body has more bytes than the limit.
@@ -158,6 +171,11 @@ impl Failure {
             },
             Self::BadRequestBody { .. } => Cause::BadRequestBody,
             Self::ClientOtherProtocol { .. } => Cause::ClientOtherProtocol,
+            Self::PlainHttpOnTls => Cause::PlainHttpOnTls,
+            Self::TlsHandshake { .. } => Cause::TlsHandshakeFailed,
+            Self::TlsHandshakeTimeout => Cause::TlsHandshakeTimeout,
+            Self::TlsHandshakeShed => Cause::TlsHandshakeShed,
+            Self::TlsHandshakeLeft => Cause::TlsHandshakeLeft,
             Self::HeadLimit(HeadLimit::Bytes | HeadLimit::TrailerBytes) => Cause::RequestHeadTooLarge,
             Self::HeadLimit(HeadLimit::Fields | HeadLimit::TrailerFields) => Cause::TooManyRequestFields,
             // A method that long is none that is implemented (RFC 9112, section 3).

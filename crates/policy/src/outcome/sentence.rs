@@ -3,6 +3,7 @@
 
 mod advice;
 mod attempts;
+mod handshake;
 mod limits;
 
 use std::fmt::Write;
@@ -47,6 +48,11 @@ fn failed(story: &Story<'_>, failure: &Failure) -> String {
             )
         }
         Failure::ClientOtherProtocol { name } => client_protocol(name),
+        Failure::PlainHttpOnTls
+        | Failure::TlsHandshake { .. }
+        | Failure::TlsHandshakeTimeout
+        | Failure::TlsHandshakeShed
+        | Failure::TlsHandshakeLeft => handshake::failed(story, failure),
         Failure::HeadLimit(limit) => limits::head(story, *limit),
         Failure::BodyTooLarge => limits::body_too_large(story),
         Failure::HeadTimeout => limits::head_timeout(story),

@@ -15,6 +15,7 @@ use http_body::{Frame, SizeHint};
 use serde_json::Value;
 
 use super::{Admin, Format, Parameters, Refused};
+use crate::control::certificates;
 use crate::telemetry::stats::{ClusterView, Detail, Exposition, Form, JsonForm, Selection, Snapshot, Text};
 
 impl Admin {
@@ -23,6 +24,7 @@ impl Admin {
     fn process(&self) -> [Snapshot; 2] {
         let source = &*self.source;
         let all = Snapshot::of_process(self.server(), &source.reloads(), source.workers(), source.log());
+        let all = all.with_certificates(&source.certificates(), certificates::now());
         all.split_at("cluster.")
     }
 

@@ -59,6 +59,10 @@ impl AdminSource for Process {
         reloads()
     }
 
+    fn certificates(&self) -> Vec<CertificateView> {
+        Vec::new()
+    }
+
     fn config(&self) -> Value {
         json!({ "resources": [{ "kind": "Gateway" }] })
     }

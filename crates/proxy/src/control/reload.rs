@@ -25,7 +25,8 @@ use crate::downstream::count::ConnectionCounts;
 use crate::engine::clock::Clock;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::telemetry::record::LogWriter;
-use crate::telemetry::stats::{ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
+use crate::telemetry::stats::{CertificateView, ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
+use crate::transport::tls::{ServerSide, ServerSides, Tickets};
 use crate::worker::context::WorkerSnapshot;
 use crate::worker::run::ControlMessage;
 
@@ -76,6 +77,9 @@ struct State {
     /// milliseconds where there are many clusters, which no worker is to spend.
     retired: Vec<Arc<Snapshot>>,
     clusters: Clusters,
+    /// What each address with TLS presents, and the keys of its tickets.
+    tls: Arc<ServerSides>,
+    tickets: Tickets,
     /// Configured address to bound address.
     bound: BTreeMap<SocketAddr, SocketAddr>,
 }
@@ -91,6 +95,8 @@ impl Control {
         runtime: &Handle,
     ) -> io::Result<(Arc<Self>, Arc<Snapshot>, Vec<Sockets>)> {
         let clock = Clock::start();
+        let mut tickets = Tickets::default();
+        let tls = ServerSide::of_all(&model.listeners, &mut tickets).map_err(io::Error::other)?;
         let mut bound = BTreeMap::new();
         let sockets = bind(&model, messages.len(), &mut bound)?;
         let dump = std::mem::take(&mut model.dump);
@@ -102,7 +108,13 @@ impl Control {
             (discovery, endpoints)
         });
         let mut clusters = Clusters::new();
-        let snapshot = Arc::new(Snapshot::build(model.clone(), &endpoints, &mut clusters, clock));
+        let snapshot = Arc::new(Snapshot::build(
+            model.clone(),
+            &tls,
+            &endpoints,
+            &mut clusters,
+            clock,
+        ));
         let control = Self {
             clock,
             stats,
@@ -124,6 +136,8 @@ impl Control {
                 snapshot: snapshot.clone(),
                 retired: Vec::new(),
                 clusters,
+                tls: Arc::new(tls),
+                tickets,
                 bound,
             }),
             names: discovery.board(),
@@ -143,6 +157,10 @@ impl Control {
         self.reloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn model(&self) -> Arc<Model> {
+        self.state().model.clone()
+    }
+
     /// The configuration in force.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.state().snapshot.clone()
@@ -150,7 +168,11 @@ impl Control {
 
     /// Swaps the configuration once its sockets are bound and its names resolved.
     pub(crate) fn reload(&self, mut model: Model, runtime: &Handle) -> io::Result<()> {
-        let mut bound = self.state().bound.clone();
+        let (tls, mut bound) = {
+            let mut state = self.state();
+            let tls = ServerSide::of_all(&model.listeners, &mut state.tickets).map_err(io::Error::other)?;
+            (tls, state.bound.clone())
+        };
         let log = self.next_log(&model)?;
         let sockets = bind(&model, self.messages.len(), &mut bound)?;
         let dump = std::mem::take(&mut model.dump);
@@ -158,7 +180,7 @@ impl Control {
         runtime.block_on(async {
             let mut discovery = self.discovery.lock().await;
             discovery.refresh(&model.clusters, Instant::now()).await;
-            self.publish(model, &discovery, bound, sockets);
+            self.publish((model, Arc::new(tls)), &discovery, bound, sockets);
             self.state().dump = dump;
         });
         self.names_changed.notify_one();
@@ -205,7 +227,7 @@ impl Control {
 
     fn publish(
         &self,
-        model: Arc<Model>,
+        (model, tls): (Arc<Model>, Arc<ServerSides>),
         discovery: &Discovery,
         mut bound: BTreeMap<SocketAddr, SocketAddr>,
         sockets: Vec<Sockets>,
@@ -221,6 +243,7 @@ impl Control {
         let mut state = self.state();
         let snapshot = Arc::new(Snapshot::build(
             model.clone(),
+            &tls,
             &endpoints,
             &mut state.clusters,
             self.clock,
@@ -235,7 +258,7 @@ impl Control {
             // A worker that is gone needs no configuration.
             let _ = messages.send(ControlMessage::Swap(next, sockets));
         }
-        state.model = model;
+        (state.model, state.tls) = (model, tls);
         state.bound = bound;
         let old = std::mem::replace(&mut state.snapshot, snapshot);
         state.retired.push(old);
@@ -266,13 +289,13 @@ impl Control {
             if discovery.next().is_none_or(|at| at > Instant::now()) {
                 continue;
             }
-            let (model, bound) = {
+            let (model, tls, bound) = {
                 let state = self.state();
-                (state.model.clone(), state.bound.clone())
+                (state.model.clone(), state.tls.clone(), state.bound.clone())
             };
             if discovery.refresh(&model.clusters, Instant::now()).await {
                 let none = self.messages.iter().map(|_| Vec::new()).collect();
-                self.publish(model, &discovery, bound, none);
+                self.publish((model, tls), &discovery, bound, none);
             }
         }
     }
@@ -428,6 +451,10 @@ impl AdminSource for Control {
 
     fn reloads(&self) -> Reloads {
         Self::reloads(self).clone()
+    }
+
+    fn certificates(&self) -> Vec<CertificateView> {
+        super::certificates::views(&self.model())
     }
 
     fn config(&self) -> serde_json::Value {

@@ -135,6 +135,7 @@ impl Server {
         drop(snapshot);
         runtime.spawn(control.clone().keep_up());
         runtime.spawn(control.clone().follow_names());
+        runtime.spawn(control.clone().watch_certificates());
         if keeps_state {
             runtime.spawn(control.clone().write_state_now_and_then());
         }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::count::ConnectionCounts;
+use super::handshake::Handshakes;
 use super::idle::IdleConnections;
 use super::overflow::Refusals;
 use crate::worker::context::Worker;
@@ -14,6 +15,8 @@ use crate::worker::context::Worker;
 pub(crate) struct Clients {
     pub(crate) worker: Rc<Worker>,
     pub(crate) idle: IdleConnections,
+    /// TLS handshakes that are under way.
+    pub(crate) handshakes: Handshakes,
     /// Client connections of this worker.
     pub(crate) connections: Cell<usize>,
     /// Client connections of all workers.
@@ -35,6 +38,7 @@ impl Clients {
         let clients = Rc::new(Self {
             worker,
             idle: IdleConnections::new(begun_heads_max),
+            handshakes: Handshakes::default(),
             connections: Cell::new(0),
             connections_everywhere: everywhere,
             connections_max: most,

@@ -10,6 +10,7 @@ use policy::time::Moment;
 
 use super::begun::BegunHead;
 use super::clients::Clients;
+use crate::exchange::fault::Fault;
 use crate::transport::Transport;
 use crate::worker::context::WorkerSnapshot;
 
@@ -29,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) last: Option<Rc<WorkerSnapshot>>,
     /// What has come of its next request's head, while that is not whole.
     pub(super) begun: Option<Box<BegunHead>>,
+    /// Why it carries no request: its TLS handshake came to nothing.
+    pub(super) refused: Option<Box<Fault>>,
     /// Its slot among the idle connections.
     pub(crate) slot: u32,
     /// Since when it waits for a request.
@@ -76,6 +79,7 @@ impl Connection {
             clients: clients.clone(),
             last: None,
             begun: None,
+            refused: None,
             slot: clients.idle.slot(),
             since: now,
             opened: now,

@@ -52,6 +52,19 @@ pub(crate) async fn dismiss(clients: Rc<Clients>, connection: Box<Connection>) {
 
 /// Serves what a client asks now.
 async fn serve_connection(clients: &Rc<Clients>, client: &mut Client, work: &mut Scratch) -> Next {
+    if let Some(why) = &client.connection.refused {
+        // Whoever gets an alert or an answer has to read it.
+        let is_told = matches!(
+            why.failure,
+            Failure::TlsHandshake { .. } | Failure::PlainHttpOnTls
+        );
+        if client.connection.transport.is_plain() {
+            // The line has the head as far as it is here.
+            let _ = client.receive();
+        }
+        one(clients, client, work).await;
+        return if is_told { Next::Close } else { Next::Drop };
+    }
     if let Some(begun) = client.connection.begun.take() {
         begun.put_into(&mut client.input);
         (client.heard, client.shed) = (begun.heard, begun.shed);
@@ -120,6 +133,9 @@ enum BadHead {
 async fn read_head(exchange: &mut Exchange<'_>) -> Result<(), BadHead> {
     if std::mem::take(&mut exchange.client.shed) {
         return Err(BadHead::Refused(Failure::HeadShed.into()));
+    }
+    if let Some(fault) = exchange.client.connection.refused.take() {
+        return Err(BadHead::Refused(fault));
     }
     let Exchange { client, work, .. } = exchange;
     let limits = client.snapshot.limits(client.listener);

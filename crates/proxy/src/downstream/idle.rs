@@ -190,7 +190,7 @@ impl IdleConnections {
     }
 
     /// Hands a ready connection to a request task.
-    fn dispatch(&self, clients: &Rc<Clients>, ready: ReadyConnection) {
+    pub(super) fn dispatch(&self, clients: &Rc<Clients>, ready: ReadyConnection) {
         self.ready.borrow_mut().push_back(ready);
         let free = self.free.borrow_mut().pop();
         match free {

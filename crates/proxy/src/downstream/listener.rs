@@ -160,5 +160,8 @@ fn admit(clients: &Rc<Clients>, socket: &Socket, stream: OwnedFd, peer: SocketAd
         return;
     }
     let connection = Connection::open(clients, &socket.address, &socket.connections, stream, peer);
-    clients.idle.on_accept(clients, connection);
+    match current.server_side(current.listener(*socket.address)) {
+        None => clients.idle.on_accept(clients, connection),
+        Some(side) => clients.handshakes.begin(clients, connection, side.clone()),
+    }
 }

@@ -6,6 +6,7 @@ pub(crate) mod clients;
 pub(crate) mod connection;
 pub(crate) mod count;
 pub(crate) mod h1;
+pub(crate) mod handshake;
 pub(crate) mod idle;
 pub(crate) mod listener;
 pub(crate) mod overflow;

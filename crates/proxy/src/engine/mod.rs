@@ -91,6 +91,8 @@ struct Engine {
     /// Told which of their slots have news: one for each worker, of which only simulated worlds have several on a
     /// thread.
     slot_keepers: RefCell<Vec<SlotKeeper>>,
+    /// Turns so far.
+    turns: Cell<u64>,
     /// A vital task has panicked.
     lost: Cell<bool>,
 }
@@ -116,6 +118,7 @@ pub(crate) fn run<T: 'static>(clock: Clock, main: impl Future<Output = T> + 'sta
         stages: Stages::default(),
         inbox,
         slot_keepers: RefCell::default(),
+        turns: Cell::new(0),
         lost: Cell::new(false),
     });
     HERE.set(Some(engine.clone()));
@@ -137,6 +140,7 @@ impl Engine {
         let mut batching = Batching::default();
         let mut heartbeat = Heartbeat::default();
         loop {
+            self.turns.set(self.turns.get() + 1);
             self.tasks.run();
             while self.stages.advance(|task| self.tasks.wake(task)) {
                 self.tasks.run();
@@ -316,6 +320,11 @@ pub(crate) async fn stage(stage: Stage) {
 /// A new alarm that never goes off until it is set.
 pub(crate) fn alarm() -> Alarm {
     Alarm::new()
+}
+
+/// The number of the turn that this thread's engine is in.
+pub(crate) fn turn() -> u64 {
+    here(|engine| engine.turns.get())
 }
 
 /// Waits for `span`, to the millisecond.

@@ -91,16 +91,22 @@ impl Exchange<'_> {
         let who = match failure {
             Failure::Truncated(Death::Closed) => ClosedBy::UpstreamFin,
             Failure::Truncated(Death::Reset) => ClosedBy::UpstreamReset,
-            Failure::DownstreamLeft => match self.client.connection.transport.ended() {
-                Some(End::Reset) => ClosedBy::DownstreamReset,
-                Some(End::Fin) => ClosedBy::DownstreamFin,
-                None => ClosedBy::Downstream,
-            },
+            Failure::DownstreamLeft | Failure::TlsHandshakeLeft => {
+                match self.client.connection.transport.ended() {
+                    Some(End::Reset) => ClosedBy::DownstreamReset,
+                    Some(End::Fin) => ClosedBy::DownstreamFin,
+                    None => ClosedBy::Downstream,
+                }
+            }
             Failure::BadRequest { .. }
             | Failure::BadRequestBody { .. }
             | Failure::ClientOtherProtocol { .. }
             | Failure::HeadLimit(_)
             | Failure::BodyTooLarge
+            | Failure::PlainHttpOnTls
+            | Failure::TlsHandshake { .. }
+            | Failure::TlsHandshakeTimeout
+            | Failure::TlsHandshakeShed
             | Failure::HeadTimeout
             | Failure::HeadShed
             | Failure::BodyTimeout

@@ -99,6 +99,7 @@ impl Fault {
             Failure::BadRequest { .. }
                 | Failure::BadRequestBody { .. }
                 | Failure::ClientOtherProtocol { .. }
+                | Failure::PlainHttpOnTls
                 | Failure::HeadLimit(_)
                 | Failure::BodyTooLarge
                 | Failure::HeadTimeout

@@ -27,12 +27,12 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Of a request as it came.
-    fn of(fields: &Fields, peer: IpAddr, settings: &Downstream) -> Self {
+    fn of(fields: &Fields, peer: IpAddr, scheme: &'static str, settings: &Downstream) -> Self {
         let trust = trust(settings);
         let behind_proxy = trust.believes(peer);
         Self {
             address: client_address(fields, peer, trust),
-            scheme: forwarded_proto(fields, behind_proxy, "http"),
+            scheme: forwarded_proto(fields, behind_proxy, scheme),
             behind_proxy,
         }
     }
@@ -49,7 +49,12 @@ pub(crate) fn arrive(
 ) -> Origin {
     let settings = client.downstream();
     let peer = client.connection.peer.ip();
-    let origin = Origin::of(&head.fields, peer, settings);
+    let scheme = if client.connection.transport.is_plain() {
+        "http"
+    } else {
+        "https"
+    };
+    let origin = Origin::of(&head.fields, peer, scheme, settings);
     let arrival = outbound::Arrival {
         name: NAME,
         peer,

@@ -107,6 +107,9 @@ impl<'a> Exchange<'a> {
         let start = client.heard;
         let mut record = Record::open(&worker.log(), start, worker.calendar.unix_nanos(start));
         record.downstream(client.connection.peer, client.connection.local);
+        if let Some(tls) = client.connection.transport.tls() {
+            record.tls(&tls);
+        }
         Self {
             worker,
             client,

@@ -99,7 +99,7 @@ fn record_requester(exchange: &mut Exchange<'_>) {
     } = exchange;
     if !record.has_head() {
         let seen = Glimpse::of(client.input.data());
-        record.request(seen.method, seen.target, "", seen.host);
+        record.request(seen.method, seen.target, None, seen.host);
         record.user_agent(seen.user_agent);
         record.request_id(seen.request_id);
     }

@@ -216,7 +216,13 @@ fn snapshot(model: Model, clusters: &mut Clusters, clock: Clock) -> Arc<Snapshot
         unresolved: None,
     };
     let endpoints: Vec<Endpoints> = model.clusters.iter().map(of).collect();
-    Arc::new(Snapshot::build(Arc::new(model), &endpoints, clusters, clock))
+    Arc::new(Snapshot::build(
+        Arc::new(model),
+        &Default::default(),
+        &endpoints,
+        clusters,
+        clock,
+    ))
 }
 
 /// A worker's listener. It only accepts on it, and to do so asks nothing that a Unix socket cannot answer.

@@ -16,6 +16,7 @@ use wire::h1::head::Limits;
 use crate::cluster::{ClusterHandle, SharedCluster};
 use crate::engine::clock::Clock;
 use crate::snapshot::rate_limit::{RateLimits, SharedRateLimit};
+use crate::transport::tls::{ServerSide, ServerSides};
 
 /// What outlives snapshots: clusters and rate limits, by name.
 #[derive(Debug, Default)]
@@ -63,12 +64,14 @@ pub(crate) struct Snapshot {
 #[derive(Debug, Default)]
 struct ClientSide {
     settings: Arc<Downstream>,
+    /// What it presents, if it speaks TLS.
+    tls: Option<Arc<ServerSide>>,
     /// Limits on what they send.
     limits: Limits,
 }
 
 impl ClientSide {
-    fn of(settings: &Arc<Downstream>) -> Self {
+    fn of(settings: &Arc<Downstream>, tls: Option<&Arc<ServerSide>>) -> Self {
         let limits = Limits {
             head_bytes: settings.head_bytes,
             fields: settings.fields,
@@ -77,6 +80,7 @@ impl ClientSide {
         };
         Self {
             settings: settings.clone(),
+            tls: tls.cloned(),
             limits,
         }
     }
@@ -84,9 +88,11 @@ impl ClientSide {
 
 impl Snapshot {
     /// Builds a snapshot. `clusters` holds those of the snapshots before, so that what was learned or
-    /// counted and the idle connections survive; `endpoints` gives each cluster's addresses and weights.
+    /// counted and the idle connections survive; `endpoints` gives each cluster's addresses and weights; `tls` what
+    /// each address with TLS presents.
     pub(crate) fn build(
         model: Arc<Model>,
+        tls: &ServerSides,
         endpoints: &[Endpoints],
         clusters: &mut Clusters,
         clock: Clock,
@@ -112,7 +118,8 @@ impl Snapshot {
         let handles = model.clusters.iter().zip(endpoints).map(handle).collect();
         let rate_limits = clusters.rate_limits.adopt(&model.rate_limits);
         let listeners = model.listeners.iter();
-        let client_sides = listeners.map(|listener| ClientSide::of(&listener.downstream));
+        let client_sides =
+            listeners.map(|listener| ClientSide::of(&listener.downstream, tls.get(&listener.address)));
         let client_sides = client_sides.collect();
         static SNAPSHOTS: AtomicU64 = AtomicU64::new(0);
         Self {
@@ -133,6 +140,11 @@ impl Snapshot {
     /// How clients of a listener are treated; `None` is a connection whose listener is gone.
     pub(crate) fn downstream(&self, listener: Option<ListenerId>) -> &Downstream {
         &self.client_side(listener).settings
+    }
+
+    /// What a listener presents to clients, if it speaks TLS.
+    pub(crate) fn server_side(&self, listener: Option<ListenerId>) -> Option<&Arc<ServerSide>> {
+        self.client_side(listener).tls.as_ref()
     }
 
     /// The limits on what clients of a listener send.

@@ -27,6 +27,8 @@ use wire::h1::head::{RequestHead, Version};
 
 pub use sink::{LogHandle, LogWriter};
 use texts::{Span, Texts};
+
+use crate::transport::tls::{Spoken, Tls};
 pub use worker::WorkerLog;
 
 /// Bytes kept of a method, path, authority, details or sentence. No less than the longest request
@@ -63,7 +65,8 @@ struct Facts {
     texts: Texts,
     method: Span,
     path: Span,
-    protocol: &'static str,
+    /// `None` where the request line was not read that far. Small: every request task has one.
+    protocol: Option<Version>,
     authority: Span,
     user_agent: Span,
     forwarded_for: Span,
@@ -74,6 +77,9 @@ struct Facts {
     details: Span,
     ending: Ending,
     sentence: Span,
+    /// What the client's TLS state speaks, and the name that it asked for.
+    tls: Spoken,
+    server_name: Span,
     remote: Option<SocketAddr>,
     local: Option<SocketAddr>,
     status: u16,
@@ -85,6 +91,14 @@ struct Facts {
     connection: Option<ConnectionFacts>,
     evidence: Evidence,
     saved: Option<SavedBy>,
+}
+
+/// A version as the request line has it.
+const fn version(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "HTTP/1.0",
+        Version::Http11 => "HTTP/1.1",
+    }
 }
 
 /// What the details say that is counted.
@@ -169,12 +183,9 @@ impl Record {
         if !self.facts.lined {
             return;
         }
-        let protocol = match head.version {
-            Version::Http10 => "HTTP/1.0",
-            Version::Http11 => "HTTP/1.1",
-        };
         let sent = |name| head.fields.get(name).unwrap_or_default();
-        self.request(head.method_text(), head.target(), protocol, sent(Known::Host));
+        let host = sent(Known::Host);
+        self.request(head.method_text(), head.target(), Some(head.version), host);
         self.user_agent(sent(Known::UserAgent));
     }
 
@@ -184,7 +195,7 @@ impl Record {
         &mut self,
         method: impl AsRef<[u8]>,
         target: impl AsRef<[u8]>,
-        protocol: &'static str,
+        protocol: Option<Version>,
         authority: impl AsRef<[u8]>,
     ) {
         self.facts.method = self.facts.keep(method.as_ref(), SHORT_BYTES_MAX);
@@ -218,6 +229,18 @@ impl Record {
         }
         if self.facts.request_id.is_empty() {
             self.request_id(id());
+        }
+    }
+
+    /// The client speaks TLS.
+    pub(crate) fn tls(&mut self, state: &Tls) {
+        if !self.facts.json {
+            return;
+        }
+        let told = state.facts();
+        self.facts.tls = told.spoken;
+        if let Some(name) = told.server_name {
+            self.facts.server_name = self.facts.keep(name.as_bytes(), SHORT_BYTES_MAX);
         }
     }
 

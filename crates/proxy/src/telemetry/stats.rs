@@ -4,6 +4,7 @@
 //! writes; whoever asks adds them up.
 
 mod catalogue;
+mod certificates;
 mod exposition;
 mod histogram;
 mod meter;
@@ -20,6 +21,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use catalogue::{Detail, Snapshot};
+pub use certificates::CertificateView;
 pub use exposition::{JsonForm, Selection, Text};
 pub use histogram::{Histogram, Summary};
 pub use meter::{

@@ -30,6 +30,11 @@ fn of_failure(story: &Story<'_>, failure: &Failure) -> Option<String> {
     let (settings, at) = (&story.settings, endpoint(story));
     Some(match failure {
         Failure::ClientOtherProtocol { name } => client_protocol(name),
+        Failure::PlainHttpOnTls
+        | Failure::TlsHandshake { .. }
+        | Failure::TlsHandshakeTimeout
+        | Failure::TlsHandshakeShed
+        | Failure::TlsHandshakeLeft => super::handshake::advice(story, failure),
         Failure::HeadLimit(limit) => return head(story, *limit),
         Failure::BodyTooLarge => {
             format!(
@@ -100,7 +105,7 @@ fn of_failure(story: &Story<'_>, failure: &Failure) -> Option<String> {
     })
 }
 
-fn raise(limit: Setting) -> String {
+pub(super) fn raise(limit: Setting) -> String {
     format!("raise {}", limit.name)
 }
 

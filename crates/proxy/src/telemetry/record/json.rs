@@ -61,8 +61,8 @@ impl Object<'_, '_> {
         self.text(key!("method"), facts.method);
         self.text(key!("path"), facts.path);
         match facts.protocol {
-            "" => self.null(key!("protocol")),
-            protocol => self.word(key!("protocol"), Some(protocol)),
+            None => self.null(key!("protocol")),
+            Some(version) => self.word(key!("protocol"), Some(super::version(version))),
         }
         self.text(key!("authority"), facts.authority);
         self.count(key!("http_response_status_code"), u64::from(facts.status));
@@ -86,6 +86,11 @@ impl Object<'_, '_> {
         self.address(key!("downstream_remote_address"), facts.remote);
         self.address(key!("downstream_local_address"), facts.local);
         self.count(key!("upstream_request_attempt_count"), u64::from(facts.attempts));
+        if facts.tls.is_tls() {
+            self.word(key!("downstream_tls_version"), Some(facts.tls.version()));
+            self.word(key!("downstream_tls_cipher"), Some(facts.tls.cipher()));
+            self.text(key!("requested_server_name"), facts.server_name);
+        }
     }
 
     #[inline(always)]

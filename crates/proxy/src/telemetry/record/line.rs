@@ -19,10 +19,7 @@ pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut writer: LineWriter
     writer.put(b" ");
     writer.lend(|writer| word(facts, facts.path, writer));
     writer.put(b" ");
-    writer.put(match facts.protocol {
-        "" => b"-",
-        protocol => protocol.as_bytes(),
-    });
+    writer.put(facts.protocol.map_or("-", super::version).as_bytes());
     writer.put(b"\" ");
     writer.number(u64::from(facts.status));
     writer.put(b" ");

@@ -87,7 +87,7 @@ fn usual(record: &mut Record) {
     record.request(
         "POST",
         "/api/v1/locations?page=2",
-        "HTTP/1.1",
+        Some(Version::Http11),
         "locations.example",
     );
     record.user_agent("curl/8.5.0");
@@ -225,7 +225,12 @@ fn the_json_line_says_null_for_envoys_words_and_leaves_ours_out_when_nothing_is_
 #[test]
 fn no_client_can_break_or_forge_a_line() {
     let forged = |record: &mut Record| {
-        record.request("GET / HTTP/1.1\" 200", "/a b\\", "HTTP/1.1", b"caf\xc3\xa9\xff");
+        record.request(
+            "GET / HTTP/1.1\" 200",
+            "/a b\\",
+            Some(Version::Http11),
+            b"caf\xc3\xa9\xff",
+        );
         record.user_agent("x\" \"y\"\n[2016-04-15T20:17:00.310Z] \x1b[31m\u{85}\u{2028}");
         record.finish(at(0));
     };
@@ -406,7 +411,7 @@ proptest! {
         method: Vec<u8>, path: Vec<u8>, agent: Vec<u8>, authority: Vec<u8>,
     ) {
         let text = line(LogFormat::Text, |record| {
-            record.request(&method, &path, "HTTP/1.1", &authority);
+            record.request(&method, &path, Some(Version::Http11), &authority);
             record.user_agent(&agent);
             record.finish(at(0));
         });
@@ -421,7 +426,7 @@ proptest! {
     fn whatever_a_client_sends_the_json_line_reads_back_as_it(agent: String, path: Vec<u8>) {
         let json = line(LogFormat::Json, |record| {
             record.user_agent(&agent);
-            record.request("GET", &path, "HTTP/1.1", "");
+            record.request("GET", &path, Some(Version::Http11), "");
             record.finish(at(0));
         });
         prop_assert_eq!(json.lines().count(), 1);

@@ -9,7 +9,7 @@ use policy::cluster::Counters;
 
 use super::WorkerStats;
 use super::histogram::Summary;
-use super::meter::{ClusterSummaries, DownstreamTotals, Kind, LogCounts};
+use super::meter::{ClusterSummaries, DownstreamTotals, Kind, LogCounts, Reading};
 use super::tables::{self, ClusterCounter, RaceCounter};
 use super::view::{ClusterView, EndpointView, ServerView, shown};
 use crate::telemetry::stats::reloads::Reloads;
@@ -110,7 +110,7 @@ impl Snapshot {
         [self, after]
     }
 
-    fn sorted(mut self) -> Self {
+    pub(super) fn sorted(mut self) -> Self {
         // Without names there is no order.
         if self.detail == Detail::Happened {
             return self;
@@ -120,19 +120,30 @@ impl Snapshot {
     }
 
     fn downstream(&mut self, totals: &DownstreamTotals) {
+        let is_of_tls = |reading: &&Reading| reading.name.starts_with("downstream_ssl_");
+        for reading in totals.readings.iter().filter(is_of_tls) {
+            // Envoy counts them for each listener, evenkeel for all together.
+            let name = reading.name.trim_start_matches("downstream_ssl_");
+            self.samples.push(Sample {
+                name: format!("listener.ssl.{name}"),
+                family: format!("envoy_listener_ssl_{name}").into(),
+                labels: Vec::new(),
+                help: reading.help,
+                value: Value::Counter(reading.value),
+            });
+        }
         let mut tell = |name: &str, family: Cow<'static, str>, class: Option<usize>, help, value| {
             let mut labels = vec![("envoy_http_conn_manager_prefix", "ingress".to_owned())];
             labels.extend(class.map(|class| ("envoy_response_code_class", class.to_string())));
-            let name = format!("http.ingress.{name}");
             self.samples.push(Sample {
-                name,
+                name: format!("http.ingress.{name}"),
                 family,
                 labels,
                 help,
                 value,
             });
         };
-        for reading in &totals.readings {
+        for reading in totals.readings.iter().filter(|reading| !is_of_tls(reading)) {
             let value = match reading.kind {
                 Kind::Counter => Value::Counter(reading.value),
                 Kind::Gauge => Value::Gauge(reading.value),

@@ -178,7 +178,12 @@ fn parts() -> [Snapshot; 2] {
     let log = LogCounts::default();
     log.dropped.fetch_add(7, Relaxed);
     let workers = workers();
-    let mut process = Snapshot::of_process(SERVER, &reloads(), &workers, &log);
+    let certificate = CertificateView {
+        name: "Secret default/shop".to_owned(),
+        not_after: 1_800_000_000,
+    };
+    let process = Snapshot::of_process(SERVER, &reloads(), &workers, &log);
+    let mut process = process.with_certificates(&[certificate], 1_800_000_000 - 30 * 24 * 3600);
     // What the kernel says of this process is not the same twice.
     process
         .samples
@@ -275,10 +280,12 @@ fn the_text_form_is_envoys() {
     http.ingress.downstream_cx_total: 2
     http.ingress.downstream_rq_2xx: 118
     http.ingress.downstream_rq_total: 120
+    listener.ssl.certificate.Secret default/shop.expiration_unix_time_seconds: 1800000000
     listener_manager.lds.update_attempt: 2
     listener_manager.lds.update_rejected: 1
     listener_manager.lds.update_success: 1
     server.concurrency: 2
+    server.days_until_first_cert_expiring: 30
     server.live: 1
     server.uptime: 90
     cluster.default/web.upstream_rq_time: P0(nan,2.9) P25(nan,2.95) P50(nan,3) P75(nan,19.5) P90(nan,19.8) P95(nan,19.9) P99(nan,19.98) P99.5(nan,19.99) P99.9(nan,19.998) P100(nan,20)

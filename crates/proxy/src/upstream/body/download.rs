@@ -145,7 +145,7 @@ impl Download {
             }
             input.release();
             self.write(to, out, &[], progress).await?;
-            if self.splices() && self.splice(from, to, progress).await? {
+            if self.splices() && from.is_plain() && to.is_plain() && self.splice(from, to, progress).await? {
                 continue;
             }
             match fill(from, input, READ_SIZE).await {
