@@ -1,17 +1,18 @@
-//! THE ROOM TO READ FIRST: one exchange, start to end.
+//! Read this first: one exchange, start to end.
 //!
 //! ```text
 //! request head -> accepted, routed, encoded -> attempts, one after the other -> answered
 //!                                                ^------ again: replay or retry
 //! ```
-//! Nothing is decided here: routes, connections, retries and what each party is told come from
-//! `policy`; this room asks, waits, and moves bytes.
+//! `policy` decides on routes, connections, retries and what each party is told. The exchange asks for these
+//! decisions, waits, and moves bytes.
 
 pub(crate) mod affinity;
 pub(crate) mod answer;
 mod attempt;
 pub(crate) mod attempt_count;
 pub(crate) mod attempt_result;
+mod attempts;
 pub(crate) mod checkout;
 pub(crate) mod explain;
 pub(crate) mod fault;
@@ -27,10 +28,8 @@ pub(crate) mod view;
 
 use std::rc::Rc;
 
-use policy::cluster::Reuse;
 use policy::filter::Filter;
-use policy::outcome::{Before, Cause, Failure, History, Phase, Rule, Stop};
-use policy::retry::attempts::{Attempts, NextStep, RetryTraits};
+use policy::outcome::{Failure, History, Phase, Rule};
 use policy::time::Moment;
 use wire::field::Known;
 use wire::h1::encode::{self, OutboundHead};
@@ -38,19 +37,16 @@ use wire::h1::framing::{self, BodyLength};
 use wire::h1::head::{RequestHead, ResponseHead, Version};
 use wire::hop::Named;
 
-use crate::cluster::ClusterHandle;
 use crate::downstream::client::Client;
 use crate::engine;
-use crate::engine::wait::within;
 use crate::exchange::affinity::Affinity;
-use crate::exchange::answer::{Answered, ExchangeContext};
-use crate::exchange::attempt_result::{AttemptOutcome, Limits, RetryPermit};
+use crate::exchange::answer::ExchangeContext;
+use crate::exchange::attempt_result::Limits;
 use crate::exchange::explain::SoFar;
 use crate::exchange::fault::Fault;
 use crate::exchange::route::{Accepted, AskedHost, OwnersFields, RouteDecision};
 use crate::telemetry::record::Record;
 use crate::upstream::body::Upload;
-use crate::upstream::checkout::{CheckoutRequest, CheckoutTerms};
 use crate::worker::context::{Worker, WorkerSnapshot};
 
 /// What becomes of the client's connection.
@@ -254,137 +250,9 @@ impl<'a> Exchange<'a> {
         }
         upload
     }
-
-    /// Attempts until there is an answer, and relays it.
-    async fn attempts(
-        &mut self,
-        context: &ExchangeContext<'_>,
-        upload: &mut Upload,
-    ) -> Result<Next, Box<Fault>> {
-        let ExchangeContext { cluster, limits, .. } = context;
-        let traits = RetryTraits {
-            idempotent: self.work.request.is_idempotent(),
-            keyed: self.work.request.fields.has(Known::IdempotencyKey),
-            fits_copy: fits(context.accepted.body, cluster.plan.keep_alive.replay_bytes),
-        };
-        let own_plan = context.resolved.route.retry.as_ref();
-        let mut attempts = Attempts::new(own_plan.unwrap_or(&cluster.plan.retry), traits);
-        let mut reuse = Reuse::Allow;
-        let mut before = Before::default();
-        let mut retry: Option<RetryPermit<'_>> = None;
-        loop {
-            let asked = self.worker.clock.now();
-            let until = limits.until(upload, asked);
-            let request = CheckoutRequest {
-                worker: self.worker,
-                handle: cluster,
-                terms: CheckoutTerms {
-                    replay_safety: attempts.replay_safety(),
-                    reuse,
-                    avoid: attempts.avoid(),
-                    deadline: until.first(),
-                    hash: context.affinity.hash,
-                },
-            };
-            self.phase = Phase::Connection;
-            let result = self.attempt(context, &request, upload, (asked, until)).await;
-            let result = result.map_err(|fault| self.ended(fault, before))?;
-            if let Some(time) = result.connect_time() {
-                context.times.cx_connect_ms.record(time);
-            }
-            let now = self.worker.clock.now();
-            let after = attempts.on_result(&result.summary, now, &mut self.worker.dice.borrow_mut());
-            let again = self.may_retry(after, cluster, &mut retry);
-            let Some(NextStep::Again { reuse: how, at, why }) = again else {
-                if let (Some(permit), AttemptOutcome::Response(_)) = (&mut retry, &result.end) {
-                    permit.succeeded = true;
-                }
-                before.limit_exceeded = attempts.limit_exceeded();
-                if before.limit_exceeded || !matches!(result.end, AttemptOutcome::Response(_)) {
-                    self.stopped(attempts.stop());
-                }
-                let answer = answer::conclude(self, result, before, context)?;
-                let next = match answer::respond(self, answer, context, upload)? {
-                    Answered::Whole(next) => next,
-                    Answered::Pending(pending) => return pending.await,
-                };
-                return Ok(answer::send(self, context, next).await);
-            };
-            let rule = attempts.rule(why);
-            record_failure::note_again(self, result, (why, rule), (cluster, upload));
-            (reuse, before.made_again) = (how, true);
-            let latest = limits.until(upload, now).request();
-            upload.rewind();
-            if self.numbered {
-                attempt_count::renumber(upload, self.made + 1);
-            }
-            if at > now {
-                self.phase = Phase::Pause;
-                self.pause(at.min(latest)).await;
-            }
-            if latest <= self.worker.clock.now() {
-                return Err(Failure::RequestTimeout.into());
-            }
-        }
-    }
-
-    /// What is to be done next, if the cluster bears another retry where it is one.
-    fn may_retry<'c>(
-        &mut self,
-        after: NextStep,
-        cluster: &'c ClusterHandle,
-        permit: &mut Option<RetryPermit<'c>>,
-    ) -> Option<NextStep> {
-        if !matches!(after, NextStep::Again { why, .. } if why.needs_budget()) {
-            return Some(after);
-        }
-        // Its own place is not to be in its way.
-        drop(permit.take());
-        match RetryPermit::ask(cluster) {
-            Ok(admitted) => {
-                *permit = Some(admitted);
-                Some(after)
-            }
-            Err(stop) => {
-                self.record.flags(Cause::RetryBudgetSpent.flags());
-                self.stopped(Some(stop));
-                None
-            }
-        }
-    }
-
-    /// There is no other attempt.
-    #[cold]
-    pub(crate) fn stopped(&mut self, why: Option<Stop>) {
-        let history = self.history();
-        history.stop = why.or(history.stop);
-    }
-
-    /// The exchange is over inside an attempt.
-    #[cold]
-    fn ended(&mut self, mut fault: Box<Fault>, before: Before) -> Box<Fault> {
-        if let Some(attempt) = fault.attempt.take() {
-            record_failure::note(self, attempt);
-        }
-        fault.after(before)
-    }
-
-    async fn pause(&self, until: Moment) {
-        self.client.alarm.set(until);
-        let _ = within(&self.client.alarm, std::future::pending::<()>()).await;
-    }
 }
 
 /// Whether a body is known to be larger than it may be.
 fn is_too_large(body: BodyLength, most: Option<u64>) -> bool {
     matches!((body, most), (BodyLength::Length(length), Some(most)) if length > most)
-}
-
-/// Whether a body is known to fit the replay copy.
-fn fits(body: BodyLength, replay_bytes: usize) -> bool {
-    match body {
-        BodyLength::None => true,
-        BodyLength::Length(length) => length <= replay_bytes as u64,
-        BodyLength::Chunked | BodyLength::UntilClose => false,
-    }
 }

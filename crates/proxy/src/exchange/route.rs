@@ -1,5 +1,6 @@
 //! From a request's head to where it goes: normal form, route, filters.
 
+mod filters;
 mod host;
 mod owner;
 mod paths;
@@ -8,24 +9,22 @@ mod unrouted;
 use config::model::Underscores;
 pub(crate) use host::AskedHost;
 pub(crate) use owner::OwnersFields;
-use policy::filter::{Cors, CorsAnswer, CorsRequest, Filter, HeaderEdits, Redirect, RequestUrl};
+use policy::filter::{CorsAnswer, Filter, Redirect};
 use policy::outcome::Failure;
 use policy::rate_limit::Quota;
-use policy::route::{ClusterRef, Matched, Route};
+use policy::route::{ClusterRef, HostPlace, ListenerId, Matched, Route};
 use wire::field::{Fields, Known};
-use wire::forwarded::forwarded_port;
 use wire::h1::encode::Upgrade;
 use wire::h1::framing::{self, BodyLength};
-use wire::h1::head::{Method, RequestHead};
+use wire::h1::head::Method;
 use wire::hop::{self, MaxForwards};
-use wire::host::Authority;
 use wire::path::{Form, Target};
 
 use crate::downstream::client::Client;
 use crate::exchange::Scratch;
 use crate::exchange::fault::Fault;
 use crate::exchange::forward::{self, Origin};
-use crate::exchange::view::{self, Circumstances, EditableRequest, View};
+use crate::exchange::view::{self, View};
 use crate::snapshot::Snapshot;
 use crate::telemetry::record::Record;
 use crate::worker::context::Worker;
@@ -151,45 +150,81 @@ pub(crate) fn route<'a>(
     own: &mut OwnersFields<'a>,
     record: &mut Record,
 ) -> Result<RouteDecision<'a>, Fault> {
-    let Scratch {
-        request,
-        authority,
-        target: outbound,
-        matched: matched_path,
-        value,
-        ..
-    } = work;
     let listener = client.listener.ok_or_else(unrouted::no_listener)?;
-    let (sent, query) = request.target().split_at(accepted.paths.len as usize);
-    let path = if accepted.paths.differs {
-        matched_path
-    } else {
-        sent
-    };
-    let view = View {
-        head: request,
-        path,
-        query: query.strip_prefix('?'),
-        upgrade: accepted.upgrade,
-    };
     if accepted.paths.redirects {
-        let url = RequestUrl {
-            scheme: accepted.origin.scheme,
-            authority,
-            port: asked_port(accepted, request, authority, client),
-            path: sent,
-            rest: None,
-            query: view.query,
-        };
+        let url = filters::url(accepted, &work.request, &work.authority, client, None);
         return Ok(RouteDecision::Redirect {
             status: 307,
             location: Redirect::unchanged(307).location(&url),
         });
     }
-    let Some(place) = authority.place(snapshot, listener) else {
+    let place = work.authority.place(snapshot, listener);
+    let Matched { route, prefix } = find(snapshot, (listener, place), client, work, accepted)?;
+    record.route(&route.name);
+    (own.rule, own.route) = (&route.filters, &route.name);
+    own.origin = Some(accepted.origin);
+    let (request, authority) = (&work.request, &work.authority);
+    if let Some(cors) = filters::cors(&route.filters) {
+        match cors.decide(&filters::cors_request(request)) {
+            CorsAnswer::Preflight(fields) => return Ok(RouteDecision::Preflight(fields)),
+            CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => own.cors = Some(edits),
+        }
+    }
+    let redirected = |filters: &[Filter]| {
+        let redirect = filters::redirect(filters)?;
+        let url = filters::url(accepted, request, authority, client, prefix);
+        Some(RouteDecision::Redirect {
+            status: redirect.status,
+            location: redirect.location(&url),
+        })
+    };
+    if let Some(redirect) = redirected(&route.filters) {
+        return Ok(redirect);
+    }
+    let backend = route
+        .pick(&mut worker.dice.borrow_mut())
+        .ok_or_else(|| unrouted::no_backend(route))?;
+    own.backend = &backend.filters;
+    let cluster = backend.cluster.ok_or_else(|| unrouted::no_backend(route))?;
+    if let Some(redirect) = redirected(&backend.filters) {
+        return Ok(redirect);
+    }
+    let resolved = ResolvedRoute {
+        route,
+        backend_filters: &backend.filters,
+        cluster,
+        quota: quota(worker, snapshot, route, &request.fields, accepted)?,
+    };
+    filters::edit_request(&resolved, prefix, client, work, accepted);
+    Ok(RouteDecision::Forward(resolved))
+}
+
+/// The rule that a request matches.
+fn find<'a>(
+    snapshot: &'a Snapshot,
+    (listener, place): (ListenerId, Option<HostPlace>),
+    client: &Client,
+    work: &Scratch,
+    accepted: &Accepted,
+) -> Result<Matched<'a>, Fault> {
+    let Scratch {
+        request, authority, ..
+    } = work;
+    let (sent, query) = request.target().split_at(accepted.paths.len as usize);
+    let view = View {
+        head: request,
+        path: if accepted.paths.differs {
+            &work.matched
+        } else {
+            sent
+        },
+        query: query.strip_prefix('?'),
+        upgrade: accepted.upgrade,
+    };
+    let Some(place) = place else {
         return Err(unrouted::unknown_host(snapshot, listener, authority));
     };
-    let Some(Matched { route, prefix }) = snapshot.routes().find_at(place, &view) else {
+    let Some(matched) = snapshot.routes().find_at(place, &view) else {
         let asked = (request.method_text(), &**authority, view.path);
         return Err(unrouted::no_rule(snapshot, listener, asked));
     };
@@ -199,105 +234,30 @@ pub(crate) fn route<'a>(
             place,
             &view,
             sent,
-            route,
+            matched.route,
             client.downstream().paths,
         )?;
     }
-    record.route(&route.name);
-    (own.rule, own.route) = (&route.filters, &route.name);
-    own.origin = Some(accepted.origin);
-    let url = RequestUrl {
-        scheme: accepted.origin.scheme,
-        authority,
-        port: asked_port(accepted, request, authority, client),
-        path: sent,
-        rest: prefix.map(|prefix| accepted.paths.rest(sent, prefix)),
-        query: view.query,
+    Ok(matched)
+}
+
+/// Takes the request from its client's quota. Only of what an endpoint would have to bear.
+fn quota(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    route: &Route,
+    fields: &Fields,
+    accepted: &Accepted,
+) -> Result<Option<Quota>, Fault> {
+    let Some(limit) = route.rate_limit else {
+        return Ok(None);
     };
-    if let Some(cors) = cors(&route.filters) {
-        match cors.decide(&cors_request(request)) {
-            CorsAnswer::Preflight(fields) => return Ok(RouteDecision::Preflight(fields)),
-            CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => own.cors = Some(edits),
-        }
-    }
-    if let Some(redirect) = redirect(&route.filters) {
-        return Ok(RouteDecision::Redirect {
-            status: redirect.status,
-            location: redirect.location(&url),
-        });
-    }
-    let backend = route
-        .pick(&mut worker.dice.borrow_mut())
-        .ok_or_else(|| unrouted::no_backend(route))?;
-    own.backend = &backend.filters;
-    let cluster = backend.cluster.ok_or_else(|| unrouted::no_backend(route))?;
-    if let Some(redirect) = redirect(&backend.filters) {
-        return Ok(RouteDecision::Redirect {
-            status: redirect.status,
-            location: redirect.location(&url),
-        });
-    }
-    // Only of what an endpoint would have to bear.
-    let quota = match route.rate_limit {
-        None => None,
-        Some(limit) => {
-            let header = |name: &str| view::forwarded(&request.fields, accepted.upgrade, name.as_bytes());
-            let address = accepted.origin.address;
-            let passed = snapshot
-                .rate_limit(limit)
-                .pass(address, header, worker.clock.now());
-            passed.map_err(|quota| unrouted::rate_limited(snapshot, (limit, quota), address))?
-        }
-    };
-    let mut host = accepted.host_overridden.then(|| authority.to_string());
-    if authority.is_empty() {
-        // HTTP/1.0 needs no Host, HTTP/1.1 does (RFC 9112, 3.2): the one that the client connected to.
-        host = Some(client.connection.local.to_string());
-    }
-    let mut rewritten = None;
-    for rewrite in route
-        .filters
-        .iter()
-        .chain(&backend.filters)
-        .filter_map(as_rewrite)
-    {
-        rewritten = rewrite.target(&url).or(rewritten);
-        host = rewrite.hostname.clone().or(host);
-    }
-    if let Some(rewritten) = rewritten {
-        outbound.clone_from(&rewritten);
-        request.set_target(outbound);
-    }
-    for edits in route
-        .filters
-        .iter()
-        .chain(&backend.filters)
-        .filter_map(as_request_edits)
-    {
-        edits.apply(
-            &mut EditableRequest {
-                head: request,
-                known: Circumstances {
-                    peer: client.connection.peer,
-                    local: client.connection.local,
-                    origin: &accepted.origin,
-                    authority,
-                    route: &route.name,
-                },
-            },
-            value,
-        );
-    }
-    if let Some(host) = host {
-        let fields = &mut request.fields;
-        fields.put(Known::Host, |value| value.extend_from_slice(host.as_bytes()));
-    }
-    Ok(RouteDecision::Forward(ResolvedRoute {
-        route,
-        backend_filters: &backend.filters,
-        cluster,
-        quota,
-    }))
+    let header = |name: &str| view::forwarded(fields, accepted.upgrade, name.as_bytes());
+    let address = accepted.origin.address;
+    let passed = snapshot
+        .rate_limit(limit)
+        .pass(address, header, worker.clock.now());
+    passed.map_err(|quota| unrouted::rate_limited(snapshot, (limit, quota), address))
 }
 
 impl ResolvedRoute<'_> {
@@ -324,73 +284,10 @@ fn check_underscores(fields: &mut Fields, chosen: Underscores) -> Result<(), Fau
     Ok(())
 }
 
-/// The port that the client asked for. Behind a proxy that is not ours to know but from what it says: the
-/// port of our listener means nothing to its clients.
-fn asked_port(accepted: &Accepted, request: &RequestHead, authority: &str, client: &Client) -> u16 {
-    if !accepted.origin.behind_proxy {
-        return client.connection.local.port();
-    }
-    let of_host = || {
-        Authority::parse(authority)
-            .ok()
-            .and_then(|authority| authority.port)
-    };
-    let of_scheme = if accepted.origin.scheme == "https" {
-        443
-    } else {
-        80
-    };
-    forwarded_port(&request.fields)
-        .or_else(of_host)
-        .unwrap_or(of_scheme)
-}
-
 fn ends_here(method: Method) -> Failure {
     if method == Method::Trace {
         Failure::TraceEndsHere
     } else {
         Failure::OptionsEndsHere
-    }
-}
-
-fn redirect(filters: &[Filter]) -> Option<&Redirect> {
-    filters.iter().find_map(|filter| match filter {
-        Filter::Redirect(redirect) => Some(redirect),
-        _ => None,
-    })
-}
-
-fn cors(filters: &[Filter]) -> Option<&Cors> {
-    filters.iter().find_map(|filter| match filter {
-        Filter::Cors(cors) => Some(cors),
-        _ => None,
-    })
-}
-
-fn as_rewrite(filter: &Filter) -> Option<&policy::filter::Rewrite> {
-    match filter {
-        Filter::Rewrite(rewrite) => Some(rewrite),
-        _ => None,
-    }
-}
-
-fn as_request_edits(filter: &Filter) -> Option<&HeaderEdits> {
-    match filter {
-        Filter::RequestHeaders(edits) => Some(edits),
-        _ => None,
-    }
-}
-
-fn cors_request(head: &RequestHead) -> CorsRequest<'_> {
-    let text = |name: &[u8]| {
-        head.fields
-            .get_named(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
-    };
-    CorsRequest {
-        method: head.method_text(),
-        origin: text(b"origin"),
-        request_method: text(b"access-control-request-method"),
-        request_headers: text(b"access-control-request-headers"),
     }
 }

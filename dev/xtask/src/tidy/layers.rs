@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 11] = [
 ];
 
 /// Imports upwards that still stand: the file, and the module of which it names something.
-const UPWARD: [(&str, &str); 9] = [
+const UPWARD: [(&str, &str); 10] = [
     ("exchange/answer.rs", "downstream::client"),
     ("exchange/answer/pending_body.rs", "downstream::client"),
     ("exchange/attempt.rs", "downstream::client"),
@@ -32,11 +32,12 @@ const UPWARD: [(&str, &str); 9] = [
     ("exchange/relay.rs", "downstream::client"),
     ("exchange/reply.rs", "downstream::client"),
     ("exchange/route.rs", "downstream::client"),
+    ("exchange/route/filters.rs", "downstream::client"),
 ];
 
 /// Files outside `downstream/h1` and `upstream/h1` that still name `wire::h1`. Heads and body lengths belong into a
 /// message without a version.
-const NAMING_H1: [&str; 32] = [
+const NAMING_H1: [&str; 34] = [
     "control/health/check.rs",
     "downstream/begun.rs",
     "downstream/client.rs",
@@ -45,6 +46,7 @@ const NAMING_H1: [&str; 32] = [
     "exchange/answer/pending_body.rs",
     "exchange/answer/unused.rs",
     "exchange/attempt_result.rs",
+    "exchange/attempts.rs",
     "exchange/explain.rs",
     "exchange/fault.rs",
     "exchange/forward.rs",
@@ -54,6 +56,7 @@ const NAMING_H1: [&str; 32] = [
     "exchange/mod.rs",
     "exchange/reply.rs",
     "exchange/route.rs",
+    "exchange/route/filters.rs",
     "exchange/route/host.rs",
     "exchange/route/owner.rs",
     "exchange/route/paths.rs",
