@@ -48,19 +48,42 @@ pub(crate) fn debian(program: &str, package: &str) -> Fallible<()> {
 /// # Errors
 /// Why it is not there.
 pub(crate) fn python(program: &str, package: &str) -> Fallible<PathBuf> {
-    let venv = lanes_directory()?.join("venv");
-    let path = venv.join("bin").join(program);
+    let path = venv()?.join("bin").join(program);
     if !path.exists() {
-        if !venv.join("bin/pip").exists() {
-            let mut make = Command::new("python3");
-            make.args(["-m", "venv"]).arg(&venv);
-            succeed(make).map_err(|why| format!("a Python venv for {package}: {why}"))?;
-        }
-        let mut install = Command::new(venv.join("bin/pip"));
-        install.args(["install", "--quiet", package]);
-        succeed(install).map_err(|why| format!("the Python package {package}: {why}"))?;
+        pip(package)?;
     }
     Ok(path)
+}
+
+/// The interpreter of the lanes' own venv, which has the Python module `module`, a package of the same name.
+///
+/// # Errors
+/// Why it has not.
+pub(crate) fn python_with(module: &str) -> Fallible<PathBuf> {
+    let path = venv()?.join("bin/python3");
+    let mut probe = Command::new(&path);
+    probe.args(["-c", &format!("import {module}")]);
+    if succeed(probe).is_err() {
+        pip(module)?;
+    }
+    Ok(path)
+}
+
+fn venv() -> Fallible<PathBuf> {
+    Ok(lanes_directory()?.join("venv"))
+}
+
+/// Installs a Python package into the lanes' own venv.
+fn pip(package: &str) -> Fallible<()> {
+    let venv = venv()?;
+    if !venv.join("bin/pip").exists() {
+        let mut make = Command::new("python3");
+        make.args(["-m", "venv"]).arg(&venv);
+        succeed(make).map_err(|why| format!("a Python venv for {package}: {why}"))?;
+    }
+    let mut install = Command::new(venv.join("bin/pip"));
+    install.args(["install", "--quiet", package]);
+    succeed(install).map_err(|why| format!("the Python package {package}: {why}").into())
 }
 
 /// The folder with the jars of Maven's `artifact` (group:name:version) and of what it needs.
