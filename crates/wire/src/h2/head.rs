@@ -156,8 +156,8 @@ impl<'a> RequestBuilder<'a> {
                 };
             }
             if field.name == b"cookie" {
-                // RFC 9113, 8.2.3: they are one field to everyone else.
-                if !texts.cookie.is_empty() {
+                // RFC 9113, 8.2.3: they are one field to everyone else. An empty one adds nothing but its separator.
+                if !texts.cookie.is_empty() && !field.value.is_empty() {
                     texts.cookie.extend_from_slice(b"; ");
                 }
                 texts.cookie.extend_from_slice(field.value);
