@@ -82,7 +82,10 @@ fn routes(model: &Model) -> BTreeMap<&str, u64> {
 }
 
 fn clusters(model: &Model) -> BTreeMap<&str, impl PartialEq> {
-    let parts = model.clusters.iter().map(|c| (&*c.name, (&c.endpoints, &c.plan)));
+    let parts = model
+        .clusters
+        .iter()
+        .map(|c| (&*c.name, (&c.endpoints, &c.plan, &c.tls)));
     parts.collect()
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use policy::plan::{ClusterPlan, RateLimitPlan};
 use policy::route::RouteTable;
+use rustls_pki_types::CertificateDer;
 
 pub use crate::certificate::Certificate;
 pub use crate::dump::Dump;
@@ -66,6 +67,28 @@ pub struct ClusterSpec {
     pub endpoints: Vec<EndpointSpec>,
     /// How it is treated.
     pub plan: Arc<ClusterPlan>,
+    /// How its endpoints are spoken to, if by TLS.
+    pub tls: Option<Arc<EndpointTls>>,
+}
+
+/// How endpoints are spoken to by TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointTls {
+    /// The name that is asked for.
+    pub hostname: String,
+    /// Names of which the certificate has to be for one; without any, it has to be for the one that is asked for.
+    pub names: Vec<String>,
+    /// Whose certificates are believed.
+    pub authorities: Authorities,
+}
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authorities {
+    /// Those that this machine believes.
+    System,
+    /// These; at least one.
+    Given(Vec<CertificateDer<'static>>),
 }
 
 /// One rate limit: its buckets are those of one route, or of all that its policy bounds.

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod admin;
+mod backend_tls;
 mod body_limit;
 mod bytes_told;
 mod change_under_load;

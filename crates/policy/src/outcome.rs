@@ -12,7 +12,7 @@ mod story;
 mod verdict;
 
 pub use cause::{Cause, Row, Told};
-pub use failure::{ConnectFault, Death, Failure, HeadLimit};
+pub use failure::{ConnectFault, Death, Failure, HeadLimit, TlsFault};
 pub use flag::{Flag, FlagSet};
 pub use manual::troubleshooting;
 pub use sentence::sentence;

@@ -101,7 +101,50 @@ pub(crate) fn read(
     })
 }
 
+/// Reads certificates that others are checked by.
+pub(crate) fn read_authorities(
+    text: &[u8],
+    name: &str,
+    now: Option<i64>,
+    complaints: &mut Vec<Complaint>,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let written = Written {
+        chain: text,
+        chain_name: name,
+        key: &[],
+        key_name: "",
+    };
+    let all = certificates(written, complaints)?;
+    let parsed: Vec<Parsed> = all.iter().filter_map(|one| x509::parse(one).ok()).collect();
+    // Of a bundle, one that expires is no news; of a single authority it is.
+    if let (Some(now), [only]) = (now, parsed.as_slice()) {
+        validity(written, std::slice::from_ref(only), now, complaints);
+    }
+    Some(all)
+}
+
 fn chain(written: Written<'_>, complaints: &mut Vec<Complaint>) -> Option<Vec<CertificateDer<'static>>> {
+    let chain = certificates(written, complaints)?;
+    if chain.len() > CHAIN_MAX {
+        complaints.push(Complaint {
+            code: Code::BadCertificate,
+            of_key: false,
+            message: format!(
+                "{} has {} certificates, more than any chain",
+                written.chain_name,
+                chain.len()
+            ),
+            help: "write the certificate first, then its intermediates only; no bundle of roots".to_owned(),
+        });
+        return None;
+    }
+    Some(chain)
+}
+
+fn certificates(
+    written: Written<'_>,
+    complaints: &mut Vec<Complaint>,
+) -> Option<Vec<CertificateDer<'static>>> {
     let name = written.chain_name;
     let mut complain = |message: String, help: &str| {
         complaints.push(Complaint {
@@ -139,13 +182,6 @@ fn chain(written: Written<'_>, complaints: &mut Vec<Complaint>) -> Option<Vec<Ce
             None => "write the certificate, then its intermediates, in PEM: `-----BEGIN CERTIFICATE-----` …",
         };
         complain(what, help);
-        return None;
-    }
-    if chain.len() > CHAIN_MAX {
-        complain(
-            format!("{name} has {} certificates, more than any chain", chain.len()),
-            "write the certificate first, then its intermediates only; no bundle of roots",
-        );
         return None;
     }
     let mut well = true;

@@ -13,6 +13,7 @@ use crate::node::Spot;
 use crate::shape::check::listed;
 
 use super::backend::Backends;
+use super::backend_tls::BackendTls;
 use super::service::{Found, Services};
 use super::traffic_policy::{Planned, Policies};
 
@@ -22,6 +23,7 @@ pub(super) struct Clusters<'w> {
     backends: &'w Backends,
     services: &'w Services,
     policies: &'w Policies,
+    tls: &'w BackendTls,
     gateways: usize,
     by_name: BTreeMap<String, ClusterRef>,
     list: Vec<ClusterSpec>,
@@ -49,13 +51,14 @@ pub(super) struct Asker<'r> {
 impl<'w> Clusters<'w> {
     pub(super) fn new(
         (backends, services): (&'w Backends, &'w Services),
-        policies: &'w Policies,
+        (policies, tls): (&'w Policies, &'w BackendTls),
         gateways: usize,
     ) -> Self {
         Self {
             backends,
             services,
             policies,
+            tls,
             gateways,
             by_name: BTreeMap::new(),
             list: Vec::new(),
@@ -97,6 +100,7 @@ impl<'w> Clusters<'w> {
             name: name.as_str().into(),
             endpoints,
             plan: self.policies.plan(policy, backend),
+            tls: self.tls.of(backend).map(|(tls, _)| tls.clone()),
         });
         self.made_by
             .push(policy.map(|policy| (policy.spot(), policy.limits())));
@@ -145,6 +149,26 @@ impl<'w> Clusters<'w> {
                  policy of the Backend, and only `retry`, `requestTimeout`, `perTryTimeout` and `rateLimit` in those \
                  of routes: then there is one cluster",
             );
+        }
+    }
+
+    /// Health checks speak plain text yet: endpoints that speak TLS would all be taken for broken.
+    pub(super) fn check_tls(&self, report: &mut Report) {
+        for spec in &self.list {
+            let backend = spec.name.split('@').next().unwrap_or_default();
+            let Some((_, spot)) = backend.split_once('/').and_then(|backend| self.tls.of(backend)) else {
+                continue;
+            };
+            let asks = |health: &policy::plan::HealthPlan| !matches!(health.probe, HealthProbe::Tcp { .. });
+            if spec.plan.health.as_ref().is_some_and(asks) {
+                report
+                    .error(
+                        Code::Later,
+                        spot,
+                        format!("health checks of `{}` over TLS are not supported yet", spec.name),
+                    )
+                    .help("use `healthCheck.active.type: TCP` without a payload, or remove `healthCheck.active`");
+            }
         }
     }
 

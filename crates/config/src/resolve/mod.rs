@@ -3,6 +3,7 @@
 mod attach;
 mod backend;
 mod backend_map;
+mod backend_tls;
 mod client_policy;
 mod cluster;
 mod filter;
@@ -30,6 +31,7 @@ use crate::mistake::{Mistakes, Report};
 use crate::model::{Dump, Model};
 use crate::node::Node;
 
+use backend_tls::BackendTls;
 use cluster::Clusters;
 use gateway::Gateways;
 use reference::Grants;
@@ -54,7 +56,12 @@ pub(crate) fn model(
     let services = Services::resolve(&resources, options, files, report);
     let policies = Policies::resolve(&resources, report);
     let access_log = telemetry::resolve(&resources, report);
-    let clusters = Clusters::new((&backends, &services), &policies, gateways.count());
+    let backend_tls = BackendTls::resolve(&resources, options, report);
+    let clusters = Clusters::new(
+        (&backends, &services),
+        (&policies, &backend_tls),
+        gateways.count(),
+    );
     let mut world = World {
         resources: &resources,
         policies: &policies,
@@ -67,6 +74,7 @@ pub(crate) fn model(
     services.check_used(report);
     backend::check_used(&resources, &world.clusters, report);
     world.clusters.check_limits(report);
+    world.clusters.check_tls(report);
     if report.failed() {
         return None;
     }

@@ -41,10 +41,6 @@ pub(crate) const LATER_KINDS: &[LaterKind] = &[
     later("TLSRoute", TLS),
     later("TCPRoute", STREAM),
     later("UDPRoute", STREAM),
-    later(
-        "BackendTLSPolicy",
-        "TLS to backends comes in a later release; remove the resource",
-    ),
     later("ListenerSet", LISTENERS),
     later("XListenerSet", LISTENERS),
     later("XBackend", "declare a Backend of `evenkeel.dev/v1alpha1`"),

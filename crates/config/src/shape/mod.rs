@@ -2,6 +2,7 @@
 //! page are all read off it, so they cannot drift apart.
 
 mod backend;
+mod backend_tls;
 pub(crate) mod check;
 mod client_policy;
 mod cluster;
@@ -47,6 +48,8 @@ pub(crate) enum ResourceKind {
     Service,
     EndpointSlice,
     Secret,
+    BackendTlsPolicy,
+    ConfigMap,
 }
 
 /// How a kind is written and what is in its `spec`.
@@ -75,6 +78,7 @@ pub(crate) static KINDS: &[&KindShape] = &[
     &traffic_policy::BACKEND_TRAFFIC_POLICY,
     &retry_budget::X_BACKEND_TRAFFIC_POLICY,
     &client_policy::CLIENT_TRAFFIC_POLICY,
+    &backend_tls::BACKEND_TLS_POLICY,
     &telemetry::TELEMETRY,
     &reference_grant::REFERENCE_GRANT,
     &cluster::GATEWAY_CLASS,
@@ -82,6 +86,7 @@ pub(crate) static KINDS: &[&KindShape] = &[
     &cluster::SERVICE,
     &cluster::ENDPOINT_SLICE,
     &secret::SECRET,
+    &backend_tls::CONFIG_MAP,
 ];
 
 /// A mapping's fields.

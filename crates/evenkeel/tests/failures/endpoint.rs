@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::stage::{Endpoint, Made, Row, Scene, nobody};
+use crate::harness::tls::Authority;
 use crate::harness::{Message, Upstream, eventually};
 
 /// The body of a request that was sent again, or was to be.
@@ -440,4 +441,45 @@ pub(super) fn bad_body() -> Vec<Made> {
         )
     };
     vec![Made::By(row)]
+}
+
+/// Endpoints whose certificate does not check out, or that have none.
+pub(super) fn tls_failed() -> Vec<Made> {
+    let untrusted = || {
+        let issued = Authority::new().issue(&["rows.test"]);
+        Endpoint::of(Upstream::scripted(move |_, peer| {
+            peer.over_tls(issued.server()).try_head();
+        }))
+    };
+    let plain = || {
+        Endpoint::of(Upstream::scripted(|_, mut peer| {
+            peer.try_send("220 mail.test\r\n");
+            peer.end();
+        }))
+    };
+    let row = |endpoint: fn() -> Endpoint, sentence| {
+        Made::By(Row {
+            upstream_tls: true,
+            flags: Some("UF,URX"),
+            body: Some(concat!(again!(), "remote connection failure, TLS error")),
+            ..before(endpoint, sentence, "")
+        })
+    };
+    vec![
+        row(
+            untrusted,
+            "The endpoint {at} presented a certificate whose issuer the BackendTLSPolicy does not believe. evenkeel made 4 \
+             attempts, none of which sent the request: one, then 3 times because the attempt before was proven not to have \
+             been processed. No further attempt was made: without a retry of the owner's, there are no more. To prevent \
+             this: renew the endpoint's certificate, or correct validation of the BackendTLSPolicy; /clusters shows what was \
+             wrong.",
+        ),
+        row(
+            plain,
+            "The endpoint {at} speaks no TLS. evenkeel made 4 attempts, none of which sent the request: one, then 3 times \
+             because the attempt before was proven not to have been processed. No further attempt was made: without a retry \
+             of the owner's, there are no more. To prevent this: remove the BackendTLSPolicy, or name the endpoint's port \
+             that speaks TLS.",
+        ),
+    ]
 }

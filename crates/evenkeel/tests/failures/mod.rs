@@ -53,6 +53,7 @@ fn rows(cause: Cause) -> Vec<Made> {
         Cause::ConnectRefused => endpoint::refused(),
         Cause::ConnectTimeout => endpoint::connect_timeout(),
         Cause::ConnectFailed => endpoint::connect_failed(),
+        Cause::UpstreamTlsFailed => endpoint::tls_failed(),
         Cause::ConnectFailedHere => endpoint::connect_failed_here(),
         Cause::RequestsOverflow => limit::requests(),
         Cause::PendingOverflow => limit::pending(),

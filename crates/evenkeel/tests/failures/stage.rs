@@ -22,6 +22,8 @@ pub(super) struct Row {
     pub(super) tight: bool,
     /// Whether its listener speaks TLS.
     pub(super) secure: bool,
+    /// Whether its endpoint is spoken to by TLS, with the stage's authority believed.
+    pub(super) upstream_tls: bool,
     /// Lines of the BackendTrafficPolicy's spec, and of the rule.
     pub(super) policy: &'static str,
     pub(super) rule: &'static str,
@@ -51,6 +53,7 @@ impl Row {
         Self {
             tight: false,
             secure: false,
+            upstream_tls: false,
             policy: "",
             rule: "",
             endpoint: || Endpoint::of(Upstream::saying("ok")),
@@ -248,7 +251,8 @@ fn head([usual, tight, secure, secure_tight]: [u16; 4]) -> String {
         "  - {{name: usual, protocol: HTTP, port: {usual}}}\n  - {{name: tight, protocol: HTTP, port: {tight}}}\n  \
          - {{name: secure, port: {secure}, {tls}}}\n  - {{name: secure-tight, port: {secure_tight}, {tls}}}\n"
     );
-    let certificate = Authority::new().issue(&["rows.test"]).secret("rows");
+    let authority = Authority::new();
+    let certificate = authority.issue(&["rows.test"]).secret("rows") + &authority.config_map("rows");
     format!(
         "{}{certificate}apiVersion: evenkeel.dev/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: {{name: tight}}\nspec:\n  \
          targetRefs: [{{kind: Gateway, name: edge, sectionName: tight}}, {{kind: Gateway, name: edge, sectionName: \
@@ -270,6 +274,15 @@ fn scene(place: usize, row: &Row, endpoint: &Endpoint) -> String {
         "apiVersion: evenkeel.dev/v1alpha1\nkind: Backend\nmetadata: {{name: {name}}}\nspec:\n  endpoints: [{}]\n---\n",
         endpoint.yaml
     );
+    if row.upstream_tls {
+        let _ = write!(
+            text,
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {{name: {name}}}\nspec:\n  \
+             targetRefs: [{}]\n  validation:\n    hostname: rows.test\n    caCertificateRefs: [{{group: \"\", kind: \
+             ConfigMap, name: rows}}]\n---\n",
+            yaml::reference(&name)
+        );
+    }
     if row.policy.starts_with("  rateLimit") {
         let target = format!("{{group: gateway.networking.k8s.io, kind: HTTPRoute, name: {name}}}");
         text += &yaml::policy(&name, row.policy).replace(&yaml::reference(&name), &target);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
 /// Somebody who issues certificates, whom a test's clients trust.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -16,6 +16,8 @@ pub(crate) struct Issued {
     /// In PEM.
     pub(crate) chain: String,
     pub(crate) key: String,
+    der: CertificateDer<'static>,
+    key_der: Vec<u8>,
 }
 
 /// The files of a certificate, in a folder that goes with them.
@@ -53,6 +55,8 @@ impl Authority {
         Issued {
             chain: certificate.pem(),
             key: key.serialize_pem(),
+            der: certificate.der().clone(),
+            key_der: key.serialize_der(),
         }
     }
 
@@ -73,6 +77,14 @@ impl Authority {
         ClientConnection::new(Arc::new(config), name).expect("a client")
     }
 
+    /// A ConfigMap of its own certificate, and the lines of a BackendTLSPolicy's spec that name it.
+    pub(crate) fn config_map(&self, name: &str) -> String {
+        let lines: String = self.0.pem().lines().map(|line| format!("    {line}\n")).collect();
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n  ca.crt: |\n{lines}---\n"
+        )
+    }
+
     /// Writes a certificate's files.
     pub(crate) fn files(&self, issued: &Issued) -> Files {
         let folder = tempfile::tempdir().expect("a folder");
@@ -90,6 +102,16 @@ impl Authority {
 }
 
 impl Issued {
+    /// A server's side that presents it.
+    pub(crate) fn server(&self) -> ServerConnection {
+        let key = PrivateKeyDer::try_from(self.key_der.clone()).expect("a key");
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der.clone()], key)
+            .expect("a certificate");
+        ServerConnection::new(Arc::new(config)).expect("a server")
+    }
+
     /// A Secret of it.
     pub(crate) fn secret(&self, name: &str) -> String {
         let block = |text: &str| {

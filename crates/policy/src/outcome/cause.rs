@@ -134,6 +134,8 @@ causes! {
     ConnectTimeout = endpoint::CONNECT_TIMEOUT;
     /// The endpoint can not be reached.
     ConnectFailed = endpoint::CONNECT_FAILED;
+    /// The TLS handshake with the endpoint failed.
+    UpstreamTlsFailed = endpoint::TLS_FAILED;
     /// evenkeel has no socket or port left to connect with.
     ConnectFailedHere = endpoint::CONNECT_FAILED_HERE;
     /// As many requests as may be are in flight.

@@ -138,8 +138,35 @@ pub enum ConnectFault {
     NoSocketFile,
     /// We may not: a firewall's or the system's word.
     Forbidden,
+    /// The TLS handshake failed.
+    Tls(TlsFault),
     /// evenkeel has no file descriptor, port or memory left for it.
     OutOfResources,
+    /// Some other error.
+    Other,
+}
+
+/// Why a TLS handshake with an endpoint failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    /// Its certificate is issued by an authority that is not believed.
+    UnknownAuthority,
+    /// Its certificate has expired.
+    Expired,
+    /// Its certificate is not valid yet.
+    NotYetValid,
+    /// Its certificate is for other names.
+    WrongName,
+    /// Its certificate does not check out for another reason.
+    BadCertificate,
+    /// It speaks no TLS.
+    NotTls,
+    /// It shares no version, cipher or protocol.
+    NothingShared,
+    /// It ended the handshake with an alert.
+    Alert,
+    /// It ended the connection inside the handshake.
+    Closed,
     /// Some other error.
     Other,
 }
@@ -201,6 +228,7 @@ impl Failure {
             Self::Unresolved => Cause::UnresolvedName,
             Self::Connect(ConnectFault::Refused) => Cause::ConnectRefused,
             Self::Connect(ConnectFault::OutOfResources) => Cause::ConnectFailedHere,
+            Self::Connect(ConnectFault::Tls(_)) => Cause::UpstreamTlsFailed,
             Self::Connect(
                 ConnectFault::Unreachable
                 | ConnectFault::NoSocketFile

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::story::{Ending, Phase, Story, TunnelEnd};
-use super::{Cause, ConnectFault, Death, Failure, HeadLimit};
+use super::{Cause, ConnectFault, Death, Failure, HeadLimit, TlsFault};
 use crate::cluster::Refusal;
 use crate::keepalive::Seconds;
 
@@ -238,10 +238,29 @@ const fn connect_fault(fault: ConnectFault) -> &'static str {
         ConnectFault::Unreachable => "can not be reached: the network or host is not there",
         ConnectFault::NoSocketFile => "can not be reached: its socket file does not exist",
         ConnectFault::Forbidden => "can not be reached: the system does not permit the connection",
+        ConnectFault::Tls(fault) => tls_fault(fault),
         ConnectFault::OutOfResources => {
             "was not reached: evenkeel has no file descriptor, port or memory left for a connection"
         }
         ConnectFault::Other => "could not be reached",
+    }
+}
+
+/// Why a TLS handshake failed.
+const fn tls_fault(fault: TlsFault) -> &'static str {
+    match fault {
+        TlsFault::UnknownAuthority => {
+            "presented a certificate whose issuer the BackendTLSPolicy does not believe"
+        }
+        TlsFault::Expired => "presented a certificate that has expired",
+        TlsFault::NotYetValid => "presented a certificate that is not valid yet",
+        TlsFault::WrongName => "presented a certificate that is not for the name in the BackendTLSPolicy",
+        TlsFault::BadCertificate => "presented a certificate that does not check out",
+        TlsFault::NotTls => "speaks no TLS",
+        TlsFault::NothingShared => "shares no version, cipher or protocol of TLS with evenkeel",
+        TlsFault::Alert => "ended the TLS handshake with an alert",
+        TlsFault::Closed => "ended the connection inside the TLS handshake",
+        TlsFault::Other => "failed in the TLS handshake",
     }
 }
 

@@ -74,6 +74,8 @@ fn failures() -> Vec<Failure> {
         ConnectFault::Unreachable,
         ConnectFault::NoSocketFile,
         ConnectFault::Forbidden,
+        ConnectFault::Tls(TlsFault::Expired),
+        ConnectFault::Tls(TlsFault::NotTls),
         ConnectFault::OutOfResources,
         ConnectFault::Other,
     ];

@@ -16,6 +16,7 @@ use policy::time::Moment;
 
 use crate::engine::clock;
 use crate::transport::Transport;
+use crate::transport::tls::EndpointSide;
 use connection::Connection;
 
 /// A cluster as all workers share it. Outlives reloads, so what was learned survives them.
@@ -146,6 +147,8 @@ pub(crate) struct ClusterHandle {
     pub(crate) members: Members,
     /// The snapshot's plan for it.
     pub(crate) plan: Arc<ClusterPlan>,
+    /// How its endpoints are spoken to, if by TLS.
+    pub(crate) tls: Option<Arc<EndpointSide>>,
     pub(crate) clock: crate::engine::clock::Clock,
     /// It has no endpoint because no name of it can be resolved, for this reason.
     pub(crate) unresolved: Option<Arc<str>>,

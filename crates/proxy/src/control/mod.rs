@@ -4,4 +4,5 @@ pub(crate) mod certificates;
 pub(crate) mod discovery;
 pub(crate) mod health;
 pub(crate) mod reload;
+mod secrets;
 pub mod server;

@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::secrets::{Secrets, Sides};
 use crate::admin::AdminSource;
 use crate::cluster::ClusterHandle;
 use crate::control::discovery::{Board, Discovery};
@@ -26,7 +27,6 @@ use crate::engine::clock::Clock;
 use crate::snapshot::{Clusters, Snapshot};
 use crate::telemetry::record::LogWriter;
 use crate::telemetry::stats::{CertificateView, ClusterView, Liveness, LogCounts, ServerView, WorkerStats};
-use crate::transport::tls::{ServerSide, ServerSides, Tickets};
 use crate::worker::context::WorkerSnapshot;
 use crate::worker::run::ControlMessage;
 
@@ -77,9 +77,9 @@ struct State {
     /// milliseconds where there are many clusters, which no worker is to spend.
     retired: Vec<Arc<Snapshot>>,
     clusters: Clusters,
-    /// What each address with TLS presents, and the keys of its tickets.
-    tls: Arc<ServerSides>,
-    tickets: Tickets,
+    /// What each address with TLS presents, and how clusters are spoken to.
+    tls: Arc<Sides>,
+    secrets: Secrets,
     /// Configured address to bound address.
     bound: BTreeMap<SocketAddr, SocketAddr>,
 }
@@ -95,8 +95,8 @@ impl Control {
         runtime: &Handle,
     ) -> io::Result<(Arc<Self>, Arc<Snapshot>, Vec<Sockets>)> {
         let clock = Clock::start();
-        let mut tickets = Tickets::default();
-        let tls = ServerSide::of_all(&model.listeners, &mut tickets).map_err(io::Error::other)?;
+        let mut secrets = Secrets::default();
+        let tls = secrets.sides(&model)?;
         let mut bound = BTreeMap::new();
         let sockets = bind(&model, messages.len(), &mut bound)?;
         let dump = std::mem::take(&mut model.dump);
@@ -110,7 +110,7 @@ impl Control {
         let mut clusters = Clusters::new();
         let snapshot = Arc::new(Snapshot::build(
             model.clone(),
-            &tls,
+            (&tls.0, &tls.1),
             &endpoints,
             &mut clusters,
             clock,
@@ -137,7 +137,7 @@ impl Control {
                 retired: Vec::new(),
                 clusters,
                 tls: Arc::new(tls),
-                tickets,
+                secrets,
                 bound,
             }),
             names: discovery.board(),
@@ -170,7 +170,7 @@ impl Control {
     pub(crate) fn reload(&self, mut model: Model, runtime: &Handle) -> io::Result<()> {
         let (tls, mut bound) = {
             let mut state = self.state();
-            let tls = ServerSide::of_all(&model.listeners, &mut state.tickets).map_err(io::Error::other)?;
+            let tls = state.secrets.sides(&model)?;
             (tls, state.bound.clone())
         };
         let log = self.next_log(&model)?;
@@ -227,7 +227,7 @@ impl Control {
 
     fn publish(
         &self,
-        (model, tls): (Arc<Model>, Arc<ServerSides>),
+        (model, tls): (Arc<Model>, Arc<Sides>),
         discovery: &Discovery,
         mut bound: BTreeMap<SocketAddr, SocketAddr>,
         sockets: Vec<Sockets>,
@@ -243,7 +243,7 @@ impl Control {
         let mut state = self.state();
         let snapshot = Arc::new(Snapshot::build(
             model.clone(),
-            &tls,
+            (&tls.0, &tls.1),
             &endpoints,
             &mut state.clusters,
             self.clock,

@@ -63,9 +63,7 @@ pub(crate) fn conclude<'c>(
     let failure = match &result.end {
         AttemptOutcome::Response(_) => None,
         AttemptOutcome::Unconnected(_, ConnectError::TimedOut) => Some(Failure::ConnectTimeout.into()),
-        AttemptOutcome::Unconnected(_, ConnectError::Refused(error)) => {
-            Some(Failure::Connect(ConnectError::fault(error)).into())
-        }
+        AttemptOutcome::Unconnected(_, error) => Some(Failure::Connect(error.fault()).into()),
         AttemptOutcome::Dead(lease) if begun_by(&result) && is_no_response(lease.input.data()) => {
             let first = lease.input.data();
             Some(Fault::not_http(HeadError::NotHttp(Protocol::judge(first)), first))

@@ -84,12 +84,12 @@ impl<'a> AttemptResult<'a> {
         } = unreached;
         let (result, attempt_end) = match &error {
             ConnectError::TimedOut => (Outcome::ConnectTimedOut, AttemptEnd::ConnectTimeout),
-            ConnectError::Refused(error) => {
+            ConnectError::Refused(_) => {
                 let died = Outcome::Died {
                     end: End::ConnectFailed,
                     grade: Grade::Unsent,
                 };
-                (died, AttemptEnd::Connect(ConnectError::fault(error)))
+                (died, AttemptEnd::Connect(error.fault()))
             }
         };
         let attempt = Box::new(Attempt {

@@ -218,7 +218,7 @@ fn snapshot(model: Model, clusters: &mut Clusters, clock: Clock) -> Arc<Snapshot
     let endpoints: Vec<Endpoints> = model.clusters.iter().map(of).collect();
     Arc::new(Snapshot::build(
         Arc::new(model),
-        &Default::default(),
+        (&Default::default(), &Default::default()),
         &endpoints,
         clusters,
         clock,

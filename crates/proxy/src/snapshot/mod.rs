@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use config::model::{Downstream, Model};
+use config::model::{Downstream, EndpointTls, Model};
 use policy::cluster::Address;
 use policy::route::{ClusterRef, ListenerId, RateLimitRef, RouteTable};
 use wire::h1::head::Limits;
@@ -16,12 +16,14 @@ use wire::h1::head::Limits;
 use crate::cluster::{ClusterHandle, SharedCluster};
 use crate::engine::clock::Clock;
 use crate::snapshot::rate_limit::{RateLimits, SharedRateLimit};
-use crate::transport::tls::{ServerSide, ServerSides};
+use crate::transport::tls::{EndpointSides, ServerSide, ServerSides};
 
 /// What outlives snapshots: clusters and rate limits, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Clusters {
     by_name: BTreeMap<Arc<str>, Arc<SharedCluster>>,
+    /// How each was spoken to last.
+    tls: BTreeMap<Arc<str>, Option<Arc<EndpointTls>>>,
     rate_limits: RateLimits,
 }
 
@@ -34,6 +36,7 @@ impl Clusters {
     /// Forgets the clusters that `keep` is not true of.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Arc<str>, &mut Arc<SharedCluster>) -> bool) {
         self.by_name.retain(keep);
+        self.tls.retain(|name, _| self.by_name.contains_key(name));
     }
 }
 
@@ -89,16 +92,21 @@ impl ClientSide {
 impl Snapshot {
     /// Builds a snapshot. `clusters` holds those of the snapshots before, so that what was learned or
     /// counted and the idle connections survive; `endpoints` gives each cluster's addresses and weights; `tls` what
-    /// each address with TLS presents.
+    /// each address with TLS presents, and how clusters with TLS are spoken to.
     pub(crate) fn build(
         model: Arc<Model>,
-        tls: &ServerSides,
+        (tls, endpoint_sides): (&ServerSides, &EndpointSides),
         endpoints: &[Endpoints],
         clusters: &mut Clusters,
         clock: Clock,
     ) -> Self {
         let now = clock.now();
         let handle = |(spec, endpoints): (&config::model::ClusterSpec, &Endpoints)| {
+            // Connections that were opened by another rule of trust are none of this configuration's.
+            let before = clusters.tls.insert(spec.name.clone(), spec.tls.clone());
+            if before.is_some_and(|before| before != spec.tls) {
+                clusters.by_name.remove(&spec.name);
+            }
             let new = || SharedCluster::new(spec.name.clone());
             let shared = clusters
                 .by_name
@@ -111,6 +119,7 @@ impl Snapshot {
                 shared,
                 members,
                 plan: spec.plan.clone(),
+                tls: endpoint_sides.get(&spec.name).cloned(),
                 clock,
                 unresolved: endpoints.unresolved.clone(),
             }

@@ -86,7 +86,8 @@ struct Facts {
     flags: FlagSet,
     bytes_received: u64,
     bytes_sent: u64,
-    service_ms: Option<u64>,
+    /// 49 days at most: every request task has room for it.
+    service_ms: Option<u32>,
     attempts: u32,
     connection: Option<ConnectionFacts>,
     evidence: Evidence,
@@ -327,7 +328,7 @@ impl Record {
 
     /// From the request's first byte to the upstream's first (`X-Envoy-Upstream-Service-Time`).
     pub fn upstream_service_time(&mut self, time: Duration) {
-        self.facts.service_ms = Some(millis(time));
+        self.facts.service_ms = Some(u32::try_from(millis(time)).unwrap_or(u32::MAX));
     }
 
     /// Attempts made so far.

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::engine::{self, Source};
-use tls::{ServerSide, Tls};
+use tls::{EndpointSide, ServerSide, Tls};
 
 /// A connection's transport: a TCP or Unix socket, and the TLS state on it, if there is one.
 #[derive(Debug)]
@@ -144,6 +144,39 @@ impl Transport {
     pub(crate) fn accept_tls(&mut self, side: &ServerSide) -> io::Result<()> {
         self.tls = Some(Tls::accept(side)?);
         Ok(())
+    }
+
+    /// Begins a TLS handshake with an endpoint.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub(crate) fn connect_tls(&mut self, side: &EndpointSide) -> io::Result<()> {
+        self.tls = Some(Tls::connect(side)?);
+        Ok(())
+    }
+
+    /// An attempt begins: what is written from now on is its. Says how much was written before.
+    pub(crate) fn begin_attempt(&self) -> u64 {
+        if let Some(tls) = &self.tls {
+            tls.borrow_mut().begin_attempt(&self.socket);
+        }
+        self.sent()
+    }
+
+    /// Bytes that the peer's TCP has acknowledged of a connection that we opened; with TLS, plaintext that it can have
+    /// opened. `None` where nobody can tell.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        // The SYN counts as one byte.
+        let wire = self.tcp_facts()?.bytes_acknowledged.saturating_sub(1);
+        Some(match &self.tls {
+            None => wire,
+            Some(tls) => tls.borrow().acknowledged(wire),
+        })
+    }
+
+    /// Whether the peer ended without the `close_notify` that TLS asks for: what came before may be cut off.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.borrow().was_cut())
     }
 
     /// Goes on with the TLS handshake, as far as it goes now.

@@ -1,4 +1,4 @@
-//! TLS over a socket: the handshake, then the record layer. These files are the only ones that name rustls.
+//! TLS over a socket, towards clients and endpoints: the handshake, then the record layer. These files are the only ones that name rustls.
 //!
 //! It holds no memory for records while nothing is under way: what comes is received into a buffer of the
 //! thread and opened there, what goes is sealed into another. Only a record that has not come whole, plaintext that
@@ -7,6 +7,7 @@
 //! A write says that bytes are written once their records have been taken by the socket, so whoever has written all has
 //! nothing left to flush. Until then the bytes are *claimed*: the writer offers them again, as it would to a socket.
 
+mod client;
 mod records;
 mod server;
 mod words;
@@ -14,12 +15,15 @@ mod words;
 use std::cell::RefCell;
 use std::io;
 
+use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
 
+pub(crate) use client::{EndpointSide, EndpointSides, Trusted};
 use records::{Sink, process, with_piece};
 pub(crate) use server::{ServerSide, ServerSides, Tickets};
 pub(crate) use words::{Reason, Spoken};
+
+use policy::outcome::TlsFault;
 
 use super::Socket;
 
@@ -47,7 +51,7 @@ thread_local! {
 
 /// One connection's TLS.
 pub(crate) struct Tls {
-    connection: UnbufferedServerConnection,
+    side: Side,
     /// Received, and no whole record.
     unfinished: Vec<u8>,
     /// Plaintext that nobody has taken, from `taken` on.
@@ -58,18 +62,32 @@ pub(crate) struct Tls {
     flushed: usize,
     /// Plaintext bytes whose records are in `outgoing`: their writer has not been told that they are written.
     claimed: usize,
-    /// Plaintext bytes that were read and written.
+    /// Plaintext bytes that were read, and that were sealed: of those the socket may have taken none yet.
     pub(super) read: u64,
     pub(super) written: u64,
     established: bool,
     /// How the peer ended, if it has.
     ended: Option<Ended>,
+    /// Where records ended that were sent to an endpoint since the attempt began, in bytes of the wire and of plaintext:
+    /// the first ones, and the last.
+    records: Vec<(u64, u64)>,
+    /// What had been written when the attempt began: on the wire, and of plaintext.
+    attempt_at: (u64, u64),
     /// It failed, and why.
     failed: Option<Box<rustls::Error>>,
     close_notify_queued: bool,
     /// The name that the client asked for.
     server_name: Option<Box<str>>,
 }
+
+/// Which end of the connection is ours.
+enum Side {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+/// Records whose ends are remembered: a request's head is in the first few.
+const RECORDS_KEPT: usize = 16;
 
 /// How the peer has ended its side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +124,38 @@ impl Tls {
     /// rustls gives no connection: there is no randomness.
     pub(crate) fn accept(side: &ServerSide) -> io::Result<Box<RefCell<Self>>> {
         let connection = UnbufferedServerConnection::new(side.config()).map_err(io::Error::other)?;
-        Ok(Box::new(RefCell::new(Self {
-            connection,
+        Ok(Self::new(Side::Server(connection)))
+    }
+
+    /// One for a connection that was opened to an endpoint; the first call of [`Self::handshake`] says hello.
+    ///
+    /// # Errors
+    /// rustls gives no connection: there is no randomness.
+    pub(crate) fn connect(side: &EndpointSide) -> io::Result<Box<RefCell<Self>>> {
+        let (config, name) = side.config();
+        let connection = UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?;
+        let mut tls = Self::new(Side::Client(connection));
+        let state = tls.get_mut();
+        // It has its hello to say.
+        let mut nothing = Sink {
+            reader: &mut [],
+            filled: 0,
+            surplus: &mut Vec::new(),
+        };
+        let said = process(
+            &mut state.side,
+            &mut [],
+            &mut nothing,
+            &mut state.outgoing,
+            &mut None,
+            &mut false,
+        );
+        said.map(|_| tls).map_err(io::Error::other)
+    }
+
+    fn new(side: Side) -> Box<RefCell<Self>> {
+        Box::new(RefCell::new(Self {
+            side,
             unfinished: Vec::new(),
             plaintext: Vec::new(),
             taken: 0,
@@ -121,7 +169,32 @@ impl Tls {
             failed: None,
             close_notify_queued: false,
             server_name: None,
-        })))
+            records: Vec::new(),
+            attempt_at: (0, 0),
+        }))
+    }
+
+    /// An attempt begins: what is written from now on is its.
+    pub(super) fn begin_attempt(&mut self, socket: &Socket) {
+        self.records.clear();
+        self.attempt_at = (socket.sent.get(), self.written);
+    }
+
+    /// How much plaintext the peer can have opened, where its TCP has acknowledged so many bytes: that of whole records.
+    /// If part of the first record is acknowledged, it is one byte: the path is not silent.
+    pub(super) fn acknowledged(&self, wire: u64) -> u64 {
+        let whole = self.records.iter().rev().find(|(end, _)| *end <= wire);
+        match whole {
+            Some(&(_, plain)) => plain,
+            None => self.attempt_at.1 + u64::from(wire > self.attempt_at.0),
+        }
+    }
+
+    fn note_record(&mut self, wire: u64, plain: u64) {
+        if self.records.len() == RECORDS_KEPT {
+            self.records.pop();
+        }
+        self.records.push((wire, plain));
     }
 
     /// Goes on with the handshake: true once it is done. `WouldBlock` says that the socket has to be waited for, to
@@ -151,18 +224,28 @@ impl Tls {
         self.taken < self.plaintext.len() || self.ended.is_some()
     }
 
+    /// Whether the peer ended without saying so.
+    pub(super) fn was_cut(&self) -> bool {
+        self.ended == Some(Ended::Cut)
+    }
+
     /// Why it failed.
     pub(crate) fn reason(&self) -> Option<Reason> {
         let error = self.failed.as_deref()?;
         Some(words::reason(error, self.server_name.as_deref()))
     }
 
+    /// The same of an endpoint.
+    pub(crate) fn fault(&self) -> Option<(TlsFault, String)> {
+        self.failed.as_deref().map(words::fault)
+    }
+
     /// What is known of it.
     pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {
             spoken: Spoken::of(
-                self.connection.protocol_version(),
-                self.connection.negotiated_cipher_suite(),
+                self.side.common().protocol_version(),
+                self.side.common().negotiated_cipher_suite(),
             ),
             server_name: self.server_name.as_deref(),
         }
@@ -250,7 +333,7 @@ impl Tls {
             };
             let received = &mut scratch[..held + count];
             let opened = process(
-                &mut self.connection,
+                &mut self.side,
                 received,
                 &mut sink,
                 &mut self.outgoing,
@@ -277,7 +360,7 @@ impl Tls {
                     Ok(filled)
                 }
                 Err(error) => {
-                    self.fail(error);
+                    self.failed = Some(Box::new(error));
                     Err(io::ErrorKind::InvalidData.into())
                 }
             }
@@ -287,26 +370,6 @@ impl Tls {
             // What it has to say of itself goes with the next write, if it does not go now.
             _ => Ok(count),
         }
-    }
-
-    /// Notes a failure, and has the alert that tells the peer of it sent.
-    #[cold]
-    fn fail(&mut self, error: rustls::Error) {
-        self.failed = Some(Box::new(error));
-        let mut nothing = Sink {
-            reader: &mut [],
-            filled: 0,
-            surplus: &mut Vec::new(),
-        };
-        // It says its alert, and then the same error again.
-        let _ = process(
-            &mut self.connection,
-            &mut [],
-            &mut nothing,
-            &mut self.outgoing,
-            &mut self.ended,
-            &mut false,
-        );
     }
 
     /// Sends the alert of a failure, as far as the socket takes it.
@@ -327,14 +390,13 @@ impl Tls {
                 count <= first.len() + second.len(),
                 "a write was begun and given up"
             );
-            self.written += count as u64;
             return Ok(count);
         }
         let total = (first.len() + second.len()).min(RECORDS * RECORD);
         if total == 0 {
             return Ok(0);
         }
-        let written = SEALED.with_borrow_mut(|sealed| {
+        SEALED.with_borrow_mut(|sealed| {
             sealed.clear();
             // Where each record ends, in plaintext and in ciphertext.
             let mut ends = [(0, 0); RECORDS];
@@ -344,9 +406,15 @@ impl Tls {
                     let length = RECORD.min(total - at);
                     with_piece(first, second, at, length, |piece| self.seal(piece, sealed))?;
                     at += length;
+                    if let Side::Client(_) = self.side {
+                        let wire = socket.sent.get() + sealed.len() as u64;
+                        self.note_record(wire, self.written + at as u64);
+                    }
                 }
                 *end = (at, sealed.len());
             }
+            // From now on any of it may reach the peer, whoever flushes it: it counts as written.
+            self.written += total as u64;
             let mut sent = 0;
             let blocked = loop {
                 match socket.send(&sealed[sent..]) {
@@ -369,33 +437,15 @@ impl Tls {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Ok(whole)
-        })?;
-        self.written += written as u64;
-        Ok(written)
+        })
     }
 
     /// Seals one record.
     fn seal(&mut self, plaintext: &[u8], sealed: &mut Vec<u8>) -> io::Result<()> {
-        let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
-        let start = sealed.len();
-        sealed.resize(start + plaintext.len() + RECORD_OVERHEAD, 0);
-        let length = match state {
-            Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic
-                .encrypt(plaintext, &mut sealed[start..])
-                .map_err(|error| match error {
-                    EncryptError::InsufficientSize(_) => {
-                        io::Error::other("a record is larger than it may be")
-                    }
-                    EncryptError::EncryptExhausted => io::Error::new(
-                        io::ErrorKind::ConnectionAborted,
-                        "the keys of this TLS state are used up",
-                    ),
-                })?,
-            Ok(_) => return Err(io::ErrorKind::NotConnected.into()),
-            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-        };
-        sealed.truncate(start + length);
-        Ok(())
+        match &mut self.side {
+            Side::Server(connection) => records::seal(connection, &mut self.unfinished, plaintext, sealed),
+            Side::Client(connection) => records::seal(connection, &mut self.unfinished, plaintext, sealed),
+        }
     }
 
     /// Sends ciphertext that waits.
@@ -418,14 +468,24 @@ impl Tls {
             && self.failed.is_none()
             && !std::mem::replace(&mut self.close_notify_queued, true)
         {
-            let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
-            if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
-                let start = self.outgoing.len();
-                self.outgoing.resize(start + 64, 0);
-                let length = traffic.queue_close_notify(&mut self.outgoing[start..]);
-                self.outgoing.truncate(start + length.unwrap_or(0));
+            match &mut self.side {
+                Side::Server(connection) => {
+                    records::close(connection, &mut self.unfinished, &mut self.outgoing)
+                }
+                Side::Client(connection) => {
+                    records::close(connection, &mut self.unfinished, &mut self.outgoing)
+                }
             }
         }
         let _ = self.flush(socket);
+    }
+}
+
+impl Side {
+    fn common(&self) -> &rustls::CommonState {
+        match self {
+            Self::Server(connection) => connection,
+            Self::Client(connection) => connection,
+        }
     }
 }

@@ -206,7 +206,7 @@ impl<'a> CheckoutRequest<'a, '_> {
             connection.transport.take_over().ok()?;
             connection.watch = None;
         }
-        connection.written_before = connection.transport.sent();
+        connection.written_before = connection.transport.begin_attempt();
         connection.received_before = connection.transport.received();
         connection.writing = reused.writing;
         connection.hold = reused.hold;
@@ -238,7 +238,7 @@ impl<'a> CheckoutRequest<'a, '_> {
         let mut permit = self.permit(id);
         let (worker, shared) = (self.worker, &self.handle.shared);
         let begun = worker.clock.now();
-        let dialled = connect(worker, &address, &self.handle.plan).await;
+        let dialled = connect(worker, &address, &self.handle.plan, self.handle.tls.as_deref()).await;
         let now = worker.clock.now();
         let transport = match dialled {
             Ok(transport) => transport,
@@ -270,6 +270,7 @@ impl<'a> CheckoutRequest<'a, '_> {
         );
         let round_trip = transport.tcp_facts().map(|facts| facts.round_trip);
         shared.with(|state| state.cluster.connected(id, round_trip, now));
+        let transport_begins = transport.begin_attempt();
         let connection = Box::new(Connection {
             transport,
             input: ReadBuffer::default(),
@@ -277,7 +278,7 @@ impl<'a> CheckoutRequest<'a, '_> {
             endpoint,
             name: name(&address),
             watch: None,
-            written_before: 0,
+            written_before: transport_begins,
             received_before: 0,
             writing: Writing::Direct,
             hold: Hold::default(),

@@ -4,13 +4,14 @@ use std::io;
 use std::pin::pin;
 
 use policy::cluster::Address;
-use policy::outcome::ConnectFault;
+use policy::outcome::{ConnectFault, TlsFault};
 use policy::plan::ClusterPlan;
 use socket2::{SockAddr, SockRef};
 
 use crate::engine;
 use crate::engine::wait::within;
 use crate::transport::Transport;
+use crate::transport::tls::EndpointSide;
 use crate::worker::context::Worker;
 
 /// Why a connection could not be opened.
@@ -21,6 +22,21 @@ pub(crate) enum ConnectError {
     /// The kernel or the peer said no.
     Refused(io::Error),
 }
+
+/// The TLS handshake failed. Inside an `io::Error`, so that every attempt has no more room for it than for others.
+#[derive(Debug)]
+struct TlsFailed {
+    fault: TlsFault,
+    words: String,
+}
+
+impl std::fmt::Display for TlsFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for TlsFailed {}
 
 impl ConnectError {
     /// Why, in the system's words: what `/clusters` and the log show as the endpoint's last error.
@@ -36,7 +52,17 @@ impl ConnectError {
     }
 
     /// Why, in words of the table of failures.
-    pub(crate) fn fault(error: &io::Error) -> ConnectFault {
+    pub(crate) fn fault(&self) -> ConnectFault {
+        let error = match self {
+            Self::Refused(error) => error,
+            Self::TimedOut => return ConnectFault::Other,
+        };
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<TlsFailed>());
+        if let Some(failed) = tls {
+            return ConnectFault::Tls(failed.fault);
+        }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => ConnectFault::Refused,
             io::ErrorKind::NotFound => ConnectFault::NoSocketFile,
@@ -63,15 +89,48 @@ pub(crate) async fn connect(
     worker: &Worker,
     address: &Address,
     plan: &ClusterPlan,
+    tls: Option<&EndpointSide>,
 ) -> Result<Transport, ConnectError> {
     let limit = plan.timeouts.connect;
     let alarm = engine::alarm();
     alarm.set(worker.clock.now() + limit);
-    match within(&alarm, pin!(dial(address, plan))).await {
-        Ok(Ok(transport)) => Ok(transport),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(ConnectError::TimedOut),
-        Ok(Err(error)) => Err(ConnectError::Refused(error)),
+    let opening = async {
+        let transport = dial(address, plan).await.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => ConnectError::TimedOut,
+            _ => ConnectError::Refused(error),
+        })?;
+        match tls {
+            None => Ok(transport),
+            // In a box, so that connecting in plain text holds no room for it.
+            Some(side) => Box::pin(shake_hands(transport, side)).await,
+        }
+    };
+    match within(&alarm, pin!(opening)).await {
+        Ok(opened) => opened,
         Err(_) => Err(ConnectError::TimedOut),
+    }
+}
+
+/// The TLS handshake with an endpoint.
+async fn shake_hands(mut transport: Transport, side: &EndpointSide) -> Result<Transport, ConnectError> {
+    transport.connect_tls(side).map_err(ConnectError::Refused)?;
+    loop {
+        match transport.try_handshake() {
+            Ok(()) => return Ok(transport),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                let failed = transport.tls().and_then(|tls| tls.fault());
+                let closed = || {
+                    let words =
+                        format!("the endpoint ended the connection inside the TLS handshake: {error}");
+                    (TlsFault::Closed, words)
+                };
+                let (fault, words) = failed.unwrap_or_else(closed);
+                let failed = io::Error::new(io::ErrorKind::InvalidData, TlsFailed { fault, words });
+                return Err(ConnectError::Refused(failed));
+            }
+        }
+        std::future::poll_fn(|cx| transport.poll_handshake_ready(cx)).await;
     }
 }
 

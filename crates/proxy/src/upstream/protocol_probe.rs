@@ -57,7 +57,7 @@ pub(crate) fn ask(
 
 /// What its first bytes are of, on a connection that begins with a ClientHello.
 async fn spoken(worker: &Worker, address: &Address, plan: &ClusterPlan) -> Option<Protocol> {
-    let transport = connect(worker, address, plan).await.ok()?;
+    let transport = connect(worker, address, plan, None).await.ok()?;
     let alarm = engine::alarm_in(PATIENCE);
     let answer = Box::pin(answer(&transport));
     let protocol = within(&alarm, answer).await.ok()??;

@@ -94,6 +94,18 @@ pub(super) const CONNECT_FAILED: Row = before(
     ],
 );
 
+pub(super) const TLS_FAILED: Row = before(
+    (503, Flag::UF),
+    "upstream_reset_before_response_started{remote_connection_failure,TLS_error}",
+    reset_body!("remote connection failure, TLS error"),
+    [
+        "The TLS handshake with the endpoint failed, so no request was sent to it. The sentence says why; the operational \
+         log and `/clusters` say more.",
+        "The endpoint's certificate: `openssl s_client -connect ENDPOINT -servername HOSTNAME`.",
+        "`validation` of the BackendTLSPolicy: `hostname`, and whose certificates are believed.",
+    ],
+);
+
 pub(super) const CONNECT_FAILED_HERE: Row = before(
     (503, Flag::UF),
     "upstream_reset_before_response_started{local_connection_failure}",

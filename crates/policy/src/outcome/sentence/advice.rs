@@ -1,7 +1,7 @@
 //! What would prevent a failure, or have it mended: only what is not so already.
 
 use super::super::story::{AttemptEnd, Ending, Stop, Story};
-use super::super::{ConnectFault, Death, Failure, HeadLimit, Setting, Value};
+use super::super::{ConnectFault, Death, Failure, HeadLimit, Setting, TlsFault, Value};
 use super::attempts::owner_has_retry;
 use super::endpoint;
 use super::limits::client_idle;
@@ -69,6 +69,12 @@ fn of_failure(story: &Story<'_>, failure: &Failure) -> Option<String> {
         }
         Failure::Connect(ConnectFault::OutOfResources) => String::from(
             "raise evenkeel's limit on open files (ulimit -n), or lower circuitBreaker.maxConnections",
+        ),
+        Failure::Connect(ConnectFault::Tls(TlsFault::NotTls)) => {
+            String::from("remove the BackendTLSPolicy, or name the endpoint's port that speaks TLS")
+        }
+        Failure::Connect(ConnectFault::Tls(_)) => String::from(
+            "renew the endpoint's certificate, or correct validation of the BackendTLSPolicy; /clusters shows what was wrong",
         ),
         Failure::Connect(_) => String::from("check the endpoint's address in the Backend"),
         Failure::ConnectTimeout => {

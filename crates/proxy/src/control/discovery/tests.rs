@@ -92,6 +92,7 @@ fn clusters(endpoints: &[(&str, u16)]) -> Vec<ClusterSpec> {
         name: "web".into(),
         endpoints: endpoints.iter().map(named).collect(),
         plan: Arc::default(),
+        tls: None,
     }]
 }
 

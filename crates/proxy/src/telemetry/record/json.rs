@@ -74,7 +74,7 @@ impl Object<'_, '_> {
         self.count(key!("bytes_sent"), facts.bytes_sent);
         self.count(key!("http_request_duration_ms"), facts.duration_ms());
         match facts.service_ms {
-            Some(ms) => self.count(key!("upstream_service_time_ms"), ms),
+            Some(ms) => self.count(key!("upstream_service_time_ms"), u64::from(ms)),
             None => self.null(key!("upstream_service_time_ms")),
         }
         self.text(key!("x_forwarded_for"), facts.forwarded_for);

@@ -30,7 +30,7 @@ pub(super) fn write<'a>(facts: &Facts, stamp: &mut Stamp, mut writer: LineWriter
     }
     writer.put(b" ");
     match facts.service_ms {
-        Some(ms) => writer.number(ms),
+        Some(ms) => writer.number(u64::from(ms)),
         None => writer.put(b"-"),
     }
     for field in [

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use rustls::{AlertDescription, CipherSuite, Error, PeerIncompatible, ProtocolVersion, SupportedCipherSuite};
+use policy::outcome::TlsFault;
+use rustls::{
+    AlertDescription, CertificateError, CipherSuite, Error, PeerIncompatible, ProtocolVersion,
+    SupportedCipherSuite,
+};
 
 /// Why TLS failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +78,33 @@ fn incompatible(why: &PeerIncompatible) -> Reason {
         what,
         more: format!("rustls: {why:?}.").into(),
     }
+}
+
+/// Why the handshake with an endpoint failed: for the table of failures, and in words for the operational log.
+#[cold]
+pub(super) fn fault(error: &Error) -> (TlsFault, String) {
+    let fault = match error {
+        Error::InvalidCertificate(why) => match why {
+            // An authority of the same name with another key is another one.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => TlsFault::UnknownAuthority,
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsFault::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                TlsFault::NotYetValid
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                TlsFault::WrongName
+            }
+            _ => TlsFault::BadCertificate,
+        },
+        Error::InvalidMessage(_) => TlsFault::NotTls,
+        Error::PeerIncompatible(_) | Error::NoApplicationProtocol => TlsFault::NothingShared,
+        Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::NoApplicationProtocol) => {
+            TlsFault::NothingShared
+        }
+        Error::AlertReceived(_) => TlsFault::Alert,
+        _ => TlsFault::Other,
+    };
+    (fault, format!("the TLS handshake failed: {error}"))
 }
 
 fn alert_received(alert: AlertDescription) -> Reason {

@@ -151,6 +151,10 @@ impl Download {
             match fill(from, input, READ_SIZE).await {
                 Ok(0) => {
                     let decoder = std::mem::replace(&mut self.decoder, BodyDecoder::new(BodyLength::None));
+                    // Without `close_notify`, somebody on the path may have cut the rest off.
+                    if from.was_cut() {
+                        return Err(DownloadEnd::Upstream);
+                    }
                     decoder.finish_at_eof().map_err(|_| DownloadEnd::Upstream)?;
                     encode_end(out, self.to, &self.trailers);
                     return Ok(());

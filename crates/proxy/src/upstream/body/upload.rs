@@ -114,11 +114,8 @@ impl Sender<'_> {
 
     /// Bytes of this attempt that the peer has acknowledged; `None` where nobody can tell.
     pub(crate) fn acknowledged(&self) -> Option<u64> {
-        // The SYN of a connection that we opened counts as one byte.
-        let before = self.written_before + 1;
-        self.transport
-            .tcp_facts()
-            .map(|facts| facts.bytes_acknowledged.saturating_sub(before))
+        let acknowledged = self.transport.acknowledged()?;
+        Some(acknowledged.saturating_sub(self.written_before))
     }
 
     async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
