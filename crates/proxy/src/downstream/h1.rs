@@ -62,7 +62,8 @@ async fn serve_connection(clients: &Rc<Clients>, client: &mut Client, work: &mut
             // The line has the head as far as it is here.
             let _ = client.receive();
         }
-        one(clients, client, work).await;
+        // In a box, so that requests hold no room for it.
+        Box::pin(one(clients, client, work)).await;
         return if is_told { Next::Close } else { Next::Drop };
     }
     if let Some(begun) = client.connection.begun.take() {
@@ -120,7 +121,7 @@ async fn one(clients: &Rc<Clients>, client: &mut Client, work: &mut Scratch) -> 
         None => exchange.run().await,
         Some(fault) => Box::pin(reply::refuse(&mut exchange, &fault, &OwnersFields::default())).await,
     };
-    exchange.record.finish(clients.worker.clock.now());
+    exchange.record.finish(exchange.worker.clock.now());
     next
 }
 
