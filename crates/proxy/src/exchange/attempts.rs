@@ -5,7 +5,6 @@ use policy::outcome::{Before, Cause, Failure, Phase, Stop};
 use policy::retry::attempts::{Attempts, NextStep, RetryTraits};
 use policy::time::Moment;
 use wire::field::Known;
-use wire::h1::framing::BodyLength;
 
 use super::{Exchange, Next, answer, attempt_count, record_failure};
 use crate::cluster::ClusterHandle;
@@ -33,17 +32,16 @@ impl Exchange<'_> {
         loop {
             let asked = self.worker.clock.now();
             let until = limits.until(upload, asked);
-            let terms = CheckoutTerms {
-                replay_safety: attempts.replay_safety(),
-                reuse,
-                avoid: attempts.avoid(),
-                deadline: until.first(),
-                hash: context.affinity.hash,
-            };
             let request = CheckoutRequest {
                 worker: self.worker,
                 handle: cluster,
-                terms,
+                terms: CheckoutTerms {
+                    replay_safety: attempts.replay_safety(),
+                    reuse,
+                    avoid: attempts.avoid(),
+                    deadline: until.first(),
+                    hash: context.affinity.hash,
+                },
             };
             self.phase = Phase::Connection;
             let result = self.attempt(context, &request, upload, (asked, until)).await;
@@ -85,7 +83,7 @@ impl Exchange<'_> {
         RetryTraits {
             idempotent: self.work.request.is_idempotent(),
             keyed: self.work.request.fields.has(Known::IdempotencyKey),
-            fits_copy: fits(context.accepted.body, replay_bytes),
+            fits_copy: context.accepted.fits(replay_bytes),
         }
     }
 
@@ -157,14 +155,5 @@ impl Exchange<'_> {
     async fn pause(&self, until: Moment) {
         self.client.alarm.set(until);
         let _ = within(&self.client.alarm, std::future::pending::<()>()).await;
-    }
-}
-
-/// Whether a body is known to fit the replay copy.
-fn fits(body: BodyLength, replay_bytes: usize) -> bool {
-    match body {
-        BodyLength::None => true,
-        BodyLength::Length(length) => length <= replay_bytes as u64,
-        BodyLength::Chunked | BodyLength::UntilClose => false,
     }
 }

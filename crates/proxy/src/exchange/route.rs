@@ -66,6 +66,15 @@ pub(crate) enum RouteDecision<'a> {
 }
 
 impl Accepted {
+    /// Whether its body is known to fit a replay copy of so many bytes.
+    pub(crate) fn fits(&self, replay_bytes: usize) -> bool {
+        match self.body {
+            BodyLength::None => true,
+            BodyLength::Length(length) => length <= replay_bytes as u64,
+            BodyLength::Chunked | BodyLength::UntilClose => false,
+        }
+    }
+
     /// How its `Upgrade` is written onward.
     pub(crate) fn upgrade(&self) -> Upgrade {
         if self.upgrade {
@@ -152,7 +161,7 @@ pub(crate) fn route<'a>(
 ) -> Result<RouteDecision<'a>, Fault> {
     let listener = client.listener.ok_or_else(unrouted::no_listener)?;
     if accepted.paths.redirects {
-        let url = filters::url(accepted, &work.request, &work.authority, client, None);
+        let url = filters::url(accepted, work, client, None);
         return Ok(RouteDecision::Redirect {
             status: 307,
             location: Redirect::unchanged(307).location(&url),
@@ -163,16 +172,16 @@ pub(crate) fn route<'a>(
     record.route(&route.name);
     (own.rule, own.route) = (&route.filters, &route.name);
     own.origin = Some(accepted.origin);
-    let (request, authority) = (&work.request, &work.authority);
     if let Some(cors) = filters::cors(&route.filters) {
-        match cors.decide(&filters::cors_request(request)) {
+        match cors.decide(&filters::cors_request(work)) {
             CorsAnswer::Preflight(fields) => return Ok(RouteDecision::Preflight(fields)),
             CorsAnswer::Actual(edits) | CorsAnswer::NotCors(edits) => own.cors = Some(edits),
         }
     }
+    let asked = &*work;
     let redirected = |filters: &[Filter]| {
         let redirect = filters::redirect(filters)?;
-        let url = filters::url(accepted, request, authority, client, prefix);
+        let url = filters::url(accepted, asked, client, prefix);
         Some(RouteDecision::Redirect {
             status: redirect.status,
             location: redirect.location(&url),
@@ -193,7 +202,7 @@ pub(crate) fn route<'a>(
         route,
         backend_filters: &backend.filters,
         cluster,
-        quota: quota(worker, snapshot, route, &request.fields, accepted)?,
+        quota: quota(worker, snapshot, route, &work.request.fields, accepted)?,
     };
     filters::edit_request(&resolved, prefix, client, work, accepted);
     Ok(RouteDecision::Forward(resolved))

@@ -3,7 +3,6 @@
 use policy::filter::{Cors, CorsRequest, Filter, HeaderEdits, Redirect, RequestUrl};
 use wire::field::Known;
 use wire::forwarded::forwarded_port;
-use wire::h1::head::RequestHead;
 use wire::host::Authority;
 
 use super::{Accepted, ResolvedRoute};
@@ -28,7 +27,7 @@ pub(super) fn edit_request(
     }
     let mut rewritten = None;
     for rewrite in resolved.filters().filter_map(as_rewrite) {
-        let url = url(accepted, &work.request, &work.authority, client, prefix);
+        let url = url(accepted, work, client, prefix);
         rewritten = rewrite.target(&url).or(rewritten);
         host = rewrite.hostname.clone().or(host);
     }
@@ -61,16 +60,15 @@ pub(super) fn edit_request(
 /// The URL that a client asked for.
 pub(super) fn url<'w>(
     accepted: &Accepted,
-    request: &'w RequestHead,
-    authority: &'w str,
+    work: &'w Scratch,
     client: &Client,
     prefix: Option<&str>,
 ) -> RequestUrl<'w> {
-    let (sent, query) = request.target().split_at(accepted.paths.len as usize);
+    let (sent, query) = work.request.target().split_at(accepted.paths.len as usize);
     RequestUrl {
         scheme: accepted.origin.scheme,
-        authority,
-        port: asked_port(accepted, request, authority, client),
+        authority: &work.authority,
+        port: asked_port(accepted, work, client),
         path: sent,
         rest: prefix.map(|prefix| accepted.paths.rest(sent, prefix)),
         query: query.strip_prefix('?'),
@@ -79,12 +77,12 @@ pub(super) fn url<'w>(
 
 /// The port that the client asked for. Behind a proxy that is not ours to know but from what it says: the
 /// port of our listener means nothing to its clients.
-fn asked_port(accepted: &Accepted, request: &RequestHead, authority: &str, client: &Client) -> u16 {
+fn asked_port(accepted: &Accepted, work: &Scratch, client: &Client) -> u16 {
     if !accepted.origin.behind_proxy {
         return client.connection.local.port();
     }
     let of_host = || {
-        Authority::parse(authority)
+        Authority::parse(&work.authority)
             .ok()
             .and_then(|authority| authority.port)
     };
@@ -93,7 +91,7 @@ fn asked_port(accepted: &Accepted, request: &RequestHead, authority: &str, clien
     } else {
         80
     };
-    forwarded_port(&request.fields)
+    forwarded_port(&work.request.fields)
         .or_else(of_host)
         .unwrap_or(of_scheme)
 }
@@ -126,7 +124,8 @@ fn as_request_edits(filter: &Filter) -> Option<&HeaderEdits> {
     }
 }
 
-pub(super) fn cors_request(head: &RequestHead) -> CorsRequest<'_> {
+pub(super) fn cors_request(work: &Scratch) -> CorsRequest<'_> {
+    let head = &work.request;
     let text = |name: &[u8]| {
         head.fields
             .get_named(name)
