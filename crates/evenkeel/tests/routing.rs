@@ -276,6 +276,71 @@ fn a_mirror_gets_a_copy_and_its_answer_is_thrown_away() {
     );
 }
 
+/// A gateway that mirrors to `mirror` what it forwards to `app`, of which it keeps a replay copy of 8 KiB.
+fn mirroring(app: &Upstream, mirror: &Upstream) -> Gateway {
+    let rules = format!(
+        "  - filters: [{{type: RequestMirror, requestMirror: {{backendRef: {}}}}}]\n    backendRefs: [{}]\n",
+        yaml::reference("mirror"),
+        yaml::reference("app")
+    );
+    Gateway::configured(&format!(
+        "{}{}{}{}{}",
+        yaml::gateway(free_port()),
+        yaml::route("r", &rules),
+        yaml::backend("app", &[app.address]),
+        yaml::backend("mirror", &[mirror.address]),
+        yaml::policy("app", "  keepAlive: {replayBuffer: 8Ki}\n"),
+    ))
+}
+
+#[test]
+fn a_mirror_gets_its_copy_before_the_primary_answers() {
+    let (answer, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
+    let app = Upstream::answering(move |_| {
+        let _ = waits.lock().expect("no panic").recv();
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\napp".to_owned()
+    });
+    let mirror = Upstream::answering(|_| "HTTP/1.1 503 Broken\r\nContent-Length: 0\r\n\r\n".to_owned());
+    let gateway = mirroring(&app, &mirror);
+    let mut client = gateway.connect();
+    // Its body comes later than its head, and its answer after the mirror has all of it.
+    client.send("POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nco\r\n");
+    eventually("the primary", || (app.connections() > 0).then_some(()));
+    assert_eq!(mirror.requests().len(), 0, "half a request is not mirrored");
+    client.send("2\r\npy\r\n0\r\n\r\n");
+    let copy = eventually("the copy", || mirror.requests().pop());
+    assert_eq!((copy.target(), copy.text().as_str()), ("/m", "copy"));
+    answer.send(()).expect("the primary waits");
+    assert_eq!(client.response().text(), "app");
+    eventually("its response's count", || {
+        (gateway.stat("mirror.upstream_rq_5xx") == 1).then_some(())
+    });
+    assert_eq!(gateway.stat("mirror.upstream_rq_mirror"), 1);
+    assert_eq!(gateway.stat("mirror.upstream_rq_mirror_failed"), 0);
+}
+
+#[test]
+fn copies_that_are_not_sent_or_not_answered_are_counted() {
+    let app = Upstream::saying("app");
+    let mirror = Upstream::scripted(|_, peer| drop(peer));
+    let gateway = mirroring(&app, &mirror);
+    let body = "x".repeat(100_000);
+    let large = gateway.ask(format!(
+        "POST /m HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert_eq!(large.text(), "app");
+    eventually("the one that is too large", || {
+        (gateway.stat("mirror.upstream_rq_mirror_too_large") == 1).then_some(())
+    });
+    assert_eq!(gateway.get("a", "/").text(), "app");
+    eventually("the one that got no response", || {
+        (gateway.stat("mirror.upstream_rq_mirror_failed") == 1).then_some(())
+    });
+    assert_eq!(gateway.stat("mirror.upstream_rq_mirror"), 1);
+}
+
 #[test]
 fn a_mirror_that_hangs_holds_nobody_up() {
     let named = Named::new(&["app"]);

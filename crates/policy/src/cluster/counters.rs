@@ -50,6 +50,12 @@ pub struct Counters {
     pub rq_hedge: u64,
     /// … that answered first.
     pub rq_hedge_won: u64,
+    /// Copies of requests sent for a `RequestMirror`.
+    pub rq_mirror: u64,
+    /// … that got no answer.
+    pub rq_mirror_failed: u64,
+    /// Requests of which no copy was sent, because they are larger than what is kept of one.
+    pub rq_mirror_too_large: u64,
     /// Responses by class: index 1 is 1xx … 5 is 5xx; 0 is unused.
     pub rq_class: [u64; 6],
     /// Responses by exact status, filled as they are seen.

@@ -28,7 +28,6 @@ pub(crate) mod view;
 
 use std::rc::Rc;
 
-use policy::filter::Filter;
 use policy::outcome::{Failure, History, Phase, Rule};
 use policy::time::Moment;
 use wire::field::Known;
@@ -186,6 +185,7 @@ impl<'a> Exchange<'a> {
             return Err(self.refuse_body(&context));
         }
         let mut upload = self.encode(&context, started);
+        mirror::send(self, resolved, &mut upload);
         let result = self.attempts(&context, &mut upload).await;
         self.end(&context, upload, result.as_ref().err().map(Box::as_ref));
         result
@@ -203,14 +203,6 @@ impl<'a> Exchange<'a> {
         }
         self.record.bytes_received(upload.received);
         self.body_read = upload.received_whole();
-        if let Some(whole) = upload.complete() {
-            let mirrors = context.resolved.filters().filter_map(|filter| match filter {
-                Filter::Mirror(mirror) => Some(mirror),
-                _ => None,
-            });
-            let method = self.work.request.method;
-            crate::exchange::mirror::send(self.worker, &self.client.snapshot, mirrors, whole, method);
-        }
         self.work.outgoing = upload.into_buffer();
     }
 

@@ -1,6 +1,7 @@
 //! Bodies in bounded memory: towards the endpoint with a copy for replay, towards the client
 //! without.
 
+mod copy;
 mod download;
 mod outgoing;
 mod upload;
@@ -9,6 +10,7 @@ use wire::field::Fields;
 use wire::h1::encode;
 use wire::h1::framing::BodyLength;
 
+pub(crate) use copy::NoCopy;
 pub(crate) use download::{Begin, Download, DownloadEnd, Taken};
 pub(crate) use upload::{BadBody, Sender, Upload, UploadEnd};
 

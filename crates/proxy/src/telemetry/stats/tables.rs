@@ -76,6 +76,9 @@ cluster_counters! {
     rq_mended "Malformed responses that were mended."
     rq_hedge "Hedges made: second attempts beside one that takes longer than most." "evenkeel_hedges_total"
     rq_hedge_won "Hedges that answered first." "evenkeel_hedges_won_total"
+    rq_mirror "Copies of requests sent for a RequestMirror." "evenkeel_mirrors_total"
+    rq_mirror_failed "Copies that got no response." "evenkeel_mirrors_failed_total"
+    rq_mirror_too_large "Requests not mirrored because their body is larger than the replay copy." "evenkeel_mirrors_too_large_total"
 }
 
 /// A counter that no other proxy has.

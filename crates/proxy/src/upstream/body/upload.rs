@@ -16,6 +16,7 @@ use wire::h1::framing::BodyLength;
 use wire::h1::head::Limits;
 use wire::hop::Named;
 
+use super::copy::{self, CopyReceiver, CopySender, NoCopy};
 use super::outgoing::Outgoing;
 use super::{IN_PLACE_MIN, encode_data, encode_end};
 use crate::engine::{self, Alarm};
@@ -70,6 +71,8 @@ pub(crate) struct Upload {
     pub(crate) received: u64,
     /// Most bytes that it may have.
     most: u64,
+    /// Somebody waits for a copy of it.
+    copy: Option<CopySender>,
 }
 
 /// Why an upload stopped.
@@ -150,6 +153,7 @@ impl Upload {
             pause: None,
             received: 0,
             most: u64::MAX,
+            copy: None,
         }
     }
 
@@ -239,6 +243,13 @@ impl Upload {
     /// The encoded request, if it is whole and complete.
     pub(crate) fn complete(&self) -> Option<&[u8]> {
         (self.whole && self.received_whole()).then(|| self.outgoing.bytes())
+    }
+
+    /// Promises a copy of the encoded request, which has not come whole: it is left as soon as it has.
+    pub(crate) fn promise_copy(&mut self) -> CopyReceiver {
+        let (sender, receiver) = copy::copy();
+        self.copy = Some(sender);
+        receiver
     }
 
     /// Gives the buffer back.
@@ -370,12 +381,12 @@ impl Upload {
                     }
                     self.take_data(input, range);
                     if self.decoder.has_ended() {
-                        self.finished_at = now();
+                        self.finish(now());
                     }
                 }
                 Part::End => {
                     encode_end(self.outgoing.own(), self.length, &self.trailers);
-                    self.finished_at = now();
+                    self.finish(now());
                     input.consume(step.consumed);
                 }
                 Part::NeedMore => {
@@ -387,6 +398,14 @@ impl Upload {
             }
         }
         Ok(true)
+    }
+
+    /// The request has come whole.
+    fn finish(&mut self, now: Moment) {
+        self.finished_at = now;
+        if let Some(copy) = self.copy.take() {
+            copy.leave(self.complete().ok_or(NoCopy::TooLarge));
+        }
     }
 
     /// How much of the body may be encoded now.
@@ -441,6 +460,9 @@ impl Upload {
         }
         self.pause = None;
         self.whole = false;
+        if let Some(copy) = self.copy.take() {
+            copy.leave(Err(NoCopy::TooLarge));
+        }
         self.base += self.outgoing.len() as u64;
         // The copy's memory is given back with it.
         *self.outgoing.own() = Vec::new();

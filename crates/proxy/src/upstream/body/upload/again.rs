@@ -25,6 +25,7 @@ impl Upload {
             sent: 0,
             trailers: Fields::default(),
             pause: None,
+            copy: None,
             ..*self
         })
     }
