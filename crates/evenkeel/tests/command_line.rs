@@ -222,7 +222,7 @@ fn a_backend_that_is_no_url_is_complained_about() {
 }
 
 #[test]
-fn tls_that_is_asked_for_is_refused_clearly_and_not_served_in_plain() {
+fn an_https_listener_without_its_secret_is_refused_and_not_served_in_plain() {
     let listeners = format!(
         "  - {{name: web, protocol: HTTPS, port: {}, tls: {{certificateRefs: [{{name: cert}}]}}}}\n",
         free_port()
@@ -236,7 +236,7 @@ fn tls_that_is_asked_for_is_refused_clearly_and_not_served_in_plain() {
     let output = check(&text, &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains("TLS") && stderr(&output).contains("later"),
+        stderr(&output).contains("there is no Secret `default/cert`"),
         "{}",
         stderr(&output)
     );
