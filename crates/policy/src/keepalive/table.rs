@@ -61,14 +61,19 @@ impl Survival {
         too_likely: impl Fn(f32) -> bool,
     ) -> Option<Ages> {
         let mut found: Option<Ages> = None;
-        let mut reached = 0.0;
         if !self.closes {
             return None;
         }
-        for at in (0..CELLS).rev() {
-            let closed = self.closed.get(at);
-            reached += self.alive.get(at) + closed;
-            if closed == 0.0 || edge(at + 1) > below {
+        // Those that got as far as the cell at `counted`.
+        let (mut reached, mut counted) = (0.0, CELLS);
+        for (at, &closed) in self.closed.all().iter().enumerate().rev() {
+            if closed == 0.0 {
+                continue;
+            }
+            let alive = self.alive.all().get(at..counted).unwrap_or_default();
+            reached += alive.iter().sum::<f32>() + closed;
+            counted = at;
+            if edge(at + 1) > below {
                 continue;
             }
             let (lower, upper) = (edge(at), edge(at + 1));
@@ -118,10 +123,6 @@ impl Cells {
 
     fn all_mut(&mut self) -> &mut [f32] {
         self.0.as_deref_mut().map_or(&mut [], |cells| &mut cells[..])
-    }
-
-    fn get(&self, at: usize) -> f32 {
-        self.all().get(at).copied().unwrap_or_default()
     }
 
     fn at(&mut self, age: Duration) -> &mut f32 {
